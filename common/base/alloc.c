@@ -1,0 +1,189 @@
+#include "common/base/alloc.h"
+
+#include <protobuf-c/protobuf-c.h>
+#include <sodium.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+static atomic_uint_fast64_t countdown; /* 0: faults off */
+static atomic_bool keep_failing;
+static atomic_bool fired;
+static atomic_size_t live;
+
+/* True when this allocation is the one a test asked to fail. */
+static bool
+fault_due(void)
+{
+    if (atomic_load_explicit(&countdown, memory_order_relaxed) == 0)
+        return false;
+    if (atomic_load(&fired) && atomic_load(&keep_failing))
+        return true;
+    if (atomic_load(&fired) || atomic_fetch_sub(&countdown, 1) != 1)
+        return false;
+    atomic_store(&fired, true);
+    atomic_store(&countdown, 1); /* stays armed so that from_then_on can be honoured */
+    return true;
+}
+
+void
+ft_alloc_fail_at(uint64_t nth, bool from_then_on)
+{
+    atomic_store(&fired, false);
+    atomic_store(&keep_failing, from_then_on);
+    atomic_store(&countdown, nth);
+}
+
+bool
+ft_alloc_fault_fired(void)
+{
+    return atomic_load(&fired);
+}
+
+size_t
+ft_alloc_live(void)
+{
+    return atomic_load(&live);
+}
+
+void *
+ft_calloc(size_t count, size_t size)
+{
+    void *p;
+    if (fault_due())
+        return NULL;
+    p = calloc(count ? count : 1, size ? size : 1);
+    if (p != NULL)
+        atomic_fetch_add(&live, 1);
+    return p;
+}
+
+void *
+ft_realloc(void *old, size_t size)
+{
+    void *p;
+    if (fault_due())
+        return NULL;
+    p = realloc(old, size ? size : 1);
+    if (p != NULL && old == NULL)
+        atomic_fetch_add(&live, 1);
+    return p;
+}
+
+char *
+ft_strdup(const char *s)
+{
+    size_t size;
+    char *copy;
+    if (s == NULL)
+        return NULL;
+    size = strlen(s) + 1;
+    copy = ft_calloc(1, size);
+    if (copy != NULL)
+        memcpy(copy, s, size);
+    return copy;
+}
+
+char *
+ft_asprintf(const char *fmt, ...)
+{
+    va_list args;
+    char *text;
+    int size;
+
+    va_start(args, fmt);
+    size = vsnprintf(NULL, 0, fmt, args);
+    va_end(args);
+    if (size < 0 || (text = ft_calloc(1, (size_t)size + 1)) == NULL)
+        return NULL;
+    va_start(args, fmt);
+    vsnprintf(text, (size_t)size + 1, fmt, args);
+    va_end(args);
+    return text;
+}
+
+void
+ft_free(void *p)
+{
+    if (p == NULL)
+        return;
+    atomic_fetch_sub(&live, 1);
+    free(p);
+}
+
+#define BIG_PAGE ((size_t)2 << 20)
+
+void *
+ft_big_alloc(size_t size)
+{
+    void *p;
+    if (fault_due() || size > SIZE_MAX - BIG_PAGE)
+        return NULL;
+    size = (size + BIG_PAGE - 1) & ~(BIG_PAGE - 1);
+    p = aligned_alloc(BIG_PAGE, size ? size : BIG_PAGE);
+    if (p == NULL)
+        return NULL;
+    (void)madvise(p, size, MADV_HUGEPAGE); /* advice only: small pages work too */
+    memset(p, 0, size);
+    atomic_fetch_add(&live, 1);
+    return p;
+}
+
+void
+ft_big_free(void *p, size_t size)
+{
+    (void)size;
+    ft_free(p);
+}
+
+void *
+ft_secret_alloc(size_t size)
+{
+    void *p;
+    if (fault_due())
+        return NULL;
+    p = sodium_malloc(size ? size : 1);
+    if (p == NULL)
+        return NULL;
+    memset(p, 0, size);
+    atomic_fetch_add(&live, 1);
+    return p;
+}
+
+void
+ft_secret_free(void *p)
+{
+    if (p == NULL)
+        return;
+    atomic_fetch_sub(&live, 1);
+    sodium_free(p);
+}
+
+static void *
+budget_alloc(void *ctx, size_t size)
+{
+    struct ft_pb_budget *budget = ctx;
+    if (size > budget->left)
+        return NULL;
+    budget->left -= size;
+    return ft_calloc(1, size);
+}
+
+static void
+budget_free(void *ctx, void *p)
+{
+    (void)ctx;
+    ft_free(p);
+}
+
+void
+ft_pb_allocator_init(ProtobufCAllocator *out, struct ft_pb_budget *budget, size_t limit)
+{
+    budget->left = limit;
+    out->alloc = budget_alloc;
+    out->free = budget_free;
+    out->allocator_data = budget;
+}

@@ -1,0 +1,32 @@
+# Every outside library, each as one SYSTEM imported target named dep_<name>.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+
+function(ft_pkg name module)
+  pkg_check_modules(${name} REQUIRED IMPORTED_TARGET ${module})
+  add_library(dep_${name} INTERFACE)
+  target_link_libraries(dep_${name} INTERFACE PkgConfig::${name})
+endfunction()
+
+ft_pkg(sodium libsodium)
+ft_pkg(crypto libcrypto)
+ft_pkg(grpc grpc)
+ft_pkg(protobuf_c libprotobuf-c)
+ft_pkg(openblas openblas)
+ft_pkg(sqlite sqlite3)
+ft_pkg(cyaml libcyaml)
+ft_pkg(yaml yaml-0.1)
+ft_pkg(jansson jansson)
+ft_pkg(popt popt)
+ft_pkg(seccomp libseccomp)
+
+find_path(FT_CSV_INCLUDE csv.h REQUIRED)
+find_library(FT_CSV_LIBRARY csv REQUIRED)
+add_library(dep_csv INTERFACE)
+target_include_directories(dep_csv SYSTEM INTERFACE ${FT_CSV_INCLUDE})
+target_link_libraries(dep_csv INTERFACE ${FT_CSV_LIBRARY})
+
+if(FT_TESTS)
+  ft_pkg(cmocka cmocka)
+endif()
+find_program(FT_PROTOC_C protoc-c REQUIRED)

@@ -1,0 +1,105 @@
+/*
+ * The task: what the central team asks of the shops, and the only thing a shop decides on.
+ *
+ * Written as YAML, turned into canonical protobuf bytes, hashed, signed with Ed25519. The hash is bound into
+ * every message of every round. A struct ft_task is immutable once validated; its strings and arrays are owned
+ * by it. See proto/task.proto for the wire form and architecture.md's "The task".
+ */
+#ifndef FT_TASK_TASK_H
+#define FT_TASK_TASK_H
+
+#include "common/base/buf.h"
+#include "common/base/status.h"
+#include <stdint.h>
+
+#define FT_TASK_HASH_SIZE    32
+#define FT_TASK_FEATURES_MAX 4096
+#define FT_TASK_HIDDEN_MAX   8
+#define FT_TASK_SQL_MAX      65536
+#define FT_TASK_BYTES_MAX    ((size_t)1 << 20)
+
+enum ft_model_kind {
+    FT_MODEL_LINEAR = 1,   /* squared error, y real */
+    FT_MODEL_LOGISTIC = 2, /* y 0 or 1 */
+    FT_MODEL_SOFTMAX = 3,  /* y 0 .. classes-1 */
+    FT_MODEL_POISSON = 4,  /* y a count */
+    FT_MODEL_MLP = 5,      /* hidden layers; logistic output when classes is 0 or 2, else softmax */
+};
+enum ft_activation { FT_ACT_RELU = 1, FT_ACT_TANH = 2 };
+enum ft_server_kind { FT_SERVER_FEDAVG = 1, FT_SERVER_MOMENTUM = 2, FT_SERVER_FEDADAM = 3 };
+enum ft_unit { FT_UNIT_CUSTOMER = 1, FT_UNIT_RECORD = 2 };
+
+struct ft_task_feature {
+    char *name;
+    double min, max; /* declared range, min < max, finite */
+};
+
+struct ft_task {
+    char *name;    /* [a-z0-9_]{1,48} */
+    char *purpose; /* verb/area: train, score, measure or synthesise, then segmentation, propensity, demand or
+                      personalisation */
+    char *owner, *title;
+    char *expires, *review; /* YYYY-MM-DD */
+    uint8_t deployment[16];
+
+    char *sql;   /* one SELECT */
+    char *label; /* column of the label */
+    struct ft_task_feature *features;
+    uint32_t feature_count;
+    uint32_t rows_per_customer; /* unit customer: at most this many rows of one customer in each split */
+    uint32_t rows_max;
+    double label_min, label_max;
+
+    enum ft_model_kind model;
+    uint32_t classes;
+    uint32_t hidden[FT_TASK_HIDDEN_MAX];
+    uint32_t hidden_count;
+    enum ft_activation activation;
+
+    uint32_t rounds; /* training rounds */
+    uint32_t local_epochs;
+    uint32_t batch_size; /* 0: all rows in one batch */
+    double learning_rate, momentum, weight_decay;
+    double clip; /* L2 bound of one shop's update, > 0 */
+    uint32_t weight_cap;
+    enum ft_server_kind server;
+    double server_learning_rate, server_momentum, server_beta2, server_epsilon;
+    uint64_t seed;
+
+    enum ft_unit unit;
+    uint32_t noise; /* 0 none */
+
+    uint32_t n_min, n_cap, h_min, corrupted, drop_permille, sigma, eta, suite, lane_bits;
+    uint64_t join_ms, step_ms, session_ms, pause_ms;
+    uint32_t bins, calibration_bins;
+};
+
+/* Read a task from YAML text. `origin` names it in errors ("task.yaml"), which give origin:line:column, what was
+ * found and what was expected. deployment is filled from the argument. Errors: CONFIG, NOMEM. */
+FT_NODISCARD enum ft_status ft_task_from_yaml(struct ft_bytes yaml, const char *origin, const uint8_t deployment[16],
+                                              struct ft_task *out, struct ft_error *err);
+
+/* Every rule a task must keep whatever its form (ranges, dates, unbounded feature, ring that could wrap for
+ * n_cap, cohort arithmetic). Both from_yaml and decode call it. Errors: CONFIG. */
+FT_NODISCARD enum ft_status ft_task_validate(const struct ft_task *task, struct ft_error *err);
+
+/* Canonical bytes, and back. decode refuses bytes that are not canonical. Errors: FORMAT, CONFIG, LIMIT, NOMEM. */
+FT_NODISCARD enum ft_status ft_task_encode(const struct ft_task *task, struct ft_buf *out);
+FT_NODISCARD enum ft_status ft_task_decode(struct ft_bytes canonical, struct ft_task *out, struct ft_error *err);
+
+/* BLAKE2b-256 of enc("task-hash"; canonical bytes): the task's name in every protocol message. */
+void ft_task_hash(struct ft_bytes canonical, uint8_t hash[FT_TASK_HASH_SIZE]);
+
+/* A signed task: {canonical bytes, signer's key, signature}. sign needs the 64-byte Ed25519 secret key. open
+ * verifies against the pinned keys (key_count of 32 bytes each) and hands out the decoded task and its hash.
+ * Errors of open: VERIFY (bad signature or no pinned key), FORMAT, CONFIG. */
+FT_NODISCARD enum ft_status ft_task_sign(const struct ft_task *task, const uint8_t secret_key[64], struct ft_buf *out);
+FT_NODISCARD enum ft_status ft_task_open(struct ft_bytes signed_task, const uint8_t (*keys)[32], size_t key_count,
+                                         struct ft_task *out, uint8_t hash[FT_TASK_HASH_SIZE], struct ft_error *err);
+
+/* Number of model parameters (weights and biases, all layers). */
+uint64_t ft_task_parameters(const struct ft_task *task);
+
+void ft_task_clear(struct ft_task *task);
+
+#endif
