@@ -9,6 +9,7 @@
 #define FT_TASK_TASK_H
 
 #include "common/base/buf.h"
+#include "common/base/kinds.h"
 #include "common/base/status.h"
 #include <stdint.h>
 
@@ -18,15 +19,6 @@
 #define FT_TASK_SQL_MAX      65536
 #define FT_TASK_BYTES_MAX    ((size_t)1 << 20)
 
-enum ft_model_kind {
-    FT_MODEL_LINEAR = 1,   /* squared error, y real */
-    FT_MODEL_LOGISTIC = 2, /* y 0 or 1 */
-    FT_MODEL_SOFTMAX = 3,  /* y 0 .. classes-1 */
-    FT_MODEL_POISSON = 4,  /* y a count */
-    FT_MODEL_MLP = 5,      /* hidden layers; logistic output when classes is 0 or 2, else softmax */
-};
-enum ft_activation { FT_ACT_RELU = 1, FT_ACT_TANH = 2 };
-enum ft_server_kind { FT_SERVER_FEDAVG = 1, FT_SERVER_MOMENTUM = 2, FT_SERVER_FEDADAM = 3 };
 enum ft_unit { FT_UNIT_CUSTOMER = 1, FT_UNIT_RECORD = 2 };
 
 struct ft_task_feature {
