@@ -11,6 +11,7 @@
 #include "common/base/buf.h"
 #include "common/base/kinds.h"
 #include "common/base/status.h"
+#include <stdbool.h>
 #include <stdint.h>
 
 #define FT_TASK_HASH_SIZE    32
@@ -71,6 +72,14 @@ struct ft_task {
 FT_NODISCARD enum ft_status ft_task_from_yaml(struct ft_bytes yaml, const char *origin, const uint8_t deployment[16],
                                               struct ft_task *out, struct ft_error *err);
 
+/* The same, with every finding of the file, and not only as many as fit in an ft_error. findings is initialised here. */
+FT_NODISCARD enum ft_status ft_task_from_yaml_all(struct ft_bytes yaml, const char *origin,
+                                                  const uint8_t deployment[16], struct ft_task *out,
+                                                  struct ft_findings *findings);
+
+/* A commented task to start from, as YAML that ft_task_from_yaml accepts once the marked lines are filled in. */
+const char *ft_task_template(void);
+
 /* Every rule a task must keep whatever its form (ranges, dates, unbounded feature, ring that could wrap for
  * n_cap, cohort arithmetic). Both from_yaml and decode call it. Errors: CONFIG. */
 FT_NODISCARD enum ft_status ft_task_validate(const struct ft_task *task, struct ft_error *err);
@@ -91,6 +100,31 @@ FT_NODISCARD enum ft_status ft_task_open(struct ft_bytes signed_task, const uint
 
 /* Number of model parameters (weights and biases, all layers). */
 uint64_t ft_task_parameters(const struct ft_task *task);
+
+/* The cohort arithmetic of secure-aggregation.md, section 5, for a cohort of n. Classical profile: k = n - 1. */
+struct ft_task_cohort {
+    uint32_t n;
+    uint32_t dropouts;  /* D = floor(n * drop_permille / 1000) */
+    uint32_t survivors; /* n - D */
+    int64_t honest;     /* h = n - D - F; may be negative */
+    uint32_t quorum;    /* q = floor((n + F) / 2) + 1, must be <= n - D */
+    uint32_t threshold; /* t = max(2, floor((n - 1 + F) / 2) + 1), must be <= n - D */
+};
+struct ft_task_cohort ft_task_cohort(const struct ft_task *task, uint32_t n);
+
+/* Largest integer one coordinate may have so that n_cap of them cannot wrap a lane: Q = floor((2^(W-1)-1)/n_cap). */
+uint64_t ft_task_quant_max(const struct ft_task *task);
+
+/* The purpose is one of the closed tree verb/area; verbs and areas never imply one another. */
+bool ft_purpose_valid(const char *purpose);
+const char *ft_config_is_purpose(const char *text); /* the same as a check of base/config.h */
+
+/* Days since 1970 of the task's dates (validated tasks only). Work is allowed up to and including the day. */
+int64_t ft_task_expires_day(const struct ft_task *task);
+int64_t ft_task_review_day(const struct ft_task *task);
+
+const char *ft_model_kind_name(enum ft_model_kind kind); /* "logistic" */
+const char *ft_unit_name(enum ft_unit unit);             /* "customer" */
 
 void ft_task_clear(struct ft_task *task);
 

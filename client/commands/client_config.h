@@ -1,0 +1,66 @@
+/*
+ * client.yaml: what this shop is called, where its state, policy and data are. Strict; file names are relative to
+ * the file's own folder and come out absolute or relative to the process as `home` was.
+ */
+#ifndef FT_CLIENT_CONFIG_H
+#define FT_CLIENT_CONFIG_H
+
+#include "client/policy/policy.h"
+#include "common/base/findings.h"
+#include <stdint.h>
+
+enum ft_source_type { FT_SOURCE_CSV = 1 };
+enum ft_encoding {
+    FT_ENCODING_AUTO = 1,
+    FT_ENCODING_UTF8 = 2,
+    FT_ENCODING_UTF16LE = 3,
+    FT_ENCODING_UTF16BE = 4,
+    FT_ENCODING_LATIN1 = 5,
+};
+
+/* One standard column and the source column it is read from. */
+struct ft_column_map {
+    char *standard;
+    char *source;
+};
+
+/* One table of the source. `files` is NULL when the table is not configured. */
+struct ft_source_table {
+    char *files;     /* glob, joined with home */
+    char *delimiter; /* one byte; "\t" is a tab */
+    enum ft_encoding encoding;
+    char *decimal; /* "." or "," */
+    char *timestamp; /* strptime format; NULL: ISO 8601 */
+    struct ft_column_map *columns;
+    uint32_t column_count;
+};
+
+struct ft_client_config {
+    char *home; /* the folder of client.yaml */
+    char *shop;
+    char *aggregator; /* host:port */
+    char *state;      /* folder, joined with home */
+    char *policy;     /* file, joined with home */
+    struct {
+        enum ft_source_type type;
+        double max_reject_ratio; /* default 0.01 */
+        struct ft_source_table transactions, customers, products;
+    } source;
+    struct {
+        enum ft_basis basis;
+        char *file; /* joined with home, or NULL */
+    } consent;
+    uint32_t log_level; /* enum ft_log_level; default info */
+};
+
+/* Read HOME/client.yaml. Errors: NOTFOUND, IO, LIMIT, CONFIG (findings), NOMEM. */
+FT_NODISCARD enum ft_status ft_client_config_load(const char *home, struct ft_client_config *out,
+                                                  struct ft_findings *findings, struct ft_error *err);
+FT_NODISCARD enum ft_status ft_client_config_parse(struct ft_bytes yaml, const char *origin, const char *home,
+                                                   struct ft_client_config *out, struct ft_findings *findings);
+void ft_client_config_clear(struct ft_client_config *config);
+
+/* The columns of the standard tables, NULL-ended; NULL for an unknown table. */
+const char *const *ft_standard_columns(const char *table);
+
+#endif
