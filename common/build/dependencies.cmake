@@ -10,6 +10,7 @@ endfunction()
 
 ft_pkg(sodium libsodium)
 ft_pkg(crypto libcrypto)
+ft_pkg(ssl libssl)
 ft_pkg(grpc grpc)
 ft_pkg(protobuf_c libprotobuf-c)
 ft_pkg(openblas openblas)
