@@ -1,0 +1,113 @@
+/*
+ * What the vault must remember over a crash, as a table of functions: SQLite in production (state_sqlite.c), memory in
+ * the simulation (store_memory.c), and a test can fail any call.
+ *
+ * Invariants
+ *   1. A call that writes is durable when it returns FT_OK. What it allows (a message, an upload) comes after.
+ *   2. A round once spent stays spent; the newest (round, attempt) of a task and the newest roster serial never fall.
+ *   3. Nothing here is derived from a row: hashes, numbers, times and the tasks themselves.
+ */
+#ifndef FT_VAULT_STORE_H
+#define FT_VAULT_STORE_H
+
+#include "common/base/buf.h"
+#include "common/base/status.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+/* One session in the journal (secure-aggregation.md section 8): the key is (task, round, attempt). */
+struct ft_journal_entry {
+    uint8_t task[32];
+    uint64_t round;
+    uint32_t attempt;
+    uint8_t t0[32], t1[32], t2[32], t3[32]; /* zeros while not reached */
+    uint32_t step;                          /* the furthest reached: enum ft_ss_step */
+    bool spent;
+};
+
+/* A person's word on a task. */
+enum ft_task_approval { FT_TASK_OPEN = 0, FT_TASK_APPROVED = 1, FT_TASK_DENIED = 2 };
+
+#define FT_TASK_CODES_MAX 64
+
+struct ft_task_record {
+    uint8_t hash[32];
+    struct ft_buf signed_task;
+    char name[49], purpose[49];
+    uint64_t seen_ms;
+    enum ft_task_approval approval;
+    uint32_t verdict; /* of the last decision: enum ft_verdict; 0 none yet */
+    uint32_t codes[FT_TASK_CODES_MAX];
+    size_t code_count;
+    uint64_t decided_ms;
+};
+void ft_task_record_clear(struct ft_task_record *record);
+
+/* The model a shop trained on last and the result that came of it. */
+struct ft_lineage {
+    uint64_t round;
+    uint8_t model_hash[32];
+    uint8_t result_hash[32];
+    bool finished; /* the result is known */
+};
+
+struct ft_store;
+struct ft_store_calls {
+    /* Journal. put inserts or moves a session on; it never takes `spent` back. Errors of all: IO, FULL, NOMEM. */
+    enum ft_status (*journal_put)(struct ft_store *s, const struct ft_journal_entry *entry);
+    /* The newest session of a task. NOTFOUND: none. */
+    enum ft_status (*journal_last)(struct ft_store *s, const uint8_t task[32], struct ft_journal_entry *out);
+    enum ft_status (*round_spent)(struct ft_store *s, const uint8_t task[32], uint64_t round, bool *spent);
+
+    /* The newest roster accepted. put refuses a lower serial (STATE). get: NOTFOUND when there is none. */
+    enum ft_status (*roster_put)(struct ft_store *s, uint64_t serial, struct ft_bytes signed_roster);
+    enum ft_status (*roster_get)(struct ft_store *s, uint64_t *serial, struct ft_buf *signed_roster);
+
+    /* Tasks. put keeps what is there. get: NOTFOUND. list is newest first; stops when `each` returns false. */
+    enum ft_status (*task_put)(struct ft_store *s, const uint8_t hash[32], struct ft_bytes signed_task,
+                               const char *name, const char *purpose, uint64_t seen_ms);
+    enum ft_status (*task_get)(struct ft_store *s, const uint8_t hash[32], struct ft_task_record *out);
+    enum ft_status (*task_list)(struct ft_store *s, bool (*each)(void *ctx, const struct ft_task_record *record),
+                                void *ctx);
+    enum ft_status (*task_approve)(struct ft_store *s, const uint8_t hash[32], enum ft_task_approval approval,
+                                   uint64_t at_ms);
+    enum ft_status (*task_decided)(struct ft_store *s, const uint8_t hash[32], uint32_t verdict,
+                                   const uint32_t *codes, size_t code_count, uint64_t at_ms);
+    /* Rises when a person approved or denied anything: cheap, for polling. */
+    enum ft_status (*approvals_changed)(struct ft_store *s, uint64_t *generation);
+
+    /* Participation: one record a round whose upload began. */
+    enum ft_status (*participated)(struct ft_store *s, const uint8_t task[32], uint64_t round, int64_t at_s);
+    enum ft_status (*participations)(struct ft_store *s, int64_t since_s, uint32_t *count, int64_t *last_s);
+
+    enum ft_status (*lineage_put)(struct ft_store *s, const uint8_t task[32], const struct ft_lineage *lineage);
+    enum ft_status (*lineage_get)(struct ft_store *s, const uint8_t task[32], struct ft_lineage *out); /* NOTFOUND */
+
+    /* The latest wall clock seen, so that a clock set back is noticed. put never lowers it. */
+    enum ft_status (*clock_put)(struct ft_store *s, int64_t wall_s);
+    enum ft_status (*clock_get)(struct ft_store *s, int64_t *wall_s);
+
+    void (*close)(struct ft_store *s);
+};
+struct ft_store {
+    const struct ft_store_calls *calls;
+};
+
+/*
+ * Open or make `state.db` at path: WAL, synchronous=FULL (read back, else STATE), mode 0600, our owner, the schema's
+ * version, quick_check. A damaged file is told, never mended: restore it from a backup, or enrol anew.
+ * Errors: IO, FULL, VERIFY (damaged; another owner or mode), STATE (WAL or FULL not to be had), NOMEM.
+ */
+FT_NODISCARD enum ft_status ft_store_open_sqlite(const char *path, struct ft_store **out, struct ft_error *err);
+
+/* Everything in memory; `close` forgets it. For the simulation, which keeps it over a simulated crash. */
+FT_NODISCARD enum ft_status ft_store_open_memory(struct ft_store **out);
+
+static inline void
+ft_store_close(struct ft_store *s)
+{
+    if (s != NULL)
+        s->calls->close(s);
+}
+
+#endif

@@ -1,0 +1,338 @@
+#include "client/vault/store.h"
+
+#include "common/base/alloc.h"
+
+#include <string.h>
+
+void
+ft_task_record_clear(struct ft_task_record *record)
+{
+    ft_buf_clear(&record->signed_task);
+    *record = (struct ft_task_record){ 0 };
+}
+
+struct participation {
+    uint8_t task[32];
+    uint64_t round;
+    int64_t at_s;
+};
+struct task_lineage {
+    uint8_t task[32];
+    struct ft_lineage lineage;
+};
+
+/* Growing arrays, searched from their ends: a simulation has few of each. */
+struct memory_store {
+    struct ft_store base;
+    struct ft_journal_entry *journal;
+    size_t journal_count;
+    struct ft_task_record *tasks;
+    size_t task_count;
+    struct participation *participation;
+    size_t participation_count;
+    struct task_lineage *lineage;
+    size_t lineage_count;
+    uint64_t roster_serial, approvals;
+    struct ft_buf roster;
+    bool has_roster;
+    int64_t clock_s;
+};
+
+static struct memory_store *
+of(struct ft_store *s)
+{
+    return (struct memory_store *)s;
+}
+
+/* Room for one more; NULL without memory. The new item is zeroed. */
+static void *
+grow(void *array, size_t *count, size_t size)
+{
+    void **list = array;
+    uint8_t *bigger = ft_realloc(*list, (*count + 1) * size);
+    if (bigger == NULL)
+        return NULL;
+    *list = bigger;
+    memset(bigger + *count * size, 0, size);
+    return bigger + (*count)++ * size;
+}
+
+static enum ft_status
+journal_put(struct ft_store *s, const struct ft_journal_entry *e)
+{
+    struct memory_store *m = of(s);
+    struct ft_journal_entry *slot = NULL;
+    for (size_t i = m->journal_count; i-- > 0 && slot == NULL;)
+        if (memcmp(m->journal[i].task, e->task, 32) == 0 && m->journal[i].round == e->round &&
+            m->journal[i].attempt == e->attempt)
+            slot = &m->journal[i];
+    if (slot == NULL)
+        slot = grow(&m->journal, &m->journal_count, sizeof *slot);
+    if (slot == NULL)
+        return FT_ERR_NOMEM;
+    const bool spent = slot->spent || e->spent;
+    const uint32_t step = slot->step > e->step ? slot->step : e->step;
+    *slot = *e;
+    slot->spent = spent;
+    slot->step = step;
+    return FT_OK;
+}
+
+static enum ft_status
+journal_last(struct ft_store *s, const uint8_t task[32], struct ft_journal_entry *out)
+{
+    const struct memory_store *m = of(s);
+    const struct ft_journal_entry *best = NULL;
+    for (size_t i = 0; i < m->journal_count; i++) {
+        const struct ft_journal_entry *e = &m->journal[i];
+        if (memcmp(e->task, task, 32) == 0 &&
+            (best == NULL || e->round > best->round || (e->round == best->round && e->attempt > best->attempt)))
+            best = e;
+    }
+    if (best == NULL)
+        return FT_ERR_NOTFOUND;
+    *out = *best;
+    return FT_OK;
+}
+
+static enum ft_status
+round_spent(struct ft_store *s, const uint8_t task[32], uint64_t round, bool *spent)
+{
+    const struct memory_store *m = of(s);
+    *spent = false;
+    for (size_t i = 0; i < m->journal_count; i++)
+        if (memcmp(m->journal[i].task, task, 32) == 0 && m->journal[i].round == round && m->journal[i].spent)
+            *spent = true;
+    return FT_OK;
+}
+
+static enum ft_status
+roster_put(struct ft_store *s, uint64_t serial, struct ft_bytes bytes)
+{
+    struct memory_store *m = of(s);
+    struct ft_buf copy = { 0 };
+    if (m->has_roster && serial < m->roster_serial)
+        return FT_ERR_STATE;
+    const enum ft_status st = ft_buf_append(&copy, bytes.data, bytes.size);
+    if (st != FT_OK)
+        return st;
+    ft_buf_clear(&m->roster);
+    m->roster = copy;
+    m->roster_serial = serial;
+    m->has_roster = true;
+    return FT_OK;
+}
+
+static enum ft_status
+roster_get(struct ft_store *s, uint64_t *serial, struct ft_buf *bytes)
+{
+    const struct memory_store *m = of(s);
+    if (!m->has_roster)
+        return FT_ERR_NOTFOUND;
+    *serial = m->roster_serial;
+    return ft_buf_append(bytes, m->roster.data, m->roster.size);
+}
+
+static struct ft_task_record *
+find_task(struct memory_store *m, const uint8_t hash[32])
+{
+    for (size_t i = 0; i < m->task_count; i++)
+        if (memcmp(m->tasks[i].hash, hash, 32) == 0)
+            return &m->tasks[i];
+    return NULL;
+}
+
+static enum ft_status
+task_put(struct ft_store *s, const uint8_t hash[32], struct ft_bytes signed_task, const char *name,
+         const char *purpose, uint64_t seen_ms)
+{
+    struct memory_store *m = of(s);
+    struct ft_buf copy = { 0 };
+    if (find_task(m, hash) != NULL)
+        return FT_OK;
+    const enum ft_status st = ft_buf_append(&copy, signed_task.data, signed_task.size);
+    if (st != FT_OK)
+        return st;
+    struct ft_task_record *r = grow(&m->tasks, &m->task_count, sizeof *r);
+    if (r == NULL) {
+        ft_buf_clear(&copy);
+        return FT_ERR_NOMEM;
+    }
+    memcpy(r->hash, hash, 32);
+    r->signed_task = copy;
+    strncpy(r->name, name, sizeof r->name - 1);
+    strncpy(r->purpose, purpose, sizeof r->purpose - 1);
+    r->seen_ms = seen_ms;
+    return FT_OK;
+}
+
+static enum ft_status
+copy_task(const struct ft_task_record *from, struct ft_task_record *to)
+{
+    *to = *from;
+    to->signed_task = (struct ft_buf){ 0 };
+    return ft_buf_append(&to->signed_task, from->signed_task.data, from->signed_task.size);
+}
+
+static enum ft_status
+task_get(struct ft_store *s, const uint8_t hash[32], struct ft_task_record *out)
+{
+    const struct ft_task_record *r = find_task(of(s), hash);
+    *out = (struct ft_task_record){ 0 };
+    return r == NULL ? FT_ERR_NOTFOUND : copy_task(r, out);
+}
+
+static enum ft_status
+task_list(struct ft_store *s, bool (*each)(void *ctx, const struct ft_task_record *record), void *ctx)
+{
+    const struct memory_store *m = of(s);
+    for (size_t i = m->task_count; i-- > 0;)
+        if (!each(ctx, &m->tasks[i]))
+            break;
+    return FT_OK;
+}
+
+static enum ft_status
+task_approve(struct ft_store *s, const uint8_t hash[32], enum ft_task_approval approval, uint64_t at_ms)
+{
+    struct ft_task_record *r = find_task(of(s), hash);
+    (void)at_ms;
+    if (r == NULL)
+        return FT_ERR_NOTFOUND;
+    r->approval = approval;
+    of(s)->approvals++;
+    return FT_OK;
+}
+
+static enum ft_status
+task_decided(struct ft_store *s, const uint8_t hash[32], uint32_t verdict, const uint32_t *codes, size_t code_count,
+             uint64_t at_ms)
+{
+    struct ft_task_record *r = find_task(of(s), hash);
+    if (r == NULL)
+        return FT_OK;
+    r->verdict = verdict;
+    r->code_count = code_count < FT_TASK_CODES_MAX ? code_count : FT_TASK_CODES_MAX;
+    if (r->code_count > 0)
+        memcpy(r->codes, codes, r->code_count * sizeof *codes);
+    r->decided_ms = at_ms;
+    return FT_OK;
+}
+
+static enum ft_status
+approvals_changed(struct ft_store *s, uint64_t *generation)
+{
+    *generation = of(s)->approvals;
+    return FT_OK;
+}
+
+static enum ft_status
+participated(struct ft_store *s, const uint8_t task[32], uint64_t round, int64_t at_s)
+{
+    struct memory_store *m = of(s);
+    for (size_t i = 0; i < m->participation_count; i++)
+        if (memcmp(m->participation[i].task, task, 32) == 0 && m->participation[i].round == round)
+            return FT_OK;
+    struct participation *p = grow(&m->participation, &m->participation_count, sizeof *p);
+    if (p == NULL)
+        return FT_ERR_NOMEM;
+    memcpy(p->task, task, 32);
+    p->round = round;
+    p->at_s = at_s;
+    return FT_OK;
+}
+
+static enum ft_status
+participations(struct ft_store *s, int64_t since_s, uint32_t *count, int64_t *last_s)
+{
+    const struct memory_store *m = of(s);
+    *count = 0;
+    *last_s = 0;
+    for (size_t i = 0; i < m->participation_count; i++) {
+        *count += m->participation[i].at_s >= since_s;
+        if (m->participation[i].at_s > *last_s)
+            *last_s = m->participation[i].at_s;
+    }
+    return FT_OK;
+}
+
+static struct task_lineage *
+find_lineage(struct memory_store *m, const uint8_t task[32])
+{
+    for (size_t i = 0; i < m->lineage_count; i++)
+        if (memcmp(m->lineage[i].task, task, 32) == 0)
+            return &m->lineage[i];
+    return NULL;
+}
+
+static enum ft_status
+lineage_put(struct ft_store *s, const uint8_t task[32], const struct ft_lineage *lineage)
+{
+    struct task_lineage *l = find_lineage(of(s), task);
+    if (l == NULL)
+        l = grow(&of(s)->lineage, &of(s)->lineage_count, sizeof *l);
+    if (l == NULL)
+        return FT_ERR_NOMEM;
+    if (l->lineage.round > lineage->round)
+        return FT_OK;
+    memcpy(l->task, task, 32);
+    l->lineage = *lineage;
+    return FT_OK;
+}
+
+static enum ft_status
+lineage_get(struct ft_store *s, const uint8_t task[32], struct ft_lineage *out)
+{
+    const struct task_lineage *l = find_lineage(of(s), task);
+    if (l == NULL)
+        return FT_ERR_NOTFOUND;
+    *out = l->lineage;
+    return FT_OK;
+}
+
+static enum ft_status
+clock_put(struct ft_store *s, int64_t wall_s)
+{
+    if (wall_s > of(s)->clock_s)
+        of(s)->clock_s = wall_s;
+    return FT_OK;
+}
+
+static enum ft_status
+clock_get(struct ft_store *s, int64_t *wall_s)
+{
+    *wall_s = of(s)->clock_s;
+    return FT_OK;
+}
+
+static void
+store_close(struct ft_store *s)
+{
+    struct memory_store *m = of(s);
+    for (size_t i = 0; i < m->task_count; i++)
+        ft_task_record_clear(&m->tasks[i]);
+    ft_free(m->tasks);
+    ft_free(m->journal);
+    ft_free(m->participation);
+    ft_free(m->lineage);
+    ft_buf_clear(&m->roster);
+    ft_free(m);
+}
+
+static const struct ft_store_calls calls = {
+    journal_put,  journal_last,      round_spent,  roster_put,     roster_get,  task_put,
+    task_get,     task_list,         task_approve, task_decided,   approvals_changed,
+    participated, participations,    lineage_put,  lineage_get,    clock_put,   clock_get,
+    store_close,
+};
+
+enum ft_status
+ft_store_open_memory(struct ft_store **out)
+{
+    struct memory_store *m = ft_calloc(1, sizeof *m);
+    *out = m != NULL ? &m->base : NULL;
+    if (m == NULL)
+        return FT_ERR_NOMEM;
+    m->base.calls = &calls;
+    return FT_OK;
+}
