@@ -5,6 +5,7 @@
 #ifndef FT_AGGREGATOR_CONFIG_H
 #define FT_AGGREGATOR_CONFIG_H
 
+#include "common/base/buf.h"
 #include "common/base/findings.h"
 #include <stdint.h>
 

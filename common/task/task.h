@@ -9,6 +9,7 @@
 #define FT_TASK_TASK_H
 
 #include "common/base/buf.h"
+#include "common/base/findings.h"
 #include "common/base/kinds.h"
 #include "common/base/status.h"
 #include <stdbool.h>
