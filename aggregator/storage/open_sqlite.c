@@ -18,7 +18,7 @@ static const char schema[] =
     " fingerprint TEXT UNIQUE, identity_key BLOB UNIQUE, certificate BLOB, roster_index INTEGER UNIQUE,"
     " invited_ms INTEGER NOT NULL, enrolled_ms INTEGER NOT NULL DEFAULT 0, changed_ms INTEGER NOT NULL);"
     "CREATE TABLE tokens(hash BLOB PRIMARY KEY, shop INTEGER NOT NULL REFERENCES shops(id),"
-    " expires_ms INTEGER NOT NULL, used_ms INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;"
+    " expires_ms INTEGER NOT NULL, used_ms INTEGER NOT NULL DEFAULT 0, request_hash BLOB) WITHOUT ROWID;"
     "CREATE TABLE rosters(serial INTEGER PRIMARY KEY, bytes BLOB NOT NULL, stored_ms INTEGER NOT NULL);"
     "CREATE TABLE roster_keys(place INTEGER PRIMARY KEY, identity_key BLOB NOT NULL UNIQUE);"
     "CREATE TABLE epoch_keys(epoch INTEGER NOT NULL, place INTEGER NOT NULL, message BLOB NOT NULL,"

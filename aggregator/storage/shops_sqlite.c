@@ -76,8 +76,8 @@ enum ft_status
 ft_store_token(struct ft_store *s, const uint8_t token_hash[32], struct ft_token *out)
 {
     struct sql_rows rows;
-    enum ft_status st = sql_open(s, &rows, "SELECT shop, expires_ms, used_ms FROM tokens WHERE hash = ?1", "h",
-                                 token_hash);
+    enum ft_status st = sql_open(s, &rows, "SELECT shop, expires_ms, used_ms, request_hash FROM tokens WHERE hash = ?1",
+                                 "h", token_hash);
 
     if (st == FT_OK)
         st = sql_next(&rows);
@@ -85,21 +85,23 @@ ft_store_token(struct ft_store *s, const uint8_t token_hash[32], struct ft_token
         out->shop = sql_int(&rows, 0);
         out->expires_ms = sql_u64(&rows, 1);
         out->used_ms = sql_u64(&rows, 2);
+        sql_fixed(&rows, 3, out->request_hash, sizeof out->request_hash);
     }
     sql_close(&rows);
     return st;
 }
 
 static enum ft_status
-enrol(struct ft_store *s, const uint8_t token_hash[32], const char *fingerprint, const uint8_t identity_key[32],
-      struct ft_bytes certificate, uint64_t now_ms)
+enrol(struct ft_store *s, const uint8_t token_hash[32], const uint8_t request_hash[32], const char *fingerprint,
+      const uint8_t identity_key[32], struct ft_bytes certificate, uint64_t now_ms)
 {
     enum ft_status st;
     int64_t changed = 0;
 
     FT_TRY(sql_change(s, &changed,
-                      "UPDATE tokens SET used_ms = ?2 WHERE hash = ?1 AND used_ms = 0 AND expires_ms > ?2", "hu",
-                      token_hash, now_ms));
+                      "UPDATE tokens SET used_ms = ?2, request_hash = ?3"
+                      " WHERE hash = ?1 AND used_ms = 0 AND expires_ms > ?2",
+                      "huh", token_hash, now_ms, request_hash));
     if (changed != 1)
         return FT_ERR_REFUSED;
     FT_TRY(sql_change(s, &changed,
@@ -114,13 +116,14 @@ out:
 }
 
 enum ft_status
-ft_store_shop_enrol(struct ft_store *s, const uint8_t token_hash[32], const char *fingerprint,
-                    const uint8_t identity_key[32], struct ft_bytes certificate, uint64_t now_ms)
+ft_store_shop_enrol(struct ft_store *s, const uint8_t token_hash[32], const uint8_t request_hash[32],
+                    const char *fingerprint, const uint8_t identity_key[32], struct ft_bytes certificate,
+                    uint64_t now_ms)
 {
     enum ft_status st = sql_begin(s);
     if (st != FT_OK)
         return st;
-    return sql_end(s, enrol(s, token_hash, fingerprint, identity_key, certificate, now_ms));
+    return sql_end(s, enrol(s, token_hash, request_hash, fingerprint, identity_key, certificate, now_ms));
 }
 
 enum ft_status

@@ -68,6 +68,7 @@ FT_NODISCARD enum ft_status ft_store_shop_invite(struct ft_store *s, const char 
 struct ft_token {
     int64_t shop;
     uint64_t expires_ms, used_ms; /* used_ms 0: unused */
+    uint8_t request_hash[32];     /* of the request that used it: the same bytes again get the same answer */
 };
 FT_NODISCARD enum ft_status ft_store_token(struct ft_store *s, const uint8_t token_hash[32], struct ft_token *out);
 
@@ -75,8 +76,9 @@ FT_NODISCARD enum ft_status ft_store_token(struct ft_store *s, const uint8_t tok
  * is kept, so that a repeated request can be answered. Errors: REFUSED (token used or expired meanwhile, shop not
  * INVITED), DUPLICATE (fingerprint or identity key is another shop's). */
 FT_NODISCARD enum ft_status ft_store_shop_enrol(struct ft_store *s, const uint8_t token_hash[32],
-                                                const char *fingerprint, const uint8_t identity_key[32],
-                                                struct ft_bytes certificate, uint64_t now_ms);
+                                                const uint8_t request_hash[32], const char *fingerprint,
+                                                const uint8_t identity_key[32], struct ft_bytes certificate,
+                                                uint64_t now_ms);
 
 FT_NODISCARD enum ft_status ft_store_shops(struct ft_store *s, struct ft_shop **out, size_t *count); /* by id */
 FT_NODISCARD enum ft_status ft_store_shop_by_name(struct ft_store *s, const char *name, struct ft_shop *out);

@@ -1,0 +1,91 @@
+#include "common/plan/round_plan.h"
+#include "common/secure_sum/hash.h"
+
+#include <string.h>
+
+void
+ft_plan_model_spec(const struct ft_task *task, struct ft_model_spec *out)
+{
+    memset(out, 0, sizeof *out);
+    out->kind = task->model;
+    out->features = task->feature_count;
+    out->classes = task->classes;
+    out->hidden_count = task->hidden_count;
+    memcpy(out->hidden, task->hidden, sizeof task->hidden);
+    out->activation = task->activation;
+}
+
+void
+ft_plan_server_config(const struct ft_task *task, struct ft_server_config *out)
+{
+    *out = (struct ft_server_config){ .kind = task->server,
+                                      .learning_rate = task->server_learning_rate,
+                                      .momentum = task->server_momentum,
+                                      .beta2 = task->server_beta2,
+                                      .epsilon = task->server_epsilon };
+}
+
+enum ft_status
+ft_round_plan_init(struct ft_round_plan *plan, const struct ft_task *task, enum ft_stage stage, struct ft_error *err)
+{
+    enum ft_status st;
+    struct ft_layout_params params = {
+        .stage = stage,
+        .metrics = { .bins = task->bins,
+                     .calibration_bins = task->calibration_bins,
+                     .rows_max = task->rows_max,
+                     .label_min = task->label_min,
+                     .label_max = task->label_max },
+        .n_cap = task->n_cap,
+        .lane_bits = task->lane_bits,
+        .weight_cap = task->weight_cap,
+        .clip = task->clip,
+    };
+    struct ft_ss_codec_choice choice = { .n_cap = task->n_cap, .noise_var = 0 };
+
+    memset(plan, 0, sizeof *plan);
+    plan->stage = stage;
+    ft_plan_model_spec(task, &plan->model);
+    params.metrics.model = plan->model;
+    FT_TRY(ft_layout_init(&plan->layout, &params, err));
+    choice.lane_bits = plan->layout.lane_bits;
+    choice.dim = plan->layout.dim;
+    choice.weight_max = plan->layout.weight_max;
+    /* An evaluation has no reals: any unit step will do, and this one is written down. */
+    choice.clip = plan->layout.real_coordinates > 0 ? plan->layout.real_clip : 1.0;
+    FT_TRY(ft_ss_codec_init(&choice, &plan->codec, err));
+out:
+    return st;
+}
+
+void
+ft_round_plan_describe(const struct ft_round_plan *plan, const struct ft_task *task,
+                       const uint8_t task_hash[FT_TASK_HASH_SIZE], struct ft_ss_descriptor *out)
+{
+    memset(out, 0, sizeof *out);
+    out->version = FT_SS_VERSION;
+    out->suite = (uint16_t)task->suite;
+    memcpy(out->deployment, task->deployment, sizeof out->deployment);
+    memcpy(out->task_hash, task_hash, sizeof out->task_hash);
+    ft_ss_codec_describe(&plan->codec, out);
+    out->noise_kind = (uint8_t)task->noise;
+    out->n_cap = task->n_cap;
+    out->n_min = task->n_min;
+    out->h_min = task->h_min;
+    out->corrupted = task->corrupted;
+    out->drop_permille = (uint16_t)task->drop_permille;
+    out->sigma = (uint8_t)task->sigma;
+    out->eta = (uint8_t)task->eta;
+}
+
+void
+ft_model_blob_hash(struct ft_bytes blob, uint8_t hash[32])
+{
+    FT_SS_H(hash, "model", blob);
+}
+
+void
+ft_blob_hash(struct ft_bytes bytes, uint8_t hash[32])
+{
+    FT_SS_H(hash, "blob", bytes);
+}
