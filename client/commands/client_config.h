@@ -6,17 +6,11 @@
 #define FT_CLIENT_CONFIG_H
 
 #include "client/policy/policy.h"
+#include "client/source/source.h" /* enum ft_encoding, and struct ft_source_config that the vault fills from this */
 #include "common/base/findings.h"
 #include <stdint.h>
 
 enum ft_source_type { FT_SOURCE_CSV = 1 };
-enum ft_encoding {
-    FT_ENCODING_AUTO = 1,
-    FT_ENCODING_UTF8 = 2,
-    FT_ENCODING_UTF16LE = 3,
-    FT_ENCODING_UTF16BE = 4,
-    FT_ENCODING_LATIN1 = 5,
-};
 
 /* One standard column and the source column it is read from. */
 struct ft_column_map {
@@ -24,8 +18,8 @@ struct ft_column_map {
     char *source;
 };
 
-/* One table of the source. `files` is NULL when the table is not configured. */
-struct ft_source_table {
+/* One table of the source, as written; ft_client_source_config turns all of it into a struct ft_source_config. `files` is NULL when the table is not configured. */
+struct ft_client_table {
     char *files;     /* glob, joined with home */
     char *delimiter; /* one byte; "\t" is a tab */
     enum ft_encoding encoding;
@@ -44,7 +38,7 @@ struct ft_client_config {
     struct {
         enum ft_source_type type;
         double max_reject_ratio; /* default 0.01 */
-        struct ft_source_table transactions, customers, products;
+        struct ft_client_table transactions, customers, products;
     } source;
     struct {
         enum ft_basis basis;
@@ -58,6 +52,9 @@ FT_NODISCARD enum ft_status ft_client_config_load(const char *home, struct ft_cl
                                                   struct ft_findings *findings, struct ft_error *err);
 FT_NODISCARD enum ft_status ft_client_config_parse(struct ft_bytes yaml, const char *origin, const char *home,
                                                    struct ft_client_config *out, struct ft_findings *findings);
+/* The source as client/source takes it; clear with ft_source_config_clear. Errors: NOMEM. */
+FT_NODISCARD enum ft_status ft_client_source_config(const struct ft_client_config *config,
+                                                    struct ft_source_config *out);
 void ft_client_config_clear(struct ft_client_config *config);
 
 /* The columns of the standard tables, NULL-ended; NULL for an unknown table. */
