@@ -2,7 +2,7 @@
  * A CSV reader: a file of any encoding becomes rows of chosen fields, streamed through fixed buffers.
  *
  *   quotes, doubled quotes, delimiters and line ends inside quotes, CRLF, LF or CR, byte order marks, empty lines
- *   UTF-16 and Latin-1 through iconv(3); fields arrive as UTF-8
+ *   UTF-16 and Latin-1; fields arrive as UTF-8 (decode.h: iconv(3) would load its modules inside the sandbox)
  *
  * Only the chosen columns' bytes are copied; the others are counted and passed over. A row with a stray or unclosed
  * quote, with a number of fields other than the header's, or with a chosen field that is no UTF-8 or holds a NUL is

@@ -97,6 +97,8 @@ const struct ft_quarantine *ft_source_quarantine(const struct ft_source *source)
 /* True when the shop maps this standard column of "transactions", "customers" or "products". */
 bool ft_source_maps(const struct ft_source *source, const char *table, const char *column);
 
+struct ft_db *ft_source_db(const struct ft_source *source); /* borrowed */
+
 void ft_source_close(struct ft_source *source); /* the records stay until ft_db_close; NULL is allowed */
 
 #endif
