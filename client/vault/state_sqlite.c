@@ -33,8 +33,8 @@ static const char schema[] =
     "CREATE TABLE IF NOT EXISTS participation(task BLOB NOT NULL, round INTEGER NOT NULL, at_s INTEGER NOT NULL,"
     " PRIMARY KEY(task, round)) WITHOUT ROWID;"
     "CREATE INDEX IF NOT EXISTS participation_at ON participation(at_s);"
-    "CREATE TABLE IF NOT EXISTS lineage(task BLOB PRIMARY KEY, round INTEGER NOT NULL, model BLOB NOT NULL,"
-    " result BLOB NOT NULL, finished INTEGER NOT NULL);";
+    "CREATE TABLE IF NOT EXISTS previous(task BLOB PRIMARY KEY, round INTEGER NOT NULL, model BLOB NOT NULL,"
+    " lineage BLOB NOT NULL, result BLOB NOT NULL, result_known INTEGER NOT NULL);";
 
 struct sqlite_store {
     struct ft_store base;
@@ -151,52 +151,47 @@ column_hash(sqlite3_stmt *stmt, int column, uint8_t out[32])
 }
 
 static enum ft_status
-journal_put(struct ft_store *s, const struct ft_journal_entry *e)
+journal_put(struct ft_store *s, const struct ft_ss_journal_record *r, int64_t at_s)
 {
-    return change(db_of(s), NULL,
-                  "INSERT INTO journal VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9) ON CONFLICT(task, round, attempt) DO UPDATE"
-                  " SET t0=?4, t1=?5, t2=?6, t3=?7, step=max(step, ?8), spent=max(spent, ?9)",
-                  "hiihhhhii", e->task, (int64_t)e->round, (int64_t)e->attempt, e->t0, e->t1, e->t2, e->t3,
-                  (int64_t)e->step, (int64_t)e->spent);
-}
-
-static enum ft_status
-journal_last(struct ft_store *s, const uint8_t task[32], struct ft_journal_entry *out)
-{
-    sqlite3_stmt *stmt;
-    const enum ft_status st = query(db_of(s), &stmt,
-                                    "SELECT round, attempt, t0, t1, t2, t3, step, spent FROM journal WHERE task=?1"
-                                    " ORDER BY round DESC, attempt DESC LIMIT 1",
-                                    "h", task);
+    sqlite3 *db = db_of(s);
+    enum ft_status st = change(db, NULL, "BEGIN IMMEDIATE", "");
     if (st != FT_OK)
         return st;
-    const int rc = sqlite3_step(stmt);
-    if (rc == SQLITE_ROW) {
-        memcpy(out->task, task, 32);
-        out->round = (uint64_t)sqlite3_column_int64(stmt, 0);
-        out->attempt = (uint32_t)sqlite3_column_int64(stmt, 1);
-        column_hash(stmt, 2, out->t0);
-        column_hash(stmt, 3, out->t1);
-        column_hash(stmt, 4, out->t2);
-        column_hash(stmt, 5, out->t3);
-        out->step = (uint32_t)sqlite3_column_int64(stmt, 6);
-        out->spent = sqlite3_column_int64(stmt, 7) != 0;
-    }
-    sqlite3_finalize(stmt);
-    return rc == SQLITE_DONE ? FT_ERR_NOTFOUND : status_of(rc);
+    FT_TRY(change(db, NULL,
+                  "INSERT INTO journal VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9) ON CONFLICT(task, round, attempt) DO UPDATE"
+                  " SET t0=?4, t1=?5, t2=?6, t3=?7, step=max(step, ?8), spent=max(spent, ?9)",
+                  "hiihhhhii", r->task_hash, (int64_t)r->round, (int64_t)r->attempt, r->t[0], r->t[1], r->t[2],
+                  r->t[3], (int64_t)r->step, (int64_t)r->spent));
+    if (r->spent)
+        FT_TRY(change(db, NULL, "INSERT INTO participation VALUES(?1,?2,?3) ON CONFLICT DO NOTHING", "hii",
+                      r->task_hash, (int64_t)r->round, at_s));
+    FT_TRY(change(db, NULL, "COMMIT", ""));
+    return FT_OK;
+out:
+    (void)!change(db, NULL, "ROLLBACK", "");
+    return st;
 }
 
 static enum ft_status
-round_spent(struct ft_store *s, const uint8_t task[32], uint64_t round, bool *spent)
+journal_view(struct ft_store *s, const uint8_t task[32], struct ft_ss_journal_view *out)
 {
     sqlite3_stmt *stmt;
-    int64_t found = 0;
-    enum ft_status st = query(db_of(s), &stmt, "SELECT max(spent) FROM journal WHERE task=?1 AND round=?2", "hi",
-                              task, (int64_t)round);
-    if (st == FT_OK)
-        st = finish_one(stmt, &found);
-    *spent = found != 0;
-    return st;
+    *out = (struct ft_ss_journal_view){ 0 };
+    const enum ft_status st =
+        query(db_of(s), &stmt, "SELECT round, attempt, step, spent FROM journal WHERE task=?1", "h", task);
+    if (st != FT_OK)
+        return st;
+    int rc;
+    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+        struct ft_ss_journal_record r = { .round = (uint64_t)sqlite3_column_int64(stmt, 0),
+                                          .attempt = (uint32_t)sqlite3_column_int64(stmt, 1),
+                                          .step = (uint32_t)sqlite3_column_int(stmt, 2),
+                                          .spent = sqlite3_column_int(stmt, 3) != 0 };
+        memcpy(r.task_hash, task, 32);
+        ft_ss_journal_fold(out, &r);
+    }
+    sqlite3_finalize(stmt);
+    return status_of(rc);
 }
 
 static enum ft_status
@@ -347,13 +342,6 @@ approvals_changed(struct ft_store *s, uint64_t *generation)
 }
 
 static enum ft_status
-participated(struct ft_store *s, const uint8_t task[32], uint64_t round, int64_t at_s)
-{
-    return change(db_of(s), NULL, "INSERT INTO participation VALUES(?1,?2,?3) ON CONFLICT DO NOTHING", "hii", task,
-                  (int64_t)round, at_s);
-}
-
-static enum ft_status
 participations(struct ft_store *s, int64_t since_s, uint32_t *count, int64_t *last_s)
 {
     sqlite3_stmt *stmt;
@@ -372,31 +360,35 @@ participations(struct ft_store *s, int64_t since_s, uint32_t *count, int64_t *la
 }
 
 static enum ft_status
-lineage_put(struct ft_store *s, const uint8_t task[32], const struct ft_lineage *l)
+previous_put(struct ft_store *s, const uint8_t task[32], const struct ft_ss_previous *p)
 {
     return change(db_of(s), NULL,
-                  "INSERT INTO lineage VALUES(?1,?2,?3,?4,?5) ON CONFLICT(task) DO UPDATE"
-                  " SET round=?2, model=?3, result=?4, finished=?5 WHERE round <= ?2",
-                  "hihhi", task, (int64_t)l->round, l->model_hash, l->result_hash, (int64_t)l->finished);
+                  "INSERT INTO previous VALUES(?1,?2,?3,?4,?5,?6) ON CONFLICT(task) DO UPDATE"
+                  " SET round=?2, model=?3, lineage=?4, result=?5, result_known=?6 WHERE round <= ?2",
+                  "hihhhi", task, (int64_t)p->round, p->model_hash, p->lineage_hash, p->result_hash,
+                  (int64_t)p->result_known);
 }
 
 static enum ft_status
-lineage_get(struct ft_store *s, const uint8_t task[32], struct ft_lineage *out)
+previous_get(struct ft_store *s, const uint8_t task[32], struct ft_ss_previous *out)
 {
     sqlite3_stmt *stmt;
-    const enum ft_status st =
-        query(db_of(s), &stmt, "SELECT round, model, result, finished FROM lineage WHERE task=?1", "h", task);
+    *out = (struct ft_ss_previous){ 0 };
+    const enum ft_status st = query(
+        db_of(s), &stmt, "SELECT round, model, lineage, result, result_known FROM previous WHERE task=?1", "h", task);
     if (st != FT_OK)
         return st;
     const int rc = sqlite3_step(stmt);
     if (rc == SQLITE_ROW) {
+        out->any = true;
         out->round = (uint64_t)sqlite3_column_int64(stmt, 0);
         column_hash(stmt, 1, out->model_hash);
-        column_hash(stmt, 2, out->result_hash);
-        out->finished = sqlite3_column_int(stmt, 3) != 0;
+        column_hash(stmt, 2, out->lineage_hash);
+        column_hash(stmt, 3, out->result_hash);
+        out->result_known = sqlite3_column_int(stmt, 4) != 0;
     }
     sqlite3_finalize(stmt);
-    return rc == SQLITE_DONE ? FT_ERR_NOTFOUND : status_of(rc);
+    return status_of(rc);
 }
 
 static enum ft_status
@@ -421,10 +413,22 @@ store_close(struct ft_store *s)
 }
 
 static const struct ft_store_calls calls = {
-    journal_put,  journal_last,      round_spent,  roster_put,     roster_get,  task_put,
-    task_get,     task_list,         task_approve, task_decided,   approvals_changed,
-    participated, participations,    lineage_put,  lineage_get,    clock_put,   clock_get,
-    store_close,
+    .journal_put = journal_put,
+    .journal_view = journal_view,
+    .roster_put = roster_put,
+    .roster_get = roster_get,
+    .task_put = task_put,
+    .task_get = task_get,
+    .task_list = task_list,
+    .task_approve = task_approve,
+    .task_decided = task_decided,
+    .approvals_changed = approvals_changed,
+    .participations = participations,
+    .previous_put = previous_put,
+    .previous_get = previous_get,
+    .clock_put = clock_put,
+    .clock_get = clock_get,
+    .close = store_close,
 };
 
 /* The file is ours and nobody else's; one that is not there is made with the right mode. */

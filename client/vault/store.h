@@ -12,18 +12,9 @@
 
 #include "common/base/buf.h"
 #include "common/base/status.h"
+#include "common/secure_sum/client.h"
 #include <stdbool.h>
 #include <stdint.h>
-
-/* One session in the journal (secure-aggregation.md section 8): the key is (task, round, attempt). */
-struct ft_journal_entry {
-    uint8_t task[32];
-    uint64_t round;
-    uint32_t attempt;
-    uint8_t t0[32], t1[32], t2[32], t3[32]; /* zeros while not reached */
-    uint32_t step;                          /* the furthest reached: enum ft_ss_step */
-    bool spent;
-};
 
 /* A person's word on a task. */
 enum ft_task_approval { FT_TASK_OPEN = 0, FT_TASK_APPROVED = 1, FT_TASK_DENIED = 2 };
@@ -43,21 +34,12 @@ struct ft_task_record {
 };
 void ft_task_record_clear(struct ft_task_record *record);
 
-/* The model a shop trained on last and the result that came of it. */
-struct ft_lineage {
-    uint64_t round;
-    uint8_t model_hash[32];
-    uint8_t result_hash[32];
-    bool finished; /* the result is known */
-};
-
 struct ft_store;
 struct ft_store_calls {
-    /* Journal. put inserts or moves a session on; it never takes `spent` back. Errors of all: IO, FULL, NOMEM. */
-    enum ft_status (*journal_put)(struct ft_store *s, const struct ft_journal_entry *entry);
-    /* The newest session of a task. NOTFOUND: none. */
-    enum ft_status (*journal_last)(struct ft_store *s, const uint8_t task[32], struct ft_journal_entry *out);
-    enum ft_status (*round_spent)(struct ft_store *s, const uint8_t task[32], uint64_t round, bool *spent);
+    /* Journal (secure-aggregation.md section 8). put inserts a session's record, or moves it on; it never takes `spent`
+     * back. A spent record is a participation too, in the same transaction. Errors of all: IO, FULL, NOMEM. */
+    enum ft_status (*journal_put)(struct ft_store *s, const struct ft_ss_journal_record *record, int64_t at_s);
+    enum ft_status (*journal_view)(struct ft_store *s, const uint8_t task[32], struct ft_ss_journal_view *out);
 
     /* The newest roster accepted. put refuses a lower serial (STATE). get: NOTFOUND when there is none. */
     enum ft_status (*roster_put)(struct ft_store *s, uint64_t serial, struct ft_bytes signed_roster);
@@ -76,12 +58,12 @@ struct ft_store_calls {
     /* Rises when a person approved or denied anything: cheap, for polling. */
     enum ft_status (*approvals_changed)(struct ft_store *s, uint64_t *generation);
 
-    /* Participation: one record a round whose upload began. */
-    enum ft_status (*participated)(struct ft_store *s, const uint8_t task[32], uint64_t round, int64_t at_s);
+    /* Rounds whose upload began since a time, and the latest of all (0: none). */
     enum ft_status (*participations)(struct ft_store *s, int64_t since_s, uint32_t *count, int64_t *last_s);
 
-    enum ft_status (*lineage_put)(struct ft_store *s, const uint8_t task[32], const struct ft_lineage *lineage);
-    enum ft_status (*lineage_get)(struct ft_store *s, const uint8_t task[32], struct ft_lineage *out); /* NOTFOUND */
+    /* The last round of a task this shop contributed to; put keeps a later round. get: `any` is false without one. */
+    enum ft_status (*previous_put)(struct ft_store *s, const uint8_t task[32], const struct ft_ss_previous *previous);
+    enum ft_status (*previous_get)(struct ft_store *s, const uint8_t task[32], struct ft_ss_previous *out);
 
     /* The latest wall clock seen, so that a clock set back is noticed. put never lowers it. */
     enum ft_status (*clock_put)(struct ft_store *s, int64_t wall_s);

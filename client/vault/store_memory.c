@@ -16,22 +16,22 @@ struct participation {
     uint64_t round;
     int64_t at_s;
 };
-struct task_lineage {
+struct task_previous {
     uint8_t task[32];
-    struct ft_lineage lineage;
+    struct ft_ss_previous previous;
 };
 
 /* Growing arrays, searched from their ends: a simulation has few of each. */
 struct memory_store {
     struct ft_store base;
-    struct ft_journal_entry *journal;
+    struct ft_ss_journal_record *journal;
     size_t journal_count;
     struct ft_task_record *tasks;
     size_t task_count;
     struct participation *participation;
     size_t participation_count;
-    struct task_lineage *lineage;
-    size_t lineage_count;
+    struct task_previous *previous;
+    size_t previous_count;
     uint64_t roster_serial, approvals;
     struct ft_buf roster;
     bool has_roster;
@@ -58,51 +58,49 @@ grow(void *array, size_t *count, size_t size)
 }
 
 static enum ft_status
-journal_put(struct ft_store *s, const struct ft_journal_entry *e)
+participated(struct memory_store *m, const uint8_t task[32], uint64_t round, int64_t at_s)
+{
+    for (size_t i = 0; i < m->participation_count; i++)
+        if (memcmp(m->participation[i].task, task, 32) == 0 && m->participation[i].round == round)
+            return FT_OK;
+    struct participation *p = grow(&m->participation, &m->participation_count, sizeof *p);
+    if (p == NULL)
+        return FT_ERR_NOMEM;
+    memcpy(p->task, task, 32);
+    p->round = round;
+    p->at_s = at_s;
+    return FT_OK;
+}
+
+static enum ft_status
+journal_put(struct ft_store *s, const struct ft_ss_journal_record *r, int64_t at_s)
 {
     struct memory_store *m = of(s);
-    struct ft_journal_entry *slot = NULL;
+    struct ft_ss_journal_record *slot = NULL;
     for (size_t i = m->journal_count; i-- > 0 && slot == NULL;)
-        if (memcmp(m->journal[i].task, e->task, 32) == 0 && m->journal[i].round == e->round &&
-            m->journal[i].attempt == e->attempt)
+        if (memcmp(m->journal[i].task_hash, r->task_hash, 32) == 0 && m->journal[i].round == r->round &&
+            m->journal[i].attempt == r->attempt)
             slot = &m->journal[i];
     if (slot == NULL)
         slot = grow(&m->journal, &m->journal_count, sizeof *slot);
     if (slot == NULL)
         return FT_ERR_NOMEM;
-    const bool spent = slot->spent || e->spent;
-    const uint32_t step = slot->step > e->step ? slot->step : e->step;
-    *slot = *e;
+    const bool spent = slot->spent || r->spent;
+    const uint32_t step = slot->step > r->step ? slot->step : r->step;
+    *slot = *r;
     slot->spent = spent;
     slot->step = step;
-    return FT_OK;
+    return r->spent ? participated(m, r->task_hash, r->round, at_s) : FT_OK;
 }
 
 static enum ft_status
-journal_last(struct ft_store *s, const uint8_t task[32], struct ft_journal_entry *out)
+journal_view(struct ft_store *s, const uint8_t task[32], struct ft_ss_journal_view *out)
 {
     const struct memory_store *m = of(s);
-    const struct ft_journal_entry *best = NULL;
-    for (size_t i = 0; i < m->journal_count; i++) {
-        const struct ft_journal_entry *e = &m->journal[i];
-        if (memcmp(e->task, task, 32) == 0 &&
-            (best == NULL || e->round > best->round || (e->round == best->round && e->attempt > best->attempt)))
-            best = e;
-    }
-    if (best == NULL)
-        return FT_ERR_NOTFOUND;
-    *out = *best;
-    return FT_OK;
-}
-
-static enum ft_status
-round_spent(struct ft_store *s, const uint8_t task[32], uint64_t round, bool *spent)
-{
-    const struct memory_store *m = of(s);
-    *spent = false;
+    *out = (struct ft_ss_journal_view){ 0 };
     for (size_t i = 0; i < m->journal_count; i++)
-        if (memcmp(m->journal[i].task, task, 32) == 0 && m->journal[i].round == round && m->journal[i].spent)
-            *spent = true;
+        if (memcmp(m->journal[i].task_hash, task, 32) == 0)
+            ft_ss_journal_fold(out, &m->journal[i]);
     return FT_OK;
 }
 
@@ -227,22 +225,6 @@ approvals_changed(struct ft_store *s, uint64_t *generation)
 }
 
 static enum ft_status
-participated(struct ft_store *s, const uint8_t task[32], uint64_t round, int64_t at_s)
-{
-    struct memory_store *m = of(s);
-    for (size_t i = 0; i < m->participation_count; i++)
-        if (memcmp(m->participation[i].task, task, 32) == 0 && m->participation[i].round == round)
-            return FT_OK;
-    struct participation *p = grow(&m->participation, &m->participation_count, sizeof *p);
-    if (p == NULL)
-        return FT_ERR_NOMEM;
-    memcpy(p->task, task, 32);
-    p->round = round;
-    p->at_s = at_s;
-    return FT_OK;
-}
-
-static enum ft_status
 participations(struct ft_store *s, int64_t since_s, uint32_t *count, int64_t *last_s)
 {
     const struct memory_store *m = of(s);
@@ -256,37 +238,36 @@ participations(struct ft_store *s, int64_t since_s, uint32_t *count, int64_t *la
     return FT_OK;
 }
 
-static struct task_lineage *
-find_lineage(struct memory_store *m, const uint8_t task[32])
+static struct task_previous *
+find_previous(struct memory_store *m, const uint8_t task[32])
 {
-    for (size_t i = 0; i < m->lineage_count; i++)
-        if (memcmp(m->lineage[i].task, task, 32) == 0)
-            return &m->lineage[i];
+    for (size_t i = 0; i < m->previous_count; i++)
+        if (memcmp(m->previous[i].task, task, 32) == 0)
+            return &m->previous[i];
     return NULL;
 }
 
 static enum ft_status
-lineage_put(struct ft_store *s, const uint8_t task[32], const struct ft_lineage *lineage)
+previous_put(struct ft_store *s, const uint8_t task[32], const struct ft_ss_previous *previous)
 {
-    struct task_lineage *l = find_lineage(of(s), task);
-    if (l == NULL)
-        l = grow(&of(s)->lineage, &of(s)->lineage_count, sizeof *l);
-    if (l == NULL)
+    struct task_previous *p = find_previous(of(s), task);
+    if (p == NULL)
+        p = grow(&of(s)->previous, &of(s)->previous_count, sizeof *p);
+    if (p == NULL)
         return FT_ERR_NOMEM;
-    if (l->lineage.round > lineage->round)
+    if (p->previous.any && p->previous.round > previous->round)
         return FT_OK;
-    memcpy(l->task, task, 32);
-    l->lineage = *lineage;
+    memcpy(p->task, task, 32);
+    p->previous = *previous;
+    p->previous.any = true;
     return FT_OK;
 }
 
 static enum ft_status
-lineage_get(struct ft_store *s, const uint8_t task[32], struct ft_lineage *out)
+previous_get(struct ft_store *s, const uint8_t task[32], struct ft_ss_previous *out)
 {
-    const struct task_lineage *l = find_lineage(of(s), task);
-    if (l == NULL)
-        return FT_ERR_NOTFOUND;
-    *out = l->lineage;
+    const struct task_previous *p = find_previous(of(s), task);
+    *out = p != NULL ? p->previous : (struct ft_ss_previous){ 0 };
     return FT_OK;
 }
 
@@ -314,16 +295,28 @@ store_close(struct ft_store *s)
     ft_free(m->tasks);
     ft_free(m->journal);
     ft_free(m->participation);
-    ft_free(m->lineage);
+    ft_free(m->previous);
     ft_buf_clear(&m->roster);
     ft_free(m);
 }
 
 static const struct ft_store_calls calls = {
-    journal_put,  journal_last,      round_spent,  roster_put,     roster_get,  task_put,
-    task_get,     task_list,         task_approve, task_decided,   approvals_changed,
-    participated, participations,    lineage_put,  lineage_get,    clock_put,   clock_get,
-    store_close,
+    .journal_put = journal_put,
+    .journal_view = journal_view,
+    .roster_put = roster_put,
+    .roster_get = roster_get,
+    .task_put = task_put,
+    .task_get = task_get,
+    .task_list = task_list,
+    .task_approve = task_approve,
+    .task_decided = task_decided,
+    .approvals_changed = approvals_changed,
+    .participations = participations,
+    .previous_put = previous_put,
+    .previous_get = previous_get,
+    .clock_put = clock_put,
+    .clock_get = clock_get,
+    .close = store_close,
 };
 
 enum ft_status
