@@ -32,14 +32,20 @@ enum ft_examples_basis {
     FT_EXAMPLES_RECORDS,  /* records without people: refused when the source has customers, or the unit is customer */
 };
 
-/* A standing exclusion. A rule on customers, or on transactions.customer_id, leaves the whole customer out; a rule on
- * products leaves out the lines of that product. customer_id is given as the source writes it. */
+/* A standing exclusion: rows whose column is one of `values` (compared as text, or as numbers in a number column), or,
+ * without values, rows whose column is below a bound or no number. A rule on customers, or on
+ * transactions.customer_id, leaves the whole customer out; a rule on products leaves out that product's lines.
+ * customer_id is given as the source writes it. */
 struct ft_examples_exclude {
-    const char *table, *column, *equals;
+    const char *table, *column;
+    const char *const *values; /* (value_count) */
+    size_t value_count;
+    double below; /* when value_count is 0 */
 };
 
 struct ft_examples_rules {
     enum ft_examples_basis basis;
+    bool anonymous_baskets; /* lines without a customer are visible too; they make no example of unit customer */
     bool consent_source; /* false: no registry is set up, so nobody is eligible, whatever the set in the db says */
     /* The policy's column allow-list for the task's purpose. */
     bool (*allowed)(void *ctx, const char *table, const char *column);
@@ -64,16 +70,22 @@ struct ft_examples {
     uint64_t customers_train, customers_test; /* distinct customer_id values */
     uint64_t clipped_values;                  /* features, and labels of linear and Poisson models */
     uint64_t rows_over_cap;                   /* dropped by rows_per_customer */
+    uint64_t rows_without_customer;           /* dropped: unit customer and anonymous_baskets */
     char zero_reason[160];                    /* why there are no rows by rule; empty otherwise */
 };
 
 /*
- * Build the examples. Everything wrong with the query's columns and functions is added to `refusals` (NULL is
- * allowed), the first goes to *err.
- * Errors: REFUSED (COLUMN_NOT_ALLOWED, COLUMN_NOT_MAPPED, FUNCTION_NOT_ALLOWED, QUERY_NOT_ALLOWED, BASIS),
- *         FORMAT (not SQL, a result column missing, a value that is no number, a bad split or label),
- *         LIMIT (time, memory, rows), CONFIG (exclusion of an unmapped column), LATER (min_customers), NOMEM.
- * Codes of refusals: those names, QUERY_LIMIT, EXAMPLES_INVALID, TOO_FEW_CUSTOMERS.
+ * Build the examples. Every reason is added to `refusals` (NULL is allowed) by the codes of
+ * common/task/refusal_codes.h; the first goes to *err.
+ *
+ *   REFUSED  COLUMN_NOT_ALLOWED for each column; QUERY_REFUSED: a function, statement or table that is not allowed, a
+ *            column the source does not map; BASIS_MISMATCH
+ *   FORMAT   QUERY_RESULT: not SQL, a result column missing, a bad split, label or customer_id
+ *            DATA_NONFINITE: a feature or label that is no number in some rows
+ *   LIMIT    QUERY_TOO_LARGE: time, memory or rows
+ *   LATER    CUSTOMERS_TOO_FEW
+ *   CONFIG   an exclusion of an unmapped column
+ *   NOMEM, INTERNAL
  */
 FT_NODISCARD enum ft_status ft_examples_build(struct ft_db *db, const struct ft_task *task,
                                               const struct ft_examples_rules *rules, struct ft_examples *out,
@@ -83,6 +95,22 @@ FT_NODISCARD enum ft_status ft_examples_build(struct ft_db *db, const struct ft_
 FT_NODISCARD enum ft_status ft_examples_check(struct ft_db *db, const struct ft_task *task,
                                               const struct ft_examples_rules *rules, struct ft_refusals *refusals,
                                               struct ft_error *err);
+
+/* The columns of the standard tables that a query reads, each once, by SQLite's own account; what the policy would
+ * say of them does not matter here. A column that a table is read without (count(*)) counts as reading the table:
+ * column is "". */
+#define FT_EXAMPLES_USES_MAX 256
+struct ft_examples_use {
+    char table[16];
+    char column[48];
+};
+struct ft_examples_uses {
+    struct ft_examples_use list[FT_EXAMPLES_USES_MAX];
+    size_t count;
+};
+/* Works without records: `db` may be freshly opened. Errors: FORMAT, REFUSED (as build), NOMEM. */
+FT_NODISCARD enum ft_status ft_examples_find_uses(struct ft_db *db, const char *sql, struct ft_examples_uses *out,
+                                                  struct ft_error *err);
 
 void ft_examples_clear(struct ft_examples *examples); /* wipes and frees */
 
