@@ -69,7 +69,8 @@ FT_NODISCARD enum ft_status ft_pki_issue_client(const struct ft_pki_ca *ca, stru
                                                 const char *shop, struct ft_pki_validity validity,
                                                 struct ft_buf *cert_pem, struct ft_error *err);
 
-/* Read the first certificate of a PEM. Errors: FORMAT. */
+/* Read the first certificate of a PEM. common_name is empty unless the subject is exactly one CN. Errors:
+ * FORMAT. */
 FT_NODISCARD enum ft_status ft_pki_read(struct ft_bytes cert_pem, struct ft_pki_info *out);
 FT_NODISCARD enum ft_status ft_pki_fingerprint(struct ft_bytes cert_pem, struct ft_fingerprint *out);
 

@@ -126,10 +126,11 @@ ft_pki_read(struct ft_bytes cert_pem, struct ft_pki_info *out)
     if (cert == NULL)
         return FT_ERR_FORMAT;
     name = pki_sole_common_name(X509_get_subject_name(cert));
-    if (name != NULL && X509_digest(cert, EVP_sha256(), out->fingerprint.bytes, &size) == 1 && size == 32 &&
+    if (X509_digest(cert, EVP_sha256(), out->fingerprint.bytes, &size) == 1 && size == 32 &&
         seconds_of(X509_get0_notBefore(cert), &out->validity.not_before_s) &&
         seconds_of(X509_get0_notAfter(cert), &out->validity.not_after_s)) {
-        memcpy(out->common_name, name, strlen(name)); /* at most FT_PKI_NAME_MAX */
+        if (name != NULL)
+            memcpy(out->common_name, name, strlen(name)); /* at most FT_PKI_NAME_MAX */
         st = FT_OK;
     } else {
         memset(out, 0, sizeof *out);

@@ -57,13 +57,12 @@ FT_NODISCARD enum ft_status ft_rpc_unary(struct ft_rpc_channel *ch, const char *
 /* Start a stream; deadline_ms bounds its whole life. Errors: NOMEM, INTERNAL. */
 FT_NODISCARD enum ft_status ft_rpc_stream_open(struct ft_rpc_channel *ch, const char *path,
                                                uint32_t deadline_ms, struct ft_rpc_stream **out);
-/* Send one message; up to FT_RPC_IN_FLIGHT are on their way at once, then this waits. Errors: the stream has
- * ended: LATER if the peer finished it in order (read its messages with recv and the end from close), else as
- * the code says. */
+/* Send one message. It is on its way while the caller makes the next: this waits only for the one before.
+ * Errors: STATE (the peer has finished in order: read its last messages with recv, and the end from close),
+ * else as the code says. */
 FT_NODISCARD enum ft_status ft_rpc_stream_send(struct ft_rpc_stream *s, struct ft_bytes message);
 /* As above without a copy; *message is taken over on FT_OK only. */
 FT_NODISCARD enum ft_status ft_rpc_stream_send_buf(struct ft_rpc_stream *s, struct ft_buf *message);
-#define FT_RPC_IN_FLIGHT 4
 /* We send no more (needed before the first recv of a server stream). */
 FT_NODISCARD enum ft_status ft_rpc_stream_done(struct ft_rpc_stream *s);
 /* The next message, borrowed until the next call on this stream. wait_ms 0 only looks; UINT32_MAX waits as
