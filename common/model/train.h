@@ -30,6 +30,8 @@ FT_NODISCARD enum ft_status ft_trainer_open(const struct ft_model_spec *spec, co
 void ft_trainer_close(struct ft_trainer *t); /* wipes what the rows left behind; NULL is allowed */
 struct ft_model *ft_trainer_model(struct ft_trainer *t); /* the model inside, for scores and metrics */
 
+void ft_trainer_set_rate(struct ft_trainer *t, double learning_rate); /* for the calls to come; > 0 */
+
 /* delta = theta_local - theta, (parameters), written only on FT_OK. Errors: NONFINITE (training diverged, or a
  * NaN in the rows), ARGUMENT (no rows), LIMIT (more than rows_max). */
 FT_NODISCARD enum ft_status ft_train_local(struct ft_trainer *t, const struct ft_dataset *data,

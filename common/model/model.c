@@ -1,0 +1,276 @@
+#include "common/model/model_internal.h"
+#include "common/base/alloc.h"
+
+#include <cblas.h>
+#include <math.h>
+#include <string.h>
+
+void
+ft_model_setup(void)
+{
+    openblas_set_num_threads(1);
+}
+
+enum ft_status
+ft_model_open(const struct ft_model_spec *spec, struct ft_model **out, struct ft_error *err)
+{
+    enum ft_status st;
+    struct ft_model *m = NULL;
+    size_t at = 0, width_sum = 0;
+
+    *out = NULL;
+    FT_TRY(ft_model_spec_check(spec, err));
+    m = ft_calloc(1, sizeof *m);
+    if (m == NULL) {
+        st = FT_ERR_NOMEM;
+        goto out;
+    }
+    m->spec = *spec;
+    model_shape_of(spec, &m->shape);
+    for (uint32_t l = 0; l < m->shape.layer_count; l++)
+        width_sum += m->shape.layers[l].out;
+    m->arena_count = (width_sum + 2 * (size_t)m->shape.width_max + 1) * FT_MODEL_CHUNK;
+    m->arena = ft_calloc(m->arena_count, sizeof *m->arena);
+    if (m->arena == NULL) {
+        st = FT_ERR_NOMEM;
+        goto out;
+    }
+    m->ones = m->arena;
+    at = FT_MODEL_CHUNK;
+    for (size_t i = 0; i < FT_MODEL_CHUNK; i++)
+        m->ones[i] = 1.0f;
+    for (uint32_t l = 0; l < m->shape.layer_count; l++) {
+        m->act[l] = m->arena + at;
+        at += (size_t)m->shape.layers[l].out * FT_MODEL_CHUNK;
+    }
+    for (int side = 0; side < 2; side++) {
+        m->back[side] = m->arena + at;
+        at += (size_t)m->shape.width_max * FT_MODEL_CHUNK;
+    }
+    *out = m;
+    m = NULL;
+out:
+    ft_model_close(m);
+    return st;
+}
+
+void
+ft_model_close(struct ft_model *m)
+{
+    if (m == NULL)
+        return;
+    if (m->arena != NULL)
+        explicit_bzero(m->arena, m->arena_count * sizeof *m->arena); /* traces of the rows */
+    ft_free(m->arena);
+    explicit_bzero(m->losses, sizeof m->losses);
+    ft_free(m);
+}
+
+const struct ft_model_spec *
+ft_model_shape(const struct ft_model *m)
+{
+    return &m->spec;
+}
+
+bool
+floats_finite(const float *v, size_t count)
+{
+    uint32_t bad = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, &v[i], sizeof bits);
+        bad |= (uint32_t)((bits & 0x7f800000u) == 0x7f800000u);
+    }
+    return bad == 0;
+}
+
+/* out = in W + b, (rows, out). */
+static void
+layer_forward(const struct model_layer *layer, const float *params, const float *in, size_t rows, float *out)
+{
+    const float *w = params + layer->weights, *b = params + layer->biases;
+    const int n = (int)rows, fan_in = (int)layer->in, fan_out = (int)layer->out;
+
+    for (size_t i = 0; i < rows; i++)
+        memcpy(out + i * layer->out, b, layer->out * sizeof *out);
+    if (layer->out == 1)
+        cblas_sgemv(CblasRowMajor, CblasNoTrans, n, fan_in, 1.0f, in, fan_in, w, 1, 1.0f, out, 1);
+    else
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, fan_out, fan_in, 1.0f, in, fan_in, w, fan_out,
+                    1.0f, out, fan_out);
+}
+
+/* A NaN stays a NaN in both: it must reach the loss, where it is refused. */
+static void
+activate(enum ft_activation activation, float *v, size_t count)
+{
+    if (activation == FT_ACT_RELU)
+        for (size_t i = 0; i < count; i++)
+            v[i] = v[i] < 0 ? 0 : v[i];
+    else
+        for (size_t i = 0; i < count; i++)
+            v[i] = tanhf(v[i]);
+}
+
+void
+model_forward(struct ft_model *m, const float *params, const float *x, size_t rows)
+{
+    const float *in = x;
+    for (uint32_t l = 0; l < m->shape.layer_count; l++) {
+        const struct model_layer *layer = &m->shape.layers[l];
+        layer_forward(layer, params, in, rows, m->act[l]);
+        if (l + 1 < m->shape.layer_count)
+            activate(m->spec.activation, m->act[l], rows * layer->out);
+        in = m->act[l];
+    }
+}
+
+/* grad += of one layer from dz (rows, out) and its input (rows, in). */
+static void
+layer_gradient(const struct ft_model *m, const struct model_layer *layer, const float *in, const float *dz,
+               size_t rows, float *grad)
+{
+    float *dw = grad + layer->weights, *db = grad + layer->biases;
+    const int n = (int)rows, fan_in = (int)layer->in, fan_out = (int)layer->out;
+
+    if (layer->out == 1) {
+        cblas_sgemv(CblasRowMajor, CblasTrans, n, fan_in, 1.0f, in, fan_in, dz, 1, 1.0f, dw, 1);
+        db[0] += cblas_sdot(n, dz, 1, m->ones, 1);
+    } else {
+        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, fan_in, fan_out, n, 1.0f, in, fan_in, dz, fan_out,
+                    1.0f, dw, fan_out);
+        cblas_sgemv(CblasRowMajor, CblasTrans, n, fan_out, 1.0f, dz, fan_out, m->ones, 1, 1.0f, db, 1);
+    }
+}
+
+/* down = (dz W^T) times the slope of the activation whose output is `act`, (rows, in). */
+static void
+layer_backward(const struct ft_model *m, const struct model_layer *layer, const float *params, const float *act,
+               const float *dz, size_t rows, float *down)
+{
+    const float *w = params + layer->weights;
+    const int n = (int)rows, fan_in = (int)layer->in, fan_out = (int)layer->out;
+    const size_t count = rows * layer->in;
+
+    if (layer->out == 1) {
+        for (size_t i = 0; i < rows; i++)
+            for (size_t j = 0; j < layer->in; j++)
+                down[i * layer->in + j] = dz[i] * w[j];
+    } else {
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, n, fan_in, fan_out, 1.0f, dz, fan_out, w, fan_out,
+                    0.0f, down, fan_in);
+    }
+    if (m->spec.activation == FT_ACT_RELU)
+        for (size_t i = 0; i < count; i++)
+            down[i] = act[i] > 0 ? down[i] : 0;
+    else
+        for (size_t i = 0; i < count; i++)
+            down[i] *= 1.0f - act[i] * act[i];
+}
+
+static void
+model_backward(struct ft_model *m, const float *params, const float *x, const float *y, size_t rows, float scale,
+               float *grad)
+{
+    const uint32_t last = m->shape.layer_count - 1;
+    int side = 0;
+
+    head_gradient(m->shape.head, m->shape.layers[last].out, m->act[last], y, rows, scale, m->back[side]);
+    for (uint32_t l = last;; l--) {
+        const struct model_layer *layer = &m->shape.layers[l];
+        const float *in = l == 0 ? x : m->act[l - 1];
+        layer_gradient(m, layer, in, m->back[side], rows, grad);
+        if (l == 0)
+            break;
+        layer_backward(m, layer, params, in, m->back[side], rows, m->back[1 - side]);
+        side = 1 - side;
+    }
+}
+
+static size_t
+chunk_rows(size_t rows, size_t from)
+{
+    return rows - from < FT_MODEL_CHUNK ? rows - from : FT_MODEL_CHUNK;
+}
+
+enum ft_status
+ft_model_scores(struct ft_model *m, const float *params, const float *x, size_t rows, float *z)
+{
+    const uint32_t last = m->shape.layer_count - 1, outputs = m->shape.layers[last].out;
+
+    for (size_t from = 0, n; from < rows; from += n) {
+        n = chunk_rows(rows, from);
+        model_forward(m, params, x + from * m->spec.features, n);
+        memcpy(z + from * outputs, m->act[last], n * outputs * sizeof *z);
+    }
+    return floats_finite(z, rows * outputs) ? FT_OK : FT_ERR_NONFINITE;
+}
+
+void
+ft_model_predict(const struct ft_model *m, float *z, size_t rows)
+{
+    head_predict(m->shape.head, m->shape.layers[m->shape.layer_count - 1].out, z, rows);
+}
+
+void
+ft_model_losses(const struct ft_model *m, const float *z, const float *y, size_t rows, double *losses)
+{
+    head_losses(m->shape.head, m->shape.layers[m->shape.layer_count - 1].out, z, y, rows, losses);
+}
+
+/* Sum of the losses of the chunk whose z was just computed. */
+static double
+chunk_loss(struct ft_model *m, const float *y, size_t rows)
+{
+    double sum = 0;
+    ft_model_losses(m, m->act[m->shape.layer_count - 1], y, rows, m->losses);
+    for (size_t i = 0; i < rows; i++)
+        sum += m->losses[i];
+    return sum;
+}
+
+enum ft_status
+ft_model_loss(struct ft_model *m, const float *params, const struct ft_dataset *data, double *loss)
+{
+    double sum = 0;
+
+    for (size_t from = 0, n; from < data->rows; from += n) {
+        n = chunk_rows(data->rows, from);
+        model_forward(m, params, data->x + from * m->spec.features, n);
+        sum += chunk_loss(m, data->y + from, n);
+    }
+    if (!isfinite(sum))
+        return FT_ERR_NONFINITE;
+    *loss = data->rows > 0 ? sum / (double)data->rows : 0;
+    return FT_OK;
+}
+
+enum ft_status
+ft_model_gradient(struct ft_model *m, const float *params, const struct ft_dataset *data, double weight_decay,
+                  float *grad, double *objective)
+{
+    const float scale = 1.0f / (float)data->rows;
+    double sum = 0;
+
+    if (data->rows == 0)
+        return FT_ERR_ARGUMENT;
+    memset(grad, 0, m->shape.parameters * sizeof *grad);
+    for (size_t from = 0, n; from < data->rows; from += n) {
+        n = chunk_rows(data->rows, from);
+        model_forward(m, params, data->x + from * m->spec.features, n);
+        if (objective != NULL)
+            sum += chunk_loss(m, data->y + from, n);
+        model_backward(m, params, data->x + from * m->spec.features, data->y + from, n, scale, grad);
+    }
+    if (weight_decay > 0)
+        for (uint32_t l = 0; l < m->shape.layer_count; l++) {
+            const struct model_layer *layer = &m->shape.layers[l];
+            cblas_saxpy((int)(layer->biases - layer->weights), (float)weight_decay, params + layer->weights, 1,
+                        grad + layer->weights, 1);
+        }
+    if (!floats_finite(grad, m->shape.parameters) || !isfinite(sum))
+        return FT_ERR_NONFINITE;
+    if (objective != NULL)
+        *objective = sum / (double)data->rows + ft_model_penalty(&m->spec, params, weight_decay);
+    return FT_OK;
+}

@@ -1,0 +1,51 @@
+/* The inside of a model, shared by the files of this folder only. */
+#ifndef FT_MODEL_MODEL_INTERNAL_H
+#define FT_MODEL_MODEL_INTERNAL_H
+
+#include "common/model/model.h"
+
+/* What turns the last layer's z into a loss. */
+enum model_head { HEAD_LINEAR, HEAD_LOGISTIC, HEAD_SOFTMAX, HEAD_POISSON };
+
+struct model_layer {
+    uint32_t in, out;
+    size_t weights; /* offset of (in, out) in the flat vector */
+    size_t biases;  /* offset of (out) */
+};
+
+struct model_shape {
+    struct model_layer layers[FT_MODEL_HIDDEN_MAX + 1];
+    uint32_t layer_count;
+    uint32_t width_max; /* widest layer output */
+    enum model_head head;
+    uint64_t parameters;
+};
+
+struct ft_model {
+    struct ft_model_spec spec;
+    struct model_shape shape;
+    float *arena;
+    size_t arena_count;
+    float *act[FT_MODEL_HIDDEN_MAX + 1]; /* output of each layer, (chunk, out); the last is z */
+    float *back[2];                      /* gradients going down, (chunk, width_max) each */
+    float *ones;                         /* (chunk) */
+    double losses[FT_MODEL_CHUNK];
+};
+
+/* Layers and offsets of a checked spec. */
+void model_shape_of(const struct ft_model_spec *spec, struct model_shape *shape);
+
+/* Activations of `rows` <= FT_MODEL_CHUNK rows; z is m->act[last]. */
+void model_forward(struct ft_model *m, const float *params, const float *x, size_t rows);
+
+/* The head: loss of each row, and dloss/dz times `scale` written over nothing but `dz`. */
+void head_losses(enum model_head head, uint32_t outputs, const float *z, const float *y, size_t rows,
+                 double *losses);
+void head_gradient(enum model_head head, uint32_t outputs, const float *z, const float *y, size_t rows, float scale,
+                   float *dz);
+void head_predict(enum model_head head, uint32_t outputs, float *z, size_t rows);
+
+/* True when no element is a NaN or infinity. Integer arithmetic, so it vectorises. */
+bool floats_finite(const float *v, size_t count);
+
+#endif

@@ -1,0 +1,222 @@
+#include "common/model/train.h"
+#include "common/base/alloc.h"
+#include "common/model/model_internal.h"
+
+#include <cblas.h>
+#include <limits.h>
+#include <math.h>
+#include <string.h>
+
+struct ft_trainer {
+    struct ft_train_config config;
+    struct ft_model *model;
+    size_t rows_max;
+    size_t batch_max;   /* rows of `x`; 0 when all rows are one batch */
+    uint64_t parameters;
+    float *theta;       /* (parameters) */
+    float *grad;        /* (parameters) */
+    float *velocity;    /* (parameters); NULL without momentum */
+    uint32_t *order;    /* (rows_max); NULL when all rows are one batch */
+    float *x;           /* (batch_max, features) */
+    float *y;           /* (batch_max) */
+};
+
+static enum ft_status
+config_check(const struct ft_train_config *c, size_t rows_max, struct ft_error *err)
+{
+    if (c->local_epochs < 1)
+        return ft_fail(err, FT_ERR_ARGUMENT, "local training has no epochs; it needs 1 or more");
+    if (!(c->learning_rate > 0) || !isfinite(c->learning_rate))
+        return ft_fail(err, FT_ERR_ARGUMENT, "the learning rate is %g; it must be above 0", c->learning_rate);
+    if (!(c->momentum >= 0 && c->momentum < 1))
+        return ft_fail(err, FT_ERR_ARGUMENT, "the momentum is %g; it must be at least 0 and below 1", c->momentum);
+    if (!(c->weight_decay >= 0) || !isfinite(c->weight_decay))
+        return ft_fail(err, FT_ERR_ARGUMENT, "the weight decay is %g; it must be 0 or more", c->weight_decay);
+    if (rows_max > UINT32_MAX || c->batch_size > INT_MAX)
+        return ft_fail(err, FT_ERR_LIMIT, "more rows than training can number");
+    return FT_OK;
+}
+
+enum ft_status
+ft_trainer_open(const struct ft_model_spec *spec, const struct ft_train_config *config, size_t rows_max,
+                struct ft_trainer **out, struct ft_error *err)
+{
+    enum ft_status st;
+    struct ft_trainer *t = NULL;
+
+    *out = NULL;
+    FT_TRY(config_check(config, rows_max, err));
+    t = ft_calloc(1, sizeof *t);
+    if (t == NULL) {
+        st = FT_ERR_NOMEM;
+        goto out;
+    }
+    FT_TRY(ft_model_open(spec, &t->model, err));
+    t->config = *config;
+    t->rows_max = rows_max;
+    t->parameters = ft_model_parameters(spec);
+    if (config->batch_size > 0 && config->batch_size < rows_max)
+        t->batch_max = config->batch_size;
+    t->theta = ft_calloc(t->parameters, sizeof *t->theta);
+    t->grad = ft_calloc(t->parameters, sizeof *t->grad);
+    if (config->momentum > 0)
+        t->velocity = ft_calloc(t->parameters, sizeof *t->velocity);
+    if (t->batch_max > 0) {
+        t->order = ft_calloc(rows_max, sizeof *t->order);
+        t->x = ft_calloc(t->batch_max * spec->features, sizeof *t->x);
+        t->y = ft_calloc(t->batch_max, sizeof *t->y);
+    }
+    if (t->theta == NULL || t->grad == NULL || (config->momentum > 0 && t->velocity == NULL) ||
+        (t->batch_max > 0 && (t->order == NULL || t->x == NULL || t->y == NULL))) {
+        st = FT_ERR_NOMEM;
+        goto out;
+    }
+    *out = t;
+    t = NULL;
+out:
+    ft_trainer_close(t);
+    return st;
+}
+
+static void
+wipe_free(void *p, size_t size)
+{
+    if (p != NULL)
+        explicit_bzero(p, size);
+    ft_free(p);
+}
+
+void
+ft_trainer_close(struct ft_trainer *t)
+{
+    if (t == NULL)
+        return;
+    wipe_free(t->theta, t->parameters * sizeof *t->theta);
+    wipe_free(t->grad, t->parameters * sizeof *t->grad);
+    wipe_free(t->velocity, t->parameters * sizeof *t->velocity);
+    if (t->model != NULL)
+        wipe_free(t->x, t->batch_max * ft_model_shape(t->model)->features * sizeof *t->x);
+    wipe_free(t->y, t->batch_max * sizeof *t->y);
+    ft_free(t->order);
+    ft_model_close(t->model);
+    ft_free(t);
+}
+
+struct ft_model *
+ft_trainer_model(struct ft_trainer *t)
+{
+    return t->model;
+}
+
+void
+ft_trainer_set_rate(struct ft_trainer *t, double learning_rate)
+{
+    t->config.learning_rate = learning_rate;
+}
+
+/* A small generator for the order of rows, seeded once a call: SplitMix64. */
+static uint64_t
+order_next(uint64_t *state)
+{
+    uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+/* Fisher and Yates. The multiply-and-shift bias over 2^32 is below rows / 2^32: an order, not a secret. */
+static void
+shuffle(uint32_t *order, size_t rows, uint64_t *state)
+{
+    for (size_t i = rows; i > 1; i--) {
+        const size_t j = (size_t)(((order_next(state) >> 32) * (uint64_t)i) >> 32);
+        const uint32_t swap = order[i - 1];
+        order[i - 1] = order[j];
+        order[j] = swap;
+    }
+}
+
+/* One step from the gradient in t->grad. */
+static void
+descend(struct ft_trainer *t)
+{
+    const float lr = (float)t->config.learning_rate, momentum = (float)t->config.momentum;
+    float *restrict theta = t->theta;
+    float *restrict velocity = t->velocity;
+    const float *restrict grad = t->grad;
+
+    if (velocity == NULL) {
+        for (uint64_t i = 0; i < t->parameters; i++)
+            theta[i] -= lr * grad[i];
+        return;
+    }
+    for (uint64_t i = 0; i < t->parameters; i++) {
+        velocity[i] = momentum * velocity[i] + grad[i];
+        theta[i] -= lr * velocity[i];
+    }
+}
+
+static enum ft_status
+epoch_in_batches(struct ft_trainer *t, const struct ft_dataset *data, uint64_t *state)
+{
+    const uint32_t features = ft_model_shape(t->model)->features;
+    enum ft_status st = FT_OK;
+
+    shuffle(t->order, data->rows, state);
+    for (size_t from = 0; from < data->rows; from += t->batch_max) {
+        const size_t n = data->rows - from < t->batch_max ? data->rows - from : t->batch_max;
+        const struct ft_dataset batch = { t->x, t->y, n };
+        for (size_t i = 0; i < n; i++) {
+            const size_t row = t->order[from + i];
+            memcpy(t->x + i * features, data->x + row * features, features * sizeof *t->x);
+            t->y[i] = data->y[row];
+        }
+        FT_TRY(ft_model_gradient(t->model, t->theta, &batch, t->config.weight_decay, t->grad, NULL));
+        descend(t);
+    }
+out:
+    return st;
+}
+
+enum ft_status
+ft_train_local(struct ft_trainer *t, const struct ft_dataset *data, const struct ft_env *env, const float *theta,
+               float *delta)
+{
+    const bool batches = t->batch_max > 0 && t->batch_max < data->rows;
+    enum ft_status st = FT_OK;
+    uint64_t state = 0;
+
+    if (data->rows == 0)
+        return FT_ERR_ARGUMENT;
+    if (data->rows > t->rows_max)
+        return FT_ERR_LIMIT;
+    memcpy(t->theta, theta, t->parameters * sizeof *theta);
+    if (t->velocity != NULL)
+        memset(t->velocity, 0, t->parameters * sizeof *t->velocity);
+    if (batches) {
+        state = ft_random_u64(env);
+        for (size_t i = 0; i < data->rows; i++)
+            t->order[i] = (uint32_t)i;
+    }
+    for (uint32_t epoch = 0; epoch < t->config.local_epochs; epoch++) {
+        if (batches) {
+            FT_TRY(epoch_in_batches(t, data, &state));
+        } else {
+            FT_TRY(ft_model_gradient(t->model, t->theta, data, t->config.weight_decay, t->grad, NULL));
+            descend(t);
+        }
+    }
+    if (!floats_finite(t->theta, t->parameters) || !floats_finite(theta, t->parameters)) {
+        st = FT_ERR_NONFINITE;
+        goto out;
+    }
+    for (uint64_t i = 0; i < t->parameters; i++)
+        t->grad[i] = t->theta[i] - theta[i];
+    if (!floats_finite(t->grad, t->parameters)) {
+        st = FT_ERR_NONFINITE;
+        goto out;
+    }
+    memcpy(delta, t->grad, t->parameters * sizeof *delta);
+out:
+    return st;
+}

@@ -1,0 +1,169 @@
+#include "common/base/alloc.h"
+#include "common/model/model_internal.h"
+#include "common/model/state.h"
+#include "model.pb-c.h"
+
+#include <math.h>
+#include <string.h>
+
+/* The rules that every state keeps, on both sides of the wire. */
+static enum ft_status
+state_check(const struct ft_model_state *s, struct ft_error *err)
+{
+    if (s->stage == FT_STAGE_STATISTICS) {
+        if (s->features != 0 || s->parameters != 0)
+            return ft_fail(err, FT_ERR_ARGUMENT, "a statistics model has no features and no parameters");
+        return FT_OK;
+    }
+    if (s->stage != FT_STAGE_TRAIN && s->stage != FT_STAGE_EVALUATE)
+        return ft_fail(err, FT_ERR_ARGUMENT, "unknown stage %u", (unsigned)s->stage);
+    if (s->features < 1 || s->features > FT_MODEL_WIDTH_MAX || s->parameters < 1 ||
+        s->parameters > FT_MODEL_PARAMETERS_MAX)
+        return ft_fail(err, FT_ERR_ARGUMENT, "a model of %u features and %llu parameters", s->features,
+                       (unsigned long long)s->parameters);
+    for (uint32_t i = 0; i < s->features; i++) {
+        if (!isfinite(s->means[i]) || !isfinite(s->stds[i]))
+            return ft_fail(err, FT_ERR_NONFINITE, "the mean or deviation of feature %u is not finite", i);
+        if (!(s->stds[i] > 0))
+            return ft_fail(err, FT_ERR_ARGUMENT, "the deviation of feature %u is not above 0", i);
+    }
+    if (!floats_finite(s->params, (size_t)s->parameters))
+        return ft_fail(err, FT_ERR_NONFINITE, "a parameter is not finite");
+    return FT_OK;
+}
+
+static void *
+copy_of(const void *data, size_t count, size_t size, enum ft_status *st)
+{
+    void *copy = NULL;
+    if (count == 0)
+        return NULL;
+    copy = ft_calloc(count, size);
+    if (copy == NULL)
+        *st = FT_ERR_NOMEM;
+    else
+        memcpy(copy, data, count * size);
+    return copy;
+}
+
+enum ft_status
+ft_model_state_init(struct ft_model_state *state, const uint8_t task_hash[32], enum ft_stage stage,
+                    uint64_t version, const double *means, const double *stds, uint32_t features,
+                    const float *params, uint64_t parameters)
+{
+    enum ft_status st = FT_OK;
+
+    memset(state, 0, sizeof *state);
+    memcpy(state->task_hash, task_hash, sizeof state->task_hash);
+    state->stage = stage;
+    state->version = version;
+    state->features = features;
+    state->parameters = parameters;
+    if (features > FT_MODEL_WIDTH_MAX || parameters > FT_MODEL_PARAMETERS_MAX) {
+        st = FT_ERR_ARGUMENT;
+        goto out;
+    }
+    state->means = copy_of(means, features, sizeof *means, &st);
+    state->stds = copy_of(stds, features, sizeof *stds, &st);
+    state->params = copy_of(params, (size_t)parameters, sizeof *params, &st);
+    if (st == FT_OK)
+        st = state_check(state, NULL);
+out:
+    if (st != FT_OK)
+        ft_model_state_clear(state);
+    return st;
+}
+
+void
+ft_model_state_clear(struct ft_model_state *state)
+{
+    ft_free(state->means);
+    ft_free(state->stds);
+    ft_free(state->params);
+    memset(state, 0, sizeof *state);
+}
+
+enum ft_status
+ft_model_state_encode(const struct ft_model_state *s, struct ft_buf *out)
+{
+    enum ft_status st;
+    Fedtill__V1__ModelState wire = FEDTILL__V1__MODEL_STATE__INIT;
+    size_t size;
+
+    FT_TRY(state_check(s, NULL));
+    wire.task_hash.data = (uint8_t *)s->task_hash;
+    wire.task_hash.len = sizeof s->task_hash;
+    wire.stage = (uint32_t)s->stage;
+    wire.version = s->version;
+    wire.means = s->means;
+    wire.stds = s->stds;
+    wire.n_means = wire.n_stds = s->features;
+    wire.params = s->params;
+    wire.n_params = (size_t)s->parameters;
+    size = fedtill__v1__model_state__get_packed_size(&wire);
+    FT_TRY(ft_buf_reserve(out, size));
+    out->size += fedtill__v1__model_state__pack(&wire, out->data + out->size);
+out:
+    return st;
+}
+
+/* True when `blob` is what encode writes for `s`: one model has one blob, hence one hash. */
+static enum ft_status
+canonical_check(const struct ft_model_state *s, struct ft_bytes blob, struct ft_error *err)
+{
+    enum ft_status st;
+    struct ft_buf again = { 0 };
+
+    FT_TRY(ft_model_state_encode(s, &again));
+    if (again.size != blob.size || memcmp(again.data, blob.data, blob.size) != 0)
+        st = ft_fail(err, FT_ERR_FORMAT, "the model blob is not in canonical form");
+out:
+    ft_buf_clear(&again);
+    return st;
+}
+
+enum ft_status
+ft_model_state_decode(struct ft_bytes blob, struct ft_model_state *out, struct ft_error *err)
+{
+    enum ft_status st = FT_OK;
+    struct ft_model_state s = { 0 };
+    struct ft_pb_budget budget;
+    ProtobufCAllocator allocator;
+    Fedtill__V1__ModelState *wire = NULL;
+
+    memset(out, 0, sizeof *out);
+    if (blob.size > FT_MODEL_BLOB_MAX)
+        return ft_fail(err, FT_ERR_LIMIT, "a model blob of %zu bytes is too large", blob.size);
+    ft_pb_allocator_init(&allocator, &budget, blob.size * 4 + 65536);
+    wire = fedtill__v1__model_state__unpack(&allocator, blob.size, blob.data);
+    if (wire == NULL || wire->task_hash.len != sizeof s.task_hash || wire->n_means != wire->n_stds ||
+        wire->n_means > FT_MODEL_WIDTH_MAX || wire->n_params > FT_MODEL_PARAMETERS_MAX) {
+        st = ft_fail(err, FT_ERR_FORMAT, "the model blob is malformed");
+        goto out;
+    }
+    memcpy(s.task_hash, wire->task_hash.data, sizeof s.task_hash);
+    s.stage = (enum ft_stage)wire->stage;
+    s.version = wire->version;
+    s.features = (uint32_t)wire->n_means;
+    s.parameters = wire->n_params;
+    s.means = copy_of(wire->means, wire->n_means, sizeof *s.means, &st);
+    s.stds = copy_of(wire->stds, wire->n_stds, sizeof *s.stds, &st);
+    s.params = copy_of(wire->params, wire->n_params, sizeof *s.params, &st);
+    fedtill__v1__model_state__free_unpacked(wire, &allocator);
+    wire = NULL; /* before the comparison below needs its own copy */
+    if (st != FT_OK)
+        goto out;
+    st = state_check(&s, err);
+    if (st == FT_ERR_ARGUMENT)
+        st = FT_ERR_FORMAT;
+    if (st != FT_OK)
+        goto out;
+    FT_TRY(canonical_check(&s, blob, err));
+    *out = s;
+    memset(&s, 0, sizeof s);
+out:
+    if (wire != NULL)
+        fedtill__v1__model_state__free_unpacked(wire, &allocator);
+    ft_model_state_clear(&s);
+    return st;
+}
