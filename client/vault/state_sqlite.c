@@ -37,12 +37,12 @@ static const char schema[] =
     " lineage BLOB NOT NULL, result BLOB NOT NULL, result_known INTEGER NOT NULL);";
 
 struct sqlite_store {
-    struct ft_store base;
+    struct ft_vault_store base;
     sqlite3 *db;
 };
 
 static sqlite3 *
-db_of(struct ft_store *s)
+db_of(struct ft_vault_store *s)
 {
     return ((struct sqlite_store *)s)->db;
 }
@@ -151,7 +151,7 @@ column_hash(sqlite3_stmt *stmt, int column, uint8_t out[32])
 }
 
 static enum ft_status
-journal_put(struct ft_store *s, const struct ft_ss_journal_record *r, int64_t at_s)
+journal_put(struct ft_vault_store *s, const struct ft_ss_journal_record *r, int64_t at_s)
 {
     sqlite3 *db = db_of(s);
     enum ft_status st = change(db, NULL, "BEGIN IMMEDIATE", "");
@@ -173,7 +173,7 @@ out:
 }
 
 static enum ft_status
-journal_view(struct ft_store *s, const uint8_t task[32], struct ft_ss_journal_view *out)
+journal_view(struct ft_vault_store *s, const uint8_t task[32], struct ft_ss_journal_view *out)
 {
     sqlite3_stmt *stmt;
     *out = (struct ft_ss_journal_view){ 0 };
@@ -195,7 +195,7 @@ journal_view(struct ft_store *s, const uint8_t task[32], struct ft_ss_journal_vi
 }
 
 static enum ft_status
-roster_put(struct ft_store *s, uint64_t serial, struct ft_bytes bytes)
+roster_put(struct ft_vault_store *s, uint64_t serial, struct ft_bytes bytes)
 {
     int changes;
     if (serial > INT64_MAX)
@@ -208,7 +208,7 @@ roster_put(struct ft_store *s, uint64_t serial, struct ft_bytes bytes)
 }
 
 static enum ft_status
-roster_get(struct ft_store *s, uint64_t *serial, struct ft_buf *bytes)
+roster_get(struct ft_vault_store *s, uint64_t *serial, struct ft_buf *bytes)
 {
     sqlite3_stmt *stmt;
     enum ft_status st = query(db_of(s), &stmt, "SELECT serial, bytes FROM roster", "");
@@ -225,7 +225,7 @@ roster_get(struct ft_store *s, uint64_t *serial, struct ft_buf *bytes)
 }
 
 static enum ft_status
-task_put(struct ft_store *s, const uint8_t hash[32], struct ft_bytes signed_task, const char *name,
+task_put(struct ft_vault_store *s, const uint8_t hash[32], struct ft_bytes signed_task, const char *name,
          const char *purpose, uint64_t seen_ms)
 {
     return change(db_of(s), NULL,
@@ -237,30 +237,30 @@ task_put(struct ft_store *s, const uint8_t hash[32], struct ft_bytes signed_task
 #define TASK_COLUMNS "SELECT hash, bytes, name, purpose, seen_ms, approval, verdict, codes, decided_ms FROM tasks "
 
 static enum ft_status
-read_task(sqlite3_stmt *stmt, struct ft_task_record *r)
+read_task(sqlite3_stmt *stmt, struct ft_vault_task *r)
 {
-    *r = (struct ft_task_record){ 0 };
+    *r = (struct ft_vault_task){ 0 };
     column_hash(stmt, 0, r->hash);
     const char *name = (const char *)sqlite3_column_text(stmt, 2);
     const char *purpose = (const char *)sqlite3_column_text(stmt, 3);
     strncpy(r->name, name ? name : "", sizeof r->name - 1);
     strncpy(r->purpose, purpose ? purpose : "", sizeof r->purpose - 1);
     r->seen_ms = (uint64_t)sqlite3_column_int64(stmt, 4);
-    r->approval = (enum ft_task_approval)sqlite3_column_int(stmt, 5);
+    r->approval = (enum ft_vault_approval)sqlite3_column_int(stmt, 5);
     r->verdict = (uint32_t)sqlite3_column_int(stmt, 6);
     const uint8_t *codes = sqlite3_column_blob(stmt, 7);
     const size_t count = (size_t)sqlite3_column_bytes(stmt, 7) / 4;
-    for (size_t i = 0; i < count && i < FT_TASK_CODES_MAX; i++)
+    for (size_t i = 0; i < count && i < FT_VAULT_CODES_MAX; i++)
         r->codes[r->code_count++] = ft_get_u32(codes + 4 * i);
     r->decided_ms = (uint64_t)sqlite3_column_int64(stmt, 8);
     return ft_buf_append(&r->signed_task, sqlite3_column_blob(stmt, 1), (size_t)sqlite3_column_bytes(stmt, 1));
 }
 
 static enum ft_status
-task_get(struct ft_store *s, const uint8_t hash[32], struct ft_task_record *out)
+task_get(struct ft_vault_store *s, const uint8_t hash[32], struct ft_vault_task *out)
 {
     sqlite3_stmt *stmt;
-    *out = (struct ft_task_record){ 0 };
+    *out = (struct ft_vault_task){ 0 };
     enum ft_status st = query(db_of(s), &stmt, TASK_COLUMNS "WHERE hash=?1", "h", hash);
     if (st != FT_OK)
         return st;
@@ -271,7 +271,7 @@ task_get(struct ft_store *s, const uint8_t hash[32], struct ft_task_record *out)
 }
 
 static enum ft_status
-task_list(struct ft_store *s, bool (*each)(void *ctx, const struct ft_task_record *record), void *ctx)
+task_list(struct ft_vault_store *s, bool (*each)(void *ctx, const struct ft_vault_task *record), void *ctx)
 {
     sqlite3_stmt *stmt;
     bool more = true;
@@ -280,18 +280,18 @@ task_list(struct ft_store *s, bool (*each)(void *ctx, const struct ft_task_recor
     if (st != FT_OK)
         return st;
     while (st == FT_OK && more && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-        struct ft_task_record r;
+        struct ft_vault_task r;
         st = read_task(stmt, &r);
         if (st == FT_OK)
             more = each(ctx, &r);
-        ft_task_record_clear(&r);
+        ft_vault_task_clear(&r);
     }
     sqlite3_finalize(stmt);
     return st != FT_OK ? st : status_of(rc);
 }
 
 static enum ft_status
-task_approve(struct ft_store *s, const uint8_t hash[32], enum ft_task_approval approval, uint64_t at_ms)
+task_approve(struct ft_vault_store *s, const uint8_t hash[32], enum ft_vault_approval approval, uint64_t at_ms)
 {
     int changes = 0;
     sqlite3 *db = db_of(s);
@@ -310,11 +310,11 @@ out:
 }
 
 static enum ft_status
-task_decided(struct ft_store *s, const uint8_t hash[32], uint32_t verdict, const uint32_t *codes, size_t code_count,
+task_decided(struct ft_vault_store *s, const uint8_t hash[32], uint32_t verdict, const uint32_t *codes, size_t code_count,
              uint64_t at_ms)
 {
-    uint8_t packed[4 * FT_TASK_CODES_MAX];
-    size_t count = code_count < FT_TASK_CODES_MAX ? code_count : FT_TASK_CODES_MAX;
+    uint8_t packed[4 * FT_VAULT_CODES_MAX];
+    size_t count = code_count < FT_VAULT_CODES_MAX ? code_count : FT_VAULT_CODES_MAX;
     for (size_t i = 0; i < count; i++)
         ft_put_u32(packed + 4 * i, codes[i]);
     return change(db_of(s), NULL, "UPDATE tasks SET verdict=?2, codes=?3, decided_ms=?4 WHERE hash=?1", "hibi", hash,
@@ -322,7 +322,7 @@ task_decided(struct ft_store *s, const uint8_t hash[32], uint32_t verdict, const
 }
 
 static enum ft_status
-meta_get(struct ft_store *s, const char *key, int64_t *value)
+meta_get(struct ft_vault_store *s, const char *key, int64_t *value)
 {
     sqlite3_stmt *stmt;
     *value = 0;
@@ -333,7 +333,7 @@ meta_get(struct ft_store *s, const char *key, int64_t *value)
 }
 
 static enum ft_status
-approvals_changed(struct ft_store *s, uint64_t *generation)
+approvals_changed(struct ft_vault_store *s, uint64_t *generation)
 {
     int64_t value;
     const enum ft_status st = meta_get(s, "approvals", &value);
@@ -342,7 +342,7 @@ approvals_changed(struct ft_store *s, uint64_t *generation)
 }
 
 static enum ft_status
-participations(struct ft_store *s, int64_t since_s, uint32_t *count, int64_t *last_s)
+participations(struct ft_vault_store *s, int64_t since_s, uint32_t *count, int64_t *last_s)
 {
     sqlite3_stmt *stmt;
     int64_t n = 0;
@@ -360,7 +360,7 @@ participations(struct ft_store *s, int64_t since_s, uint32_t *count, int64_t *la
 }
 
 static enum ft_status
-previous_put(struct ft_store *s, const uint8_t task[32], const struct ft_ss_previous *p)
+previous_put(struct ft_vault_store *s, const uint8_t task[32], const struct ft_ss_previous *p)
 {
     return change(db_of(s), NULL,
                   "INSERT INTO previous VALUES(?1,?2,?3,?4,?5,?6) ON CONFLICT(task) DO UPDATE"
@@ -370,7 +370,7 @@ previous_put(struct ft_store *s, const uint8_t task[32], const struct ft_ss_prev
 }
 
 static enum ft_status
-previous_get(struct ft_store *s, const uint8_t task[32], struct ft_ss_previous *out)
+previous_get(struct ft_vault_store *s, const uint8_t task[32], struct ft_ss_previous *out)
 {
     sqlite3_stmt *stmt;
     *out = (struct ft_ss_previous){ 0 };
@@ -392,7 +392,7 @@ previous_get(struct ft_store *s, const uint8_t task[32], struct ft_ss_previous *
 }
 
 static enum ft_status
-clock_put(struct ft_store *s, int64_t wall_s)
+clock_put(struct ft_vault_store *s, int64_t wall_s)
 {
     return change(db_of(s), NULL,
                   "INSERT INTO vault_meta VALUES('clock', ?1) ON CONFLICT(key) DO UPDATE SET value=max(value, ?1)",
@@ -400,19 +400,19 @@ clock_put(struct ft_store *s, int64_t wall_s)
 }
 
 static enum ft_status
-clock_get(struct ft_store *s, int64_t *wall_s)
+clock_get(struct ft_vault_store *s, int64_t *wall_s)
 {
     return meta_get(s, "clock", wall_s);
 }
 
 static void
-store_close(struct ft_store *s)
+store_close(struct ft_vault_store *s)
 {
     sqlite3_close(db_of(s));
     ft_free(s);
 }
 
-static const struct ft_store_calls calls = {
+static const struct ft_vault_store_calls calls = {
     .journal_put = journal_put,
     .journal_view = journal_view,
     .roster_put = roster_put,
@@ -479,7 +479,7 @@ out:
 }
 
 enum ft_status
-ft_store_open_sqlite(const char *path, struct ft_store **out, struct ft_error *err)
+ft_vault_store_sqlite(const char *path, struct ft_vault_store **out, struct ft_error *err)
 {
     enum ft_status st;
     int rc;

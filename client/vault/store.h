@@ -17,62 +17,62 @@
 #include <stdint.h>
 
 /* A person's word on a task. */
-enum ft_task_approval { FT_TASK_OPEN = 0, FT_TASK_APPROVED = 1, FT_TASK_DENIED = 2 };
+enum ft_vault_approval { FT_VAULT_OPEN = 0, FT_VAULT_APPROVED = 1, FT_VAULT_DENIED = 2 };
 
-#define FT_TASK_CODES_MAX 64
+#define FT_VAULT_CODES_MAX 64
 
-struct ft_task_record {
+struct ft_vault_task {
     uint8_t hash[32];
     struct ft_buf signed_task;
     char name[49], purpose[49];
     uint64_t seen_ms;
-    enum ft_task_approval approval;
+    enum ft_vault_approval approval;
     uint32_t verdict; /* of the last decision: enum ft_verdict; 0 none yet */
-    uint32_t codes[FT_TASK_CODES_MAX];
+    uint32_t codes[FT_VAULT_CODES_MAX];
     size_t code_count;
     uint64_t decided_ms;
 };
-void ft_task_record_clear(struct ft_task_record *record);
+void ft_vault_task_clear(struct ft_vault_task *record);
 
-struct ft_store;
-struct ft_store_calls {
+struct ft_vault_store;
+struct ft_vault_store_calls {
     /* Journal (secure-aggregation.md section 8). put inserts a session's record, or moves it on; it never takes `spent`
      * back. A spent record is a participation too, in the same transaction. Errors of all: IO, FULL, NOMEM. */
-    enum ft_status (*journal_put)(struct ft_store *s, const struct ft_ss_journal_record *record, int64_t at_s);
-    enum ft_status (*journal_view)(struct ft_store *s, const uint8_t task[32], struct ft_ss_journal_view *out);
+    enum ft_status (*journal_put)(struct ft_vault_store *s, const struct ft_ss_journal_record *record, int64_t at_s);
+    enum ft_status (*journal_view)(struct ft_vault_store *s, const uint8_t task[32], struct ft_ss_journal_view *out);
 
     /* The newest roster accepted. put refuses a lower serial (STATE). get: NOTFOUND when there is none. */
-    enum ft_status (*roster_put)(struct ft_store *s, uint64_t serial, struct ft_bytes signed_roster);
-    enum ft_status (*roster_get)(struct ft_store *s, uint64_t *serial, struct ft_buf *signed_roster);
+    enum ft_status (*roster_put)(struct ft_vault_store *s, uint64_t serial, struct ft_bytes signed_roster);
+    enum ft_status (*roster_get)(struct ft_vault_store *s, uint64_t *serial, struct ft_buf *signed_roster);
 
     /* Tasks. put keeps what is there. get: NOTFOUND. list is newest first; stops when `each` returns false. */
-    enum ft_status (*task_put)(struct ft_store *s, const uint8_t hash[32], struct ft_bytes signed_task,
+    enum ft_status (*task_put)(struct ft_vault_store *s, const uint8_t hash[32], struct ft_bytes signed_task,
                                const char *name, const char *purpose, uint64_t seen_ms);
-    enum ft_status (*task_get)(struct ft_store *s, const uint8_t hash[32], struct ft_task_record *out);
-    enum ft_status (*task_list)(struct ft_store *s, bool (*each)(void *ctx, const struct ft_task_record *record),
+    enum ft_status (*task_get)(struct ft_vault_store *s, const uint8_t hash[32], struct ft_vault_task *out);
+    enum ft_status (*task_list)(struct ft_vault_store *s, bool (*each)(void *ctx, const struct ft_vault_task *record),
                                 void *ctx);
-    enum ft_status (*task_approve)(struct ft_store *s, const uint8_t hash[32], enum ft_task_approval approval,
+    enum ft_status (*task_approve)(struct ft_vault_store *s, const uint8_t hash[32], enum ft_vault_approval approval,
                                    uint64_t at_ms);
-    enum ft_status (*task_decided)(struct ft_store *s, const uint8_t hash[32], uint32_t verdict,
+    enum ft_status (*task_decided)(struct ft_vault_store *s, const uint8_t hash[32], uint32_t verdict,
                                    const uint32_t *codes, size_t code_count, uint64_t at_ms);
     /* Rises when a person approved or denied anything: cheap, for polling. */
-    enum ft_status (*approvals_changed)(struct ft_store *s, uint64_t *generation);
+    enum ft_status (*approvals_changed)(struct ft_vault_store *s, uint64_t *generation);
 
     /* Rounds whose upload began since a time, and the latest of all (0: none). */
-    enum ft_status (*participations)(struct ft_store *s, int64_t since_s, uint32_t *count, int64_t *last_s);
+    enum ft_status (*participations)(struct ft_vault_store *s, int64_t since_s, uint32_t *count, int64_t *last_s);
 
     /* The last round of a task this shop contributed to; put keeps a later round. get: `any` is false without one. */
-    enum ft_status (*previous_put)(struct ft_store *s, const uint8_t task[32], const struct ft_ss_previous *previous);
-    enum ft_status (*previous_get)(struct ft_store *s, const uint8_t task[32], struct ft_ss_previous *out);
+    enum ft_status (*previous_put)(struct ft_vault_store *s, const uint8_t task[32], const struct ft_ss_previous *previous);
+    enum ft_status (*previous_get)(struct ft_vault_store *s, const uint8_t task[32], struct ft_ss_previous *out);
 
     /* The latest wall clock seen, so that a clock set back is noticed. put never lowers it. */
-    enum ft_status (*clock_put)(struct ft_store *s, int64_t wall_s);
-    enum ft_status (*clock_get)(struct ft_store *s, int64_t *wall_s);
+    enum ft_status (*clock_put)(struct ft_vault_store *s, int64_t wall_s);
+    enum ft_status (*clock_get)(struct ft_vault_store *s, int64_t *wall_s);
 
-    void (*close)(struct ft_store *s);
+    void (*close)(struct ft_vault_store *s);
 };
-struct ft_store {
-    const struct ft_store_calls *calls;
+struct ft_vault_store {
+    const struct ft_vault_store_calls *calls;
 };
 
 /*
@@ -80,13 +80,13 @@ struct ft_store {
  * version, quick_check. A damaged file is told, never mended: restore it from a backup, or enrol anew.
  * Errors: IO, FULL, VERIFY (damaged; another owner or mode), STATE (WAL or FULL not to be had), NOMEM.
  */
-FT_NODISCARD enum ft_status ft_store_open_sqlite(const char *path, struct ft_store **out, struct ft_error *err);
+FT_NODISCARD enum ft_status ft_vault_store_sqlite(const char *path, struct ft_vault_store **out, struct ft_error *err);
 
 /* Everything in memory; `close` forgets it. For the simulation, which keeps it over a simulated crash. */
-FT_NODISCARD enum ft_status ft_store_open_memory(struct ft_store **out);
+FT_NODISCARD enum ft_status ft_vault_store_memory(struct ft_vault_store **out);
 
 static inline void
-ft_store_close(struct ft_store *s)
+ft_vault_store_close(struct ft_vault_store *s)
 {
     if (s != NULL)
         s->calls->close(s);

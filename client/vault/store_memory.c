@@ -5,10 +5,10 @@
 #include <string.h>
 
 void
-ft_task_record_clear(struct ft_task_record *record)
+ft_vault_task_clear(struct ft_vault_task *record)
 {
     ft_buf_clear(&record->signed_task);
-    *record = (struct ft_task_record){ 0 };
+    *record = (struct ft_vault_task){ 0 };
 }
 
 struct participation {
@@ -23,10 +23,10 @@ struct task_previous {
 
 /* Growing arrays, searched from their ends: a simulation has few of each. */
 struct memory_store {
-    struct ft_store base;
+    struct ft_vault_store base;
     struct ft_ss_journal_record *journal;
     size_t journal_count;
-    struct ft_task_record *tasks;
+    struct ft_vault_task *tasks;
     size_t task_count;
     struct participation *participation;
     size_t participation_count;
@@ -39,7 +39,7 @@ struct memory_store {
 };
 
 static struct memory_store *
-of(struct ft_store *s)
+of(struct ft_vault_store *s)
 {
     return (struct memory_store *)s;
 }
@@ -73,7 +73,7 @@ participated(struct memory_store *m, const uint8_t task[32], uint64_t round, int
 }
 
 static enum ft_status
-journal_put(struct ft_store *s, const struct ft_ss_journal_record *r, int64_t at_s)
+journal_put(struct ft_vault_store *s, const struct ft_ss_journal_record *r, int64_t at_s)
 {
     struct memory_store *m = of(s);
     struct ft_ss_journal_record *slot = NULL;
@@ -94,7 +94,7 @@ journal_put(struct ft_store *s, const struct ft_ss_journal_record *r, int64_t at
 }
 
 static enum ft_status
-journal_view(struct ft_store *s, const uint8_t task[32], struct ft_ss_journal_view *out)
+journal_view(struct ft_vault_store *s, const uint8_t task[32], struct ft_ss_journal_view *out)
 {
     const struct memory_store *m = of(s);
     *out = (struct ft_ss_journal_view){ 0 };
@@ -105,7 +105,7 @@ journal_view(struct ft_store *s, const uint8_t task[32], struct ft_ss_journal_vi
 }
 
 static enum ft_status
-roster_put(struct ft_store *s, uint64_t serial, struct ft_bytes bytes)
+roster_put(struct ft_vault_store *s, uint64_t serial, struct ft_bytes bytes)
 {
     struct memory_store *m = of(s);
     struct ft_buf copy = { 0 };
@@ -122,7 +122,7 @@ roster_put(struct ft_store *s, uint64_t serial, struct ft_bytes bytes)
 }
 
 static enum ft_status
-roster_get(struct ft_store *s, uint64_t *serial, struct ft_buf *bytes)
+roster_get(struct ft_vault_store *s, uint64_t *serial, struct ft_buf *bytes)
 {
     const struct memory_store *m = of(s);
     if (!m->has_roster)
@@ -131,7 +131,7 @@ roster_get(struct ft_store *s, uint64_t *serial, struct ft_buf *bytes)
     return ft_buf_append(bytes, m->roster.data, m->roster.size);
 }
 
-static struct ft_task_record *
+static struct ft_vault_task *
 find_task(struct memory_store *m, const uint8_t hash[32])
 {
     for (size_t i = 0; i < m->task_count; i++)
@@ -141,7 +141,7 @@ find_task(struct memory_store *m, const uint8_t hash[32])
 }
 
 static enum ft_status
-task_put(struct ft_store *s, const uint8_t hash[32], struct ft_bytes signed_task, const char *name,
+task_put(struct ft_vault_store *s, const uint8_t hash[32], struct ft_bytes signed_task, const char *name,
          const char *purpose, uint64_t seen_ms)
 {
     struct memory_store *m = of(s);
@@ -151,7 +151,7 @@ task_put(struct ft_store *s, const uint8_t hash[32], struct ft_bytes signed_task
     const enum ft_status st = ft_buf_append(&copy, signed_task.data, signed_task.size);
     if (st != FT_OK)
         return st;
-    struct ft_task_record *r = grow(&m->tasks, &m->task_count, sizeof *r);
+    struct ft_vault_task *r = grow(&m->tasks, &m->task_count, sizeof *r);
     if (r == NULL) {
         ft_buf_clear(&copy);
         return FT_ERR_NOMEM;
@@ -165,7 +165,7 @@ task_put(struct ft_store *s, const uint8_t hash[32], struct ft_bytes signed_task
 }
 
 static enum ft_status
-copy_task(const struct ft_task_record *from, struct ft_task_record *to)
+copy_task(const struct ft_vault_task *from, struct ft_vault_task *to)
 {
     *to = *from;
     to->signed_task = (struct ft_buf){ 0 };
@@ -173,15 +173,15 @@ copy_task(const struct ft_task_record *from, struct ft_task_record *to)
 }
 
 static enum ft_status
-task_get(struct ft_store *s, const uint8_t hash[32], struct ft_task_record *out)
+task_get(struct ft_vault_store *s, const uint8_t hash[32], struct ft_vault_task *out)
 {
-    const struct ft_task_record *r = find_task(of(s), hash);
-    *out = (struct ft_task_record){ 0 };
+    const struct ft_vault_task *r = find_task(of(s), hash);
+    *out = (struct ft_vault_task){ 0 };
     return r == NULL ? FT_ERR_NOTFOUND : copy_task(r, out);
 }
 
 static enum ft_status
-task_list(struct ft_store *s, bool (*each)(void *ctx, const struct ft_task_record *record), void *ctx)
+task_list(struct ft_vault_store *s, bool (*each)(void *ctx, const struct ft_vault_task *record), void *ctx)
 {
     const struct memory_store *m = of(s);
     for (size_t i = m->task_count; i-- > 0;)
@@ -191,9 +191,9 @@ task_list(struct ft_store *s, bool (*each)(void *ctx, const struct ft_task_recor
 }
 
 static enum ft_status
-task_approve(struct ft_store *s, const uint8_t hash[32], enum ft_task_approval approval, uint64_t at_ms)
+task_approve(struct ft_vault_store *s, const uint8_t hash[32], enum ft_vault_approval approval, uint64_t at_ms)
 {
-    struct ft_task_record *r = find_task(of(s), hash);
+    struct ft_vault_task *r = find_task(of(s), hash);
     (void)at_ms;
     if (r == NULL)
         return FT_ERR_NOTFOUND;
@@ -203,14 +203,14 @@ task_approve(struct ft_store *s, const uint8_t hash[32], enum ft_task_approval a
 }
 
 static enum ft_status
-task_decided(struct ft_store *s, const uint8_t hash[32], uint32_t verdict, const uint32_t *codes, size_t code_count,
+task_decided(struct ft_vault_store *s, const uint8_t hash[32], uint32_t verdict, const uint32_t *codes, size_t code_count,
              uint64_t at_ms)
 {
-    struct ft_task_record *r = find_task(of(s), hash);
+    struct ft_vault_task *r = find_task(of(s), hash);
     if (r == NULL)
         return FT_OK;
     r->verdict = verdict;
-    r->code_count = code_count < FT_TASK_CODES_MAX ? code_count : FT_TASK_CODES_MAX;
+    r->code_count = code_count < FT_VAULT_CODES_MAX ? code_count : FT_VAULT_CODES_MAX;
     if (r->code_count > 0)
         memcpy(r->codes, codes, r->code_count * sizeof *codes);
     r->decided_ms = at_ms;
@@ -218,14 +218,14 @@ task_decided(struct ft_store *s, const uint8_t hash[32], uint32_t verdict, const
 }
 
 static enum ft_status
-approvals_changed(struct ft_store *s, uint64_t *generation)
+approvals_changed(struct ft_vault_store *s, uint64_t *generation)
 {
     *generation = of(s)->approvals;
     return FT_OK;
 }
 
 static enum ft_status
-participations(struct ft_store *s, int64_t since_s, uint32_t *count, int64_t *last_s)
+participations(struct ft_vault_store *s, int64_t since_s, uint32_t *count, int64_t *last_s)
 {
     const struct memory_store *m = of(s);
     *count = 0;
@@ -248,7 +248,7 @@ find_previous(struct memory_store *m, const uint8_t task[32])
 }
 
 static enum ft_status
-previous_put(struct ft_store *s, const uint8_t task[32], const struct ft_ss_previous *previous)
+previous_put(struct ft_vault_store *s, const uint8_t task[32], const struct ft_ss_previous *previous)
 {
     struct task_previous *p = find_previous(of(s), task);
     if (p == NULL)
@@ -264,7 +264,7 @@ previous_put(struct ft_store *s, const uint8_t task[32], const struct ft_ss_prev
 }
 
 static enum ft_status
-previous_get(struct ft_store *s, const uint8_t task[32], struct ft_ss_previous *out)
+previous_get(struct ft_vault_store *s, const uint8_t task[32], struct ft_ss_previous *out)
 {
     const struct task_previous *p = find_previous(of(s), task);
     *out = p != NULL ? p->previous : (struct ft_ss_previous){ 0 };
@@ -272,7 +272,7 @@ previous_get(struct ft_store *s, const uint8_t task[32], struct ft_ss_previous *
 }
 
 static enum ft_status
-clock_put(struct ft_store *s, int64_t wall_s)
+clock_put(struct ft_vault_store *s, int64_t wall_s)
 {
     if (wall_s > of(s)->clock_s)
         of(s)->clock_s = wall_s;
@@ -280,18 +280,18 @@ clock_put(struct ft_store *s, int64_t wall_s)
 }
 
 static enum ft_status
-clock_get(struct ft_store *s, int64_t *wall_s)
+clock_get(struct ft_vault_store *s, int64_t *wall_s)
 {
     *wall_s = of(s)->clock_s;
     return FT_OK;
 }
 
 static void
-store_close(struct ft_store *s)
+store_close(struct ft_vault_store *s)
 {
     struct memory_store *m = of(s);
     for (size_t i = 0; i < m->task_count; i++)
-        ft_task_record_clear(&m->tasks[i]);
+        ft_vault_task_clear(&m->tasks[i]);
     ft_free(m->tasks);
     ft_free(m->journal);
     ft_free(m->participation);
@@ -300,7 +300,7 @@ store_close(struct ft_store *s)
     ft_free(m);
 }
 
-static const struct ft_store_calls calls = {
+static const struct ft_vault_store_calls calls = {
     .journal_put = journal_put,
     .journal_view = journal_view,
     .roster_put = roster_put,
@@ -320,7 +320,7 @@ static const struct ft_store_calls calls = {
 };
 
 enum ft_status
-ft_store_open_memory(struct ft_store **out)
+ft_vault_store_memory(struct ft_vault_store **out)
 {
     struct memory_store *m = ft_calloc(1, sizeof *m);
     *out = m != NULL ? &m->base : NULL;
