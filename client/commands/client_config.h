@@ -18,7 +18,8 @@ struct ft_column_map {
     char *source;
 };
 
-/* One table of the source, as written; ft_client_source_config turns all of it into a struct ft_source_config. `files` is NULL when the table is not configured. */
+/* One table of the source, as written; ft_client_source_config turns all of it into a struct ft_source_config. `files`
+ * is NULL when the table is not configured. */
 struct ft_client_table {
     char *files;     /* glob, joined with home */
     char *delimiter; /* one byte; "\t" is a tab */
@@ -56,8 +57,5 @@ FT_NODISCARD enum ft_status ft_client_config_parse(struct ft_bytes yaml, const c
 FT_NODISCARD enum ft_status ft_client_source_config(const struct ft_client_config *config,
                                                     struct ft_source_config *out);
 void ft_client_config_clear(struct ft_client_config *config);
-
-/* The columns of the standard tables, NULL-ended; NULL for an unknown table. */
-const char *const *ft_standard_columns(const char *table);
 
 #endif

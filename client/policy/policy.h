@@ -35,10 +35,10 @@ struct ft_policy_columns {
 struct ft_policy_exclusion {
     char *table, *column, *reason;
     enum ft_exclusion_kind kind;
-    char *equals;                 /* EQUALS: compared as text */
+    char *equals;                  /* EQUALS: compared as text */
     struct ft_policy_text *one_of; /* ONE_OF: compared as text */
     uint32_t one_of_count;
-    double below;                 /* BELOW: compared as a number; a value that is no number is left out too */
+    double below;                  /* BELOW: compared as a number; a value that is no number is left out too */
 };
 
 struct ft_policy {

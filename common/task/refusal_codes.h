@@ -56,18 +56,18 @@
     X(CONSENT_CHANGED, 55, FT_EXIT_LATER, "nothing: the update was discarded and the next round counts")     \
     X(STATE_FULL, 56, FT_EXIT_INTERNAL, "free disk space in the state folder")                               \
     X(INTERNAL, 57, FT_EXIT_INTERNAL, "look at the log and run `doctor`")                                    \
-    /* enrolment */                                                                                          \
-    X(TOKEN_UNKNOWN, 100, FT_EXIT_REFUSED, "ask the central team for a new invitation")                      \
-    X(TOKEN_USED, 101, FT_EXIT_REFUSED, "ask the central team for a new invitation and why this one was used") \
-    X(TOKEN_EXPIRED, 102, FT_EXIT_REFUSED, "ask the central team for a new invitation")                      \
-    X(TOKEN_FOREIGN, 103, FT_EXIT_REFUSED, "use the invitation that was made for this shop")                 \
-    X(ENROL_REQUEST, 104, FT_EXIT_VERIFY, "enrol again with a current client")                               \
+    /* enrolment: 100 + EnrolReply.refusal */                                                                \
+    X(TOKEN_UNKNOWN, 101, FT_EXIT_REFUSED, "ask the central team for a new invitation")                      \
+    X(TOKEN_USED, 102, FT_EXIT_REFUSED, "ask the central team for a new invitation and why this one was used") \
+    X(TOKEN_EXPIRED, 103, FT_EXIT_REFUSED, "ask the central team for a new invitation")                      \
+    X(TOKEN_FOREIGN, 104, FT_EXIT_REFUSED, "use the invitation that was made for this shop")                 \
     X(ENROL_IDENTITY, 105, FT_EXIT_VERIFY, "enrol again: the identity key's proof does not verify")          \
-    X(ENROL_FULL, 106, FT_EXIT_LATER, "try again later: too many enrolments at once")                        \
+    X(ENROL_REQUEST, 106, FT_EXIT_VERIFY, "enrol again with a current client")                               \
+    X(ENROL_IN_USE, 107, FT_EXIT_REFUSED, "enrol in an empty home folder: the key belongs to another shop")  \
+    X(SHOP_REVOKED, 108, FT_EXIT_REFUSED, "ask the central team for a new invitation")                       \
     /* the register */                                                                                       \
     X(SHOP_UNKNOWN, 120, FT_EXIT_VERIFY, "enrol this shop")                                                  \
     X(SHOP_SUSPENDED, 121, FT_EXIT_REFUSED, "ask the central team why the shop is suspended")                \
-    X(SHOP_REVOKED, 122, FT_EXIT_REFUSED, "ask the central team for a new invitation")                       \
     X(PROTOCOL_VERSION, 123, FT_EXIT_VERIFY, "update this client")                                           \
     /* the protocol */                                                                                       \
     X(MESSAGE_MALFORMED, 140, FT_EXIT_VERIFY, "update this client; keep its log")                            \
