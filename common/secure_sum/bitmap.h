@@ -1,7 +1,7 @@
 /*
- * Sets of client ids as bitmaps: id i at bit i mod 8 (least significant first) of byte i / 8, spare bits zero.
- * `universe` is N, the roster's size. A bitmap from outside goes through ft_ss_bitmap_valid first; the other
- * calls assume a valid one. Membership is public, so nothing here is constant time.
+ * Sets of client ids as bitmaps: id i at bit i mod 8 (least significant first) of byte i / 8, spare bits
+ * zero. `universe` is N, the roster's size. A bitmap from outside goes through ft_ss_bitmap_valid first; the
+ * other calls assume a valid one. Membership is public, so nothing here is constant time.
  */
 #ifndef FT_SECURE_SUM_BITMAP_H
 #define FT_SECURE_SUM_BITMAP_H

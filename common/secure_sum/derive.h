@@ -30,8 +30,9 @@ void ft_ss_derive_body(uint8_t out[32], struct ft_bytes body);
 void ft_ss_derive_leaf(uint8_t out[32], uint32_t id, const uint8_t nu[32]); /* Merkle leaf of a join */
 
 /* P_ij, the pair secret of an epoch. xsk is the own secret key; lo < hi. Errors: VERIFY (low-order key). */
-FT_NODISCARD enum ft_status ft_ss_derive_pair(uint8_t pair[32], const uint8_t xsk[32], const uint8_t xpk_peer[32],
-                                              const uint8_t deployment[16], uint32_t epoch, uint32_t lo, uint32_t hi,
+FT_NODISCARD enum ft_status ft_ss_derive_pair(uint8_t pair[32], const uint8_t xsk[32],
+                                              const uint8_t xpk_peer[32], const uint8_t deployment[16],
+                                              uint32_t epoch, uint32_t lo, uint32_t hi,
                                               const uint8_t xpk_lo[32], const uint8_t xpk_hi[32]);
 
 /* The edge between two clients of a session. Runs in time independent of whether it is active. */
@@ -40,11 +41,13 @@ struct ft_ss_edge {
     bool active;      /* secret in the graph profile */
 };
 void ft_ss_derive_edge(struct ft_ss_edge *edge, const uint8_t pair[32], const uint8_t t1[32], uint64_t p);
-void ft_ss_derive_mask(uint8_t mu[32], const uint8_t edge_seed[32], const uint8_t t2[32]);      /* K(seed,"mask";T2) */
+void ft_ss_derive_mask(uint8_t mu[32], const uint8_t edge_seed[32],
+                       const uint8_t t2[32]); /* K(seed,"mask";T2) */
 void ft_ss_derive_share_key(uint8_t key[32], const uint8_t pair[32], const uint8_t t1[32], uint32_t dealer,
                             uint32_t holder);
 void ft_ss_derive_escrow_key(uint8_t key[32], const uint8_t kappa[32], const uint8_t t1[32], uint32_t id);
-void ft_ss_derive_self(uint8_t seed[32], const uint8_t b[32], const uint8_t t1[32], uint32_t id); /* K(b,"self";..) */
+void ft_ss_derive_self(uint8_t seed[32], const uint8_t b[32], const uint8_t t1[32],
+                       uint32_t id); /* K(b,"self";..) */
 void ft_ss_derive_commit_b(uint8_t out[32], const uint8_t b[32], const uint8_t t1[32], uint32_t id);
 void ft_ss_derive_commit_k(uint8_t out[32], const uint8_t kappa[32], const uint8_t t1[32], uint32_t id);
 void ft_ss_derive_audit(uint8_t out[32], const uint8_t r[32], const uint8_t packed_sha256[32]);

@@ -1,7 +1,8 @@
 /*
- * The task descriptor: 269 bytes that open a session and that everything after it is bound to (T0 is the hash of
- * the bytes as received). Decoding checks form and everything that needs no knowledge of the client's own: the
- * client's policy, model, roster and journal are checked by its state machine. Source: specification section 4.
+ * The task descriptor: 269 bytes that open a session and that everything after it is bound to (T0 is the hash
+ * of the bytes as received). Decoding checks form and everything that needs no knowledge of the client's own:
+ * the client's policy, model, roster and journal are checked by its state machine. Source: specification
+ * section 4.
  */
 #ifndef FT_SECURE_SUM_DESCRIPTOR_H
 #define FT_SECURE_SUM_DESCRIPTOR_H
@@ -48,12 +49,14 @@ struct ft_ss_descriptor {
 /* Write the fields as they are; what is written is not checked. */
 void ft_ss_descriptor_encode(const struct ft_ss_descriptor *descriptor, uint8_t out[FT_SS_DESCRIPTOR_SIZE]);
 
-/* Read and check. `out` is written only on FT_OK. Errors: FORMAT (size, magic), VERIFY (a field: err names it). */
+/* Read and check. `out` is written only on FT_OK. Errors: FORMAT (size, magic), VERIFY (a field: err names
+ * it). */
 FT_NODISCARD enum ft_status ft_ss_descriptor_decode(struct ft_bytes bytes, struct ft_ss_descriptor *out,
                                                     struct ft_error *err);
 
-/* The checks alone: version, suite, finite and non-negative f64, cohort limits, codec bounds of section 9 for n_cap.
- * Errors: VERIFY, with the field and the bound in err. */
-FT_NODISCARD enum ft_status ft_ss_descriptor_check(const struct ft_ss_descriptor *descriptor, struct ft_error *err);
+/* The checks alone: version, suite, finite and non-negative f64, cohort limits, codec bounds of section 9 for
+ * n_cap. Errors: VERIFY, with the field and the bound in err. */
+FT_NODISCARD enum ft_status ft_ss_descriptor_check(const struct ft_ss_descriptor *descriptor,
+                                                   struct ft_error *err);
 
 #endif

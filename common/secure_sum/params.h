@@ -1,6 +1,8 @@
 /*
  * Conditions P1 to P5: how many shares, which threshold, what quorum and which edge probability keep a cohort
- * private and connected. The aggregator chooses (for sigma + 1), every client verifies (for sigma) and derives
+ * private and connected. Beyond the specification, the graph profile asks for P4 over the parts that were
+ * told another survivor set as well, and for h - D >= 2: with fewer, P4's sum is empty and would admit p = 0,
+ * no masks at all. The aggregator chooses (for sigma + 1), every client verifies (for sigma) and derives
  * nothing, so that rounding cannot split a cohort. Sums are taken in the log domain.
  * Source: specification section 5.
  */
@@ -33,8 +35,9 @@ uint32_t ft_ss_dropouts_max(uint32_t n, uint16_t drop_permille);
 
 /* The aggregator's choice for a cohort of n. Errors: COHORT (no parameters satisfy the rules; err says which
  * condition and by how much), ARGUMENT. */
-FT_NODISCARD enum ft_status ft_ss_params_choose(const struct ft_ss_rules *rules, uint32_t n, enum ft_ss_profile profile,
-                                                struct ft_ss_params *out, struct ft_error *err);
+FT_NODISCARD enum ft_status ft_ss_params_choose(const struct ft_ss_rules *rules, uint32_t n,
+                                                enum ft_ss_profile profile, struct ft_ss_params *out,
+                                                struct ft_error *err);
 
 /* What a client allows beside the rules. graph_min counts only with graph_allowed. */
 struct ft_ss_params_policy {
@@ -42,16 +45,21 @@ struct ft_ss_params_policy {
     uint32_t graph_min; /* least cohort of the graph profile, FT_SS_GRAPH_MIN_DEFAULT */
 };
 
-/* The client's check of what it was sent. Errors: COHORT (P1), VERIFY (P2 to P5 and ranges), REFUSED (the graph
- * profile, where policy forbids it); err has the sentence. */
+/* The client's check of what it was sent. Errors: COHORT (P1), VERIFY (P2 to P5 and ranges), REFUSED (the
+ * graph profile, where policy forbids it); err has the sentence. */
 FT_NODISCARD enum ft_status ft_ss_params_check(const struct ft_ss_rules *rules, uint32_t n,
                                                const struct ft_ss_params *params,
-                                               const struct ft_ss_params_policy *policy, struct ft_error *err);
+                                               const struct ft_ss_params_policy *policy,
+                                               struct ft_error *err);
 
-/* Tails, natural logarithms; exported for the tests. -INFINITY where the probability is 0. */
+/* Tails, natural logarithms, edge probability p / 2^64; exported for the tests. -INFINITY where it is 0. */
 double ft_ss_ln_hypergeometric_tail(uint32_t total, uint32_t bad, uint32_t drawn, int64_t at_least);
-double ft_ss_ln_binomial_tail(uint32_t trials, double p, int64_t at_least);
-/* ln of sum_{s=1}^{m/2} C(m,s) (1-p)^{s(m-s)}: an upper bound on Pr[G(m,p) is not connected]. */
-double ft_ss_ln_disconnected(uint32_t m, double p);
+double ft_ss_ln_binomial_tail(uint32_t trials, uint64_t p, int64_t at_least);
+/* ln of sum_{s=1}^{m/2} C(m,s) (1-p/2^64)^{s(m-s)}: an upper bound on the chance that a graph falls apart. */
+double ft_ss_ln_disconnected(uint32_t m, uint64_t p);
+/* ln of sum_{s=1}^{c} C(c,s) (1-p/2^64)^{s(h-D-s)}: the same for the clients told another survivor set, of
+ * which there are at most c = h - (q - F). INFINITY where c >= h - D, so that an omitted set could cut one
+ * off. */
+double ft_ss_ln_part_cut_off(uint32_t honest, uint32_t dropouts, uint32_t class_max, uint64_t p);
 
 #endif

@@ -1,12 +1,12 @@
 /*
- * The mask generator: a vector of words is cut into chunks of 8,192, and chunk c of PRG(seed) is keystream under
- * key `seed`, read as little-endian u64 words. Suite 1: ChaCha20, nonce u64(c), block counter from 0. Suite 2:
- * AES-256-CTR from counter block be64(c) || 0^8. Chunks are independent: seekable and parallel.
+ * The mask generator: a vector of words is cut into chunks of 8,192, and chunk c of PRG(seed) is keystream
+ * under key `seed`, read as little-endian u64 words. Suite 1: ChaCha20, nonce u64(c), block counter from 0.
+ * Suite 2: AES-256-CTR from counter block be64(c) || 0^8. Chunks are independent: seekable and parallel.
  * Source: specification section 2.
  *
- * The masks are added into the vector as they are made. Backends give the same words; the fastest one the machine
- * has is taken unless one is named. A plain one is kept for each suite as the oracle of the others (its AES uses
- * libcrypto's, not tables: nothing here looks up memory at a secret address).
+ * The masks are added into the vector as they are made. Backends give the same words; the fastest one the
+ * machine has is taken unless one is named. A plain one is kept for each suite as the oracle of the others
+ * (its AES uses libcrypto's, not tables: nothing here looks up memory at a secret address).
  */
 #ifndef FT_SECURE_SUM_PRG_H
 #define FT_SECURE_SUM_PRG_H
@@ -43,7 +43,8 @@ bool ft_ss_suite_fast_here(uint16_t suite);
 struct ft_ss_prg;
 
 /* Errors: ARGUMENT (suite unknown, or backend not available here), NOMEM. *out is NULL unless FT_OK. */
-FT_NODISCARD enum ft_status ft_ss_prg_open(uint16_t suite, enum ft_ss_backend backend, struct ft_ss_prg **out);
+FT_NODISCARD enum ft_status ft_ss_prg_open(uint16_t suite, enum ft_ss_backend backend,
+                                           struct ft_ss_prg **out);
 void ft_ss_prg_close(struct ft_ss_prg *prg); /* wipes; NULL is allowed */
 
 /* acc[j] += or -= PRG(seed)[first + j] modulo 2^64, j < count. Errors: INTERNAL (libcrypto failed). */
@@ -61,13 +62,13 @@ struct ft_ss_mask {
 };
 
 /*
- * Apply `mask_count` masks to the words first .. first+count-1 of a vector, chunk-major: for one chunk all seeds run
- * while it stays in cache. With threads > 1 the chunks are shared out between that many threads (at most
- * FT_SS_THREADS_MAX, and never more than there are chunks); 0 and 1 work in the caller's. A failed call leaves `acc`
- * in no defined state. Errors: ARGUMENT, NOMEM, INTERNAL.
+ * Apply `mask_count` masks to the words first .. first+count-1 of a vector, chunk-major: for one chunk all
+ * seeds run while it stays in cache. With threads > 1 the chunks are shared out between that many threads (at
+ * most FT_SS_THREADS_MAX, and never more than there are chunks); 0 and 1 work in the caller's. A failed call
+ * leaves `acc` in no defined state. Errors: ARGUMENT, NOMEM, INTERNAL.
  */
 FT_NODISCARD enum ft_status ft_ss_masks_apply(uint16_t suite, enum ft_ss_backend backend,
-                                              const struct ft_ss_mask *masks, size_t mask_count, uint64_t *acc,
-                                              uint64_t first, size_t count, unsigned threads);
+                                              const struct ft_ss_mask *masks, size_t mask_count,
+                                              uint64_t *acc, uint64_t first, size_t count, unsigned threads);
 
 #endif

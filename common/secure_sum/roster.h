@@ -1,6 +1,7 @@
 /*
- * Who is a shop and which key it uses now: the roster (rare, signed offline by the registrar) and the directory of epoch
- * keys. The aggregator delivers both and is trusted with neither. Source: specification section 3.
+ * Who is a shop and which key it uses now: the roster (rare, signed offline by the registrar) and the
+ * directory of epoch keys. The aggregator delivers both and is trusted with neither. Source: specification
+ * section 3.
  */
 #ifndef FT_SECURE_SUM_ROSTER_H
 #define FT_SECURE_SUM_ROSTER_H
@@ -33,14 +34,14 @@ struct ft_ss_roster {
     uint8_t hash[32]; /* H("roster"; bytes); set by sign and open */
 };
 
-/* The bytes and the registrar's 64-byte signature after them. roster->hash is set. Errors: ARGUMENT (a rule of open
- * broken: err says which), NOMEM. */
+/* The bytes and the registrar's 64-byte signature after them. roster->hash is set. Errors: ARGUMENT (a rule
+ * of open broken: err says which), NOMEM. */
 FT_NODISCARD enum ft_status ft_ss_roster_sign(struct ft_ss_roster *roster, const uint8_t registrar_sk[64],
                                               struct ft_buf *out, struct ft_error *err);
 
 /*
- * Open a signed roster. Errors: FORMAT (size, status, N), VERIFY (signature, other deployment, an Ed25519 key twice or
- * not a valid point), REFUSED (serial below serial_min: a rollback), NOMEM. *out is cleared unless FT_OK.
+ * Open a signed roster. Errors: FORMAT (size, status, N), VERIFY (signature, other deployment, an Ed25519 key
+ * twice), REFUSED (serial below serial_min: a rollback), NOMEM. *out is cleared unless FT_OK.
  */
 FT_NODISCARD enum ft_status ft_ss_roster_open(struct ft_bytes signed_roster, const uint8_t registrar_pk[32],
                                               const uint8_t deployment[16], uint64_t serial_min,
@@ -64,15 +65,17 @@ FT_NODISCARD enum ft_status ft_ss_epoch_key_decode(struct ft_bytes bytes, struct
 
 /* Draw an X25519 key pair from env and sign its public half with the identity. */
 struct ft_env;
-void ft_ss_epoch_key_make(const struct ft_env *env, const uint8_t identity_sk[64], const uint8_t deployment[16],
-                          uint32_t id, uint32_t epoch, uint8_t xsk[32], struct ft_ss_epoch_key *out);
+void ft_ss_epoch_key_make(const struct ft_env *env, const uint8_t identity_sk[64],
+                          const uint8_t deployment[16], uint32_t id, uint32_t epoch, uint8_t xsk[32],
+                          struct ft_ss_epoch_key *out);
 /* Signature of a roster member over its own id and epoch, and a key of full order. Errors: VERIFY. */
-FT_NODISCARD enum ft_status ft_ss_epoch_key_check(const struct ft_ss_roster *roster, const struct ft_ss_epoch_key *key,
-                                                  struct ft_error *err);
+FT_NODISCARD enum ft_status ft_ss_epoch_key_check(const struct ft_ss_roster *roster,
+                                                  const struct ft_ss_epoch_key *key, struct ft_error *err);
 
 /*
- * The directory of one epoch over one roster: used alike by the aggregator, which fills it, and by a client, which checks
- * what it was given. Borrows the roster, which must outlive it. An entry that is present has been verified.
+ * The directory of one epoch over one roster: used alike by the aggregator, which fills it, and by a client,
+ * which checks what it was given. Borrows the roster, which must outlive it. An entry that is present has
+ * been verified.
  */
 struct ft_ss_directory {
     const struct ft_ss_roster *roster;
@@ -84,12 +87,13 @@ struct ft_ss_directory {
 FT_NODISCARD enum ft_status ft_ss_directory_open(const struct ft_ss_roster *roster, uint32_t epoch,
                                                  struct ft_ss_directory *out);
 void ft_ss_directory_clear(struct ft_ss_directory *directory);
-/* Put one key, replacing the client's old one (it may have lost its secret key). A key already there byte for byte is
- * not verified again. Errors: VERIFY (signature, epoch, low order), DUPLICATE (another client holds it), NOTFOUND (id). */
-FT_NODISCARD enum ft_status ft_ss_directory_put(struct ft_ss_directory *directory, const struct ft_ss_epoch_key *key,
-                                                struct ft_error *err);
-/* A client's checks before use: its own entry is right, no X25519 key occurs twice, and the root is the descriptor's.
- * Errors: VERIFY, NOMEM. */
+/* Put one key, replacing the client's old one (it may have lost its secret key). A key already there byte for
+ * byte is not verified again. Errors: VERIFY (signature, epoch, low order), DUPLICATE (another client holds
+ * it), NOTFOUND (id). */
+FT_NODISCARD enum ft_status ft_ss_directory_put(struct ft_ss_directory *directory,
+                                                const struct ft_ss_epoch_key *key, struct ft_error *err);
+/* A client's checks before use: its own entry is right, no X25519 key occurs twice, and the root is the
+ * descriptor's. Errors: VERIFY, NOMEM. */
 FT_NODISCARD enum ft_status ft_ss_directory_check(const struct ft_ss_directory *directory, uint32_t own_id,
                                                   const uint8_t own_xpk[32], const uint8_t root[32],
                                                   struct ft_error *err);

@@ -30,14 +30,16 @@ struct ft_ss_share_route {
 };
 
 void ft_ss_share_seal(const struct ft_env *env, const uint8_t pair[32], const struct ft_ss_share_route *route,
-                      const uint8_t share_b[32], const uint8_t share_k[32], uint8_t nonce[24], uint8_t ct[80]);
+                      const uint8_t share_b[32], const uint8_t share_k[32], uint8_t nonce[24],
+                      uint8_t ct[80]);
 /* As ft_ss_share_seal under a given nonce: for known answers. */
-void ft_ss_share_seal_with(const uint8_t nonce[24], const uint8_t pair[32], const struct ft_ss_share_route *route,
-                           const uint8_t share_b[32], const uint8_t share_k[32], uint8_t ct[80]);
+void ft_ss_share_seal_with(const uint8_t nonce[24], const uint8_t pair[32],
+                           const struct ft_ss_share_route *route, const uint8_t share_b[32],
+                           const uint8_t share_k[32], uint8_t ct[80]);
 /* Errors: VERIFY (does not authenticate, or a share is not canonical); both shares are then zeroed. */
 FT_NODISCARD enum ft_status ft_ss_share_open(const uint8_t pair[32], const struct ft_ss_share_route *route,
-                                             const uint8_t nonce[24], const uint8_t ct[80], uint8_t share_b[32],
-                                             uint8_t share_k[32]);
+                                             const uint8_t nonce[24], const uint8_t ct[80],
+                                             uint8_t share_b[32], uint8_t share_k[32]);
 
 /* One escrowed edge. */
 struct ft_ss_escrow_entry {
@@ -47,11 +49,13 @@ struct ft_ss_escrow_entry {
 
 /* Seal `count` <= e_max entries, padded to e_max. `ct` has ft_ss_escrow_ct_size(e_max) bytes.
  * Errors: LIMIT (more active edges than slots: the client aborts), NOMEM. */
-FT_NODISCARD enum ft_status ft_ss_escrow_seal(const struct ft_env *env, const uint8_t kappa[32], const uint8_t t1[32],
-                                              uint32_t id, const struct ft_ss_escrow_entry *entries, size_t count,
+FT_NODISCARD enum ft_status ft_ss_escrow_seal(const struct ft_env *env, const uint8_t kappa[32],
+                                              const uint8_t t1[32], uint32_t id,
+                                              const struct ft_ss_escrow_entry *entries, size_t count,
                                               uint16_t e_max, uint8_t nonce[24], uint8_t *ct);
-/* Open into `entries`, room for e_max; *count without the padding. Entries come from a client that may lie: ids
- * are not checked against any cohort, but one that occurs twice makes the escrow false. Errors: VERIFY, NOMEM. */
+/* Open into `entries`, room for e_max; *count without the padding. Entries come from a client that may lie:
+ * ids are not checked against any cohort, but one that occurs twice makes the escrow false. Errors: VERIFY,
+ * NOMEM. */
 FT_NODISCARD enum ft_status ft_ss_escrow_open(const uint8_t kappa[32], const uint8_t t1[32], uint32_t id,
                                               const uint8_t nonce[24], const uint8_t *ct, uint16_t e_max,
                                               struct ft_ss_escrow_entry *entries, size_t *count);

@@ -1,8 +1,8 @@
 /*
- * Shamir sharing over the ristretto255 scalar field Z_l: f(X) = s + a_1 X + ... + a_{t-1} X^{t-1}, the share at
- * x in 1..k is f(x). x is a position in the dealer's holder list, public. Shares and secrets are handled in
- * constant time (libsodium's scalar arithmetic); positions are not secret and are not.
- * Source: specification section 2; Gao, A new algorithm for decoding Reed-Solomon codes, 2003.
+ * Shamir sharing over the ristretto255 scalar field Z_l: f(X) = s + a_1 X + ... + a_{t-1} X^{t-1}, the share
+ * at x in 1..k is f(x). x is a position in the dealer's holder list, public. Shares and secrets are handled
+ * in constant time (libsodium's scalar arithmetic); positions are not secret and are not. Source:
+ * specification section 2; Gao, A new algorithm for decoding Reed-Solomon codes, 2003.
  */
 #ifndef FT_SECURE_SUM_SHAMIR_H
 #define FT_SECURE_SUM_SHAMIR_H
@@ -50,15 +50,18 @@ struct ft_ss_lagrange {
 };
 void ft_ss_lagrange_clear(struct ft_ss_lagrange *cache);
 
-/* Rebuild f(0) from exactly t shares at distinct positions. The result is only as good as the shares: check it
- * against its commitment. Errors: ARGUMENT (a position of 0 or twice, t < 1), FORMAT (a share not canonical), NOMEM. */
-FT_NODISCARD enum ft_status ft_ss_shamir_rebuild(struct ft_ss_lagrange *cache, const struct ft_ss_share *shares,
-                                                 uint16_t t, uint8_t secret[32]);
+/* Rebuild f(0) from exactly t shares at distinct positions. The result is only as good as the shares: check
+ * it against its commitment. Errors: ARGUMENT (a position of 0 or twice, t < 1), FORMAT (a share not
+ * canonical), NOMEM. */
+FT_NODISCARD enum ft_status ft_ss_shamir_rebuild(struct ft_ss_lagrange *cache,
+                                                 const struct ft_ss_share *shares, uint16_t t,
+                                                 uint8_t secret[32]);
 
 /*
- * Rebuild f(0) from count >= t shares of which up to (count - t) / 2 may be lies. `lies` (count), or NULL: true where
- * the share does not lie on the polynomial found. More lies than that give VERIFY (or, where they conspire, another
- * polynomial: check the commitment). Not constant time in the lies. Errors: ARGUMENT, FORMAT, VERIFY, NOMEM.
+ * Rebuild f(0) from count >= t shares of which up to (count - t) / 2 may be lies. `lies` (count), or NULL:
+ * true where the share does not lie on the polynomial found. More lies than that give VERIFY (or, where they
+ * conspire, another polynomial: check the commitment). Not constant time in the lies. Errors: ARGUMENT,
+ * FORMAT, VERIFY, NOMEM.
  */
 FT_NODISCARD enum ft_status ft_ss_shamir_decode(const struct ft_ss_share *shares, uint16_t count, uint16_t t,
                                                 uint8_t secret[32], bool *lies);
