@@ -1,4 +1,5 @@
 #include "common/model/statistics.h"
+#include "common/model/model_internal.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -9,7 +10,7 @@
 #define CONSTANT_VARIANCE 1e-13
 
 static bool
-all_finite(const double *x, size_t count)
+doubles_finite(const double *x, size_t count)
 {
     bool good = true;
     for (size_t i = 0; i < count; i++)
@@ -17,21 +18,22 @@ all_finite(const double *x, size_t count)
     return good;
 }
 
-/* x in the bounds; counts when it was outside. */
+/* x in the bounds; counts when it was outside. The bounds are compared as float32 too: x may be a bound itself,
+ * rounded up. */
 static double
-clip(double x, const struct ft_bounds *b, uint64_t *clipped)
+clip(float x, const struct ft_bounds *b, uint64_t *clipped)
 {
-    const double in = x < b->min ? b->min : x > b->max ? b->max : x;
-    if (clipped != NULL && in != x)
+    const double v = (double)x;
+    if (clipped != NULL && (x < (float)b->min || x > (float)b->max))
         (*clipped)++;
-    return in;
+    return v < b->min ? b->min : v > b->max ? b->max : v;
 }
 
 enum ft_status
-ft_statistics_sum(const double *x, size_t rows, uint32_t features, const struct ft_bounds *bounds, double *sums,
+ft_statistics_sum(const float *x, size_t rows, uint32_t features, const struct ft_bounds *bounds, double *sums,
                   uint64_t *clipped)
 {
-    if (!all_finite(x, rows * features))
+    if (!floats_finite(x, rows * features))
         return FT_ERR_NONFINITE;
     for (uint32_t j = 0; j < features; j++) {
         const double range = bounds[j].max - bounds[j].min;
@@ -56,7 +58,7 @@ ft_statistics_finish(const double *sums, double rows, uint32_t features, const s
 
     if (!(rows >= 1) || !isfinite(rows))
         return FT_ERR_ARGUMENT;
-    if (!all_finite(sums, (size_t)features * 2))
+    if (!doubles_finite(sums, (size_t)features * 2))
         return FT_ERR_NONFINITE;
     for (uint32_t j = 0; j < features; j++) {
         const double mean = sums[j] / rows, square = sums[features + j] / rows;
@@ -74,10 +76,10 @@ ft_statistics_finish(const double *sums, double rows, uint32_t features, const s
 }
 
 enum ft_status
-ft_standardise(const double *x, size_t rows, uint32_t features, const struct ft_bounds *bounds, const double *means,
+ft_standardise(const float *x, size_t rows, uint32_t features, const struct ft_bounds *bounds, const double *means,
                const double *stds, float *out, uint64_t *clipped)
 {
-    if (!all_finite(x, rows * features))
+    if (!floats_finite(x, rows * features))
         return FT_ERR_NONFINITE;
     for (size_t i = 0; i < rows; i++)
         for (uint32_t j = 0; j < features; j++) {

@@ -16,9 +16,10 @@ struct ft_bounds {
 
 /*
  * sums (2 * features): sum of u of each feature, then sum of u^2 of each. Values outside the bounds are clipped
- * and counted in clipped (features; NULL is allowed). x is (rows, features). Errors: NONFINITE (sums untouched).
+ * and counted in clipped (features; NULL is allowed; added to). x is (rows, features); a bound that float32 rounded
+ * is inside. Errors: NONFINITE (sums untouched).
  */
-FT_NODISCARD enum ft_status ft_statistics_sum(const double *x, size_t rows, uint32_t features,
+FT_NODISCARD enum ft_status ft_statistics_sum(const float *x, size_t rows, uint32_t features,
                                               const struct ft_bounds *bounds, double *sums, uint64_t *clipped);
 
 /* Means and standard deviations from the summed sums of `rows` rows. A feature that is constant to within the
@@ -31,7 +32,7 @@ FT_NODISCARD enum ft_status ft_statistics_finish(const double *sums, double rows
  * out = (clip(x, bounds) - mean) / std as float32, (rows, features). Counts clipped values per feature (features;
  * NULL is allowed; added to). Errors: NONFINITE (out untouched).
  */
-FT_NODISCARD enum ft_status ft_standardise(const double *x, size_t rows, uint32_t features,
+FT_NODISCARD enum ft_status ft_standardise(const float *x, size_t rows, uint32_t features,
                                            const struct ft_bounds *bounds, const double *means,
                                            const double *stds, float *out, uint64_t *clipped);
 

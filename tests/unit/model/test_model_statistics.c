@@ -17,7 +17,7 @@ static const struct ft_bounds bounds[3] = { { 0, 10 }, { -1, 1 }, { 5, 6 } };
 static void
 sums_of_shops_give_the_pooled_mean_and_deviation(void **state)
 {
-    const double a[6] = { 1, 0.5, 5.25, 3, -0.5, 5.25 }, b[3] = { 5, 0, 5.25 };
+    const float a[6] = { 1, 0.5f, 5.25f, 3, -0.5f, 5.25f }, b[3] = { 5, 0, 5.25f };
     double sums[6], more[6], means[3], stds[3];
     uint64_t clipped[3] = { 0 };
 
@@ -40,7 +40,8 @@ sums_of_shops_give_the_pooled_mean_and_deviation(void **state)
 static void
 values_outside_the_bounds_are_clipped_and_counted(void **state)
 {
-    const double x[6] = { 12, -3, 5, -1, 0, 6.5 }, means[3] = { 5, 0, 5 }, stds[3] = { 5, 1, 1 };
+    const double means[3] = { 5, 0, 5 }, stds[3] = { 5, 1, 1 };
+    const float x[6] = { 12, -3, 5, -1, 0, 6.5f };
     double sums[6];
     uint64_t clipped[3] = { 0 };
     float out[6];
@@ -61,14 +62,33 @@ values_outside_the_bounds_are_clipped_and_counted(void **state)
     assert_int_equal(clipped[0], 4); /* added to */
 }
 
+/* 0.1 as float32 lies above 0.1: a value at its bound is inside, and standardises as the bound itself. */
+static void
+a_bound_that_float32_rounded_is_inside(void **state)
+{
+    const struct ft_bounds tenth = { 0, 0.1 };
+    const double means[1] = { 0 }, stds[1] = { 1 };
+    const float x[1] = { 0.1f };
+    uint64_t clipped[1] = { 0 };
+    double sums[2];
+    float out[1];
+    (void)state;
+    assert_true((double)x[0] > tenth.max);
+    assert_int_equal(ft_statistics_sum(x, 1, 1, &tenth, sums, clipped), FT_OK);
+    assert_approx(sums[0], 1, 0);
+    assert_int_equal(ft_standardise(x, 1, 1, &tenth, means, stds, out, clipped), FT_OK);
+    assert_int_equal(clipped[0], 0);
+}
+
 /* A NaN or an infinity is refused: clipping must not turn it into a bound. */
 static void
 features_that_are_not_finite_are_refused(void **state)
 {
-    const double bad[2] = { (double)NAN, (double)INFINITY }, means[1] = { 0 }, stds[1] = { 1 };
+    const double means[1] = { 0 }, stds[1] = { 1 };
+    const float bad[2] = { NAN, INFINITY };
     (void)state;
     for (int k = 0; k < 2; k++) {
-        const double x[2] = { 1, bad[k] };
+        const float x[2] = { 1, bad[k] };
         double sums[2] = { -7, -7 };
         float out[2] = { -7, -7 };
         assert_int_equal(ft_statistics_sum(x, 2, 1, bounds, sums, NULL), FT_ERR_NONFINITE);
@@ -113,6 +133,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sums_of_shops_give_the_pooled_mean_and_deviation),
         cmocka_unit_test(values_outside_the_bounds_are_clipped_and_counted),
+        cmocka_unit_test(a_bound_that_float32_rounded_is_inside),
         cmocka_unit_test(features_that_are_not_finite_are_refused),
         cmocka_unit_test(impossible_sums_are_refused),
         cmocka_unit_test(a_constant_feature_survives_the_codec),
