@@ -56,7 +56,7 @@ struct ft_examples_rules {
     uint64_t query_ms;     /* 0: 20,000 */
     uint64_t query_rows;   /* result rows; 0: task->rows_max alone */
     uint64_t query_memory; /* bytes SQLite may take beyond what it holds already; 0: 512 MiB */
-    uint64_t min_customers; /* fewer train customers (unit customer): LATER. 0: no minimum */
+    uint64_t min_customers; /* fewer train customers (unit customer) are refused; 0: no minimum */
     const struct ft_env *env; /* its monotonic clock times the query */
 };
 
@@ -72,6 +72,7 @@ struct ft_examples {
     uint64_t rows_over_cap;                   /* dropped by rows_per_customer */
     uint64_t rows_without_customer;           /* dropped: unit customer and anonymous_baskets */
     char zero_reason[160];                    /* why there are no rows by rule; empty otherwise */
+    uint32_t zero_code;                       /* enum ft_refusal_code of zero_reason; 0 otherwise */
 };
 
 /*
@@ -79,11 +80,10 @@ struct ft_examples {
  * common/task/refusal_codes.h; the first goes to *err.
  *
  *   REFUSED  COLUMN_NOT_ALLOWED for each column; QUERY_REFUSED: a function, statement or table that is not allowed, a
- *            column the source does not map; BASIS_MISMATCH
+ *            column the source does not map; BASIS_MISMATCH; CUSTOMERS_TOO_FEW
  *   FORMAT   QUERY_RESULT: not SQL, a result column missing, a bad split, label or customer_id
  *            DATA_NONFINITE: a feature or label that is no number in some rows
  *   LIMIT    QUERY_TOO_LARGE: time, memory or rows
- *   LATER    CUSTOMERS_TOO_FEW
  *   CONFIG   an exclusion of an unmapped column
  *   NOMEM, INTERNAL
  */
