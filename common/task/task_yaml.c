@@ -1,0 +1,188 @@
+/* The YAML form of a task: one table a mapping, all of them filling the flat struct ft_task. */
+#include "common/task/task_internal.h"
+
+#include "common/base/alloc.h"
+
+#include <float.h>
+#include <string.h>
+
+/* What the file holds beside the task itself. */
+struct task_file {
+    struct ft_task task;
+    uint32_t version;
+};
+
+#define R FT_CONFIG_REQUIRED
+#define T(member, name, kind, ...) FT_CFG(struct ft_task, member, name, kind, __VA_ARGS__)
+#define REAL(member, name, how, low, high) T(member, name, REAL, .flags = (how), .min = (low), .max = (high))
+#define WHOLE(member, name, how, low, high) T(member, name, UINT32, .flags = (how), .least = (low), .most = (high))
+#define CHOICE(member, name, how, table) T(member, name, CHOICE, .flags = (how), .choices = (table))
+#define SPAN(member, name, low) T(member, name, DURATION, .flags = R, .least = (low), .most = TASK_DURATION_MAX)
+#define GROUP(name, how, table) { .key = name, .type = FT_CONFIG_MAP, .flags = (how), .fields = (table) }
+
+static const struct ft_config_choice units[] = { { "customer", FT_UNIT_CUSTOMER }, { "record", FT_UNIT_RECORD }, { 0 } };
+static const struct ft_config_choice kinds[] = { { "linear", FT_MODEL_LINEAR },   { "logistic", FT_MODEL_LOGISTIC },
+                                                 { "softmax", FT_MODEL_SOFTMAX }, { "poisson", FT_MODEL_POISSON },
+                                                 { "mlp", FT_MODEL_MLP },         { 0 } };
+static const struct ft_config_choice activations[] = { { "relu", FT_ACT_RELU }, { "tanh", FT_ACT_TANH }, { 0 } };
+static const struct ft_config_choice optimizers[] = {
+    { "fedavg", FT_SERVER_FEDAVG }, { "momentum", FT_SERVER_MOMENTUM }, { "fedadam", FT_SERVER_FEDADAM }, { 0 }
+};
+static const struct ft_config_choice noises[] = { { "none", 0 }, { 0 } };
+static const struct ft_config_choice suites[] = { { "chacha20", 1 }, { "aes-256-ctr", 2 }, { 0 } };
+
+static const struct ft_config_field label_fields[] = {
+    T(label, "column", TEXT, .flags = R, .most = 64, .check = task_is_identifier),
+    REAL(label_min, "min", R, -TASK_BOUND_MAX, TASK_BOUND_MAX),
+    REAL(label_max, "max", R, -TASK_BOUND_MAX, TASK_BOUND_MAX),
+    FT_CONFIG_END,
+};
+static const struct ft_config_field feature_fields[] = {
+    FT_CFG(struct ft_task_feature, name, "name", TEXT, .flags = R, .most = 64, .check = task_is_identifier),
+    FT_CFG(struct ft_task_feature, min, "min", REAL, .flags = R, .min = -TASK_BOUND_MAX, .max = TASK_BOUND_MAX),
+    FT_CFG(struct ft_task_feature, max, "max", REAL, .flags = R, .min = -TASK_BOUND_MAX, .max = TASK_BOUND_MAX),
+    FT_CONFIG_END,
+};
+static const struct ft_config_field feature_item = GROUP("feature", 0, feature_fields);
+static const struct ft_config_field examples_fields[] = {
+    T(sql, "sql", TEXT, .flags = R, .most = FT_TASK_SQL_MAX),
+    GROUP("label", R, label_fields),
+    T(features, "features", LIST, .flags = R, .most = FT_TASK_FEATURES_MAX, .item = &feature_item,
+      .item_size = sizeof(struct ft_task_feature), .count_offset = offsetof(struct ft_task, feature_count)),
+    WHOLE(rows_per_customer, "rows_per_customer", R, 1, TASK_ROWS_PER_MAX),
+    WHOLE(rows_max, "rows_max", R, 1, TASK_ROWS_MAX),
+    FT_CONFIG_END,
+};
+static const struct ft_config_field width_item = { .key = "width", .type = FT_CONFIG_UINT32, .least = 1,
+                                                   .most = TASK_WIDTH_MAX };
+static const struct ft_config_field model_fields[] = {
+    CHOICE(model, "kind", R, kinds),
+    WHOLE(classes, "classes", 0, 2, TASK_CLASSES_MAX),
+    T(hidden, "hidden", LIST, .flags = FT_CONFIG_INLINE, .most = FT_TASK_HIDDEN_MAX, .item = &width_item,
+      .item_size = sizeof(uint32_t), .count_offset = offsetof(struct ft_task, hidden_count)),
+    CHOICE(activation, "activation", 0, activations),
+    FT_CONFIG_END,
+};
+static const struct ft_config_field server_fields[] = {
+    CHOICE(server, "optimizer", R, optimizers),
+    REAL(server_learning_rate, "learning_rate", R, DBL_MIN, TASK_RATE_MAX),
+    REAL(server_momentum, "momentum", 0, 0, TASK_MOMENTUM_MAX),
+    REAL(server_beta2, "beta2", 0, 0, 0.999999),
+    REAL(server_epsilon, "epsilon", 0, DBL_MIN, TASK_EPSILON_MAX),
+    FT_CONFIG_END,
+};
+static const struct ft_config_field training_fields[] = {
+    WHOLE(rounds, "rounds", R, 1, TASK_ROUNDS_MAX),
+    WHOLE(local_epochs, "local_epochs", R, 1, TASK_EPOCHS_MAX),
+    WHOLE(batch_size, "batch_size", R, 0, TASK_BATCH_MAX),
+    REAL(learning_rate, "learning_rate", R, DBL_MIN, TASK_RATE_MAX),
+    REAL(momentum, "momentum", 0, 0, TASK_MOMENTUM_MAX),
+    REAL(weight_decay, "weight_decay", 0, 0, TASK_DECAY_MAX),
+    REAL(clip, "clip", R, DBL_MIN, TASK_CLIP_MAX),
+    WHOLE(weight_cap, "weight_cap", R, 1, TASK_WEIGHT_MAX),
+    GROUP("server", R, server_fields),
+    T(seed, "seed", UINT64, .most = UINT64_MAX),
+    FT_CONFIG_END,
+};
+static const struct ft_config_field privacy_fields[] = { CHOICE(noise, "noise", R, noises), FT_CONFIG_END };
+static const struct ft_config_field cohort_fields[] = {
+    WHOLE(n_min, "n_min", R, 2, TASK_N_MAX),
+    WHOLE(n_cap, "n_cap", R, 2, TASK_N_MAX),
+    WHOLE(h_min, "h_min", R, 2, TASK_N_MAX),
+    WHOLE(corrupted, "corrupted", R, 1, TASK_N_MAX),
+    WHOLE(drop_permille, "drop_permille", R, 0, TASK_DROP_MAX),
+    WHOLE(sigma, "sigma", R, TASK_SIGMA_MIN, TASK_SIGMA_MAX),
+    WHOLE(eta, "eta", R, TASK_ETA_MIN, TASK_SIGMA_MAX),
+    CHOICE(suite, "suite", R, suites),
+    WHOLE(lane_bits, "lane_bits", R, 12, 64),
+    FT_CONFIG_END,
+};
+static const struct ft_config_field schedule_fields[] = {
+    SPAN(join_ms, "join", 1), SPAN(step_ms, "step", 1), SPAN(session_ms, "session", 1), SPAN(pause_ms, "pause", 0),
+    FT_CONFIG_END,
+};
+static const struct ft_config_field evaluation_fields[] = {
+    WHOLE(bins, "bins", R, 2, TASK_BINS_MAX),
+    WHOLE(calibration_bins, "calibration_bins", R, 1, TASK_CALIBRATION_MAX),
+    FT_CONFIG_END,
+};
+/* struct ft_task comes first in struct task_file, so its offsets hold for both. */
+static const struct ft_config_field task_fields[] = {
+    FT_CFG(struct task_file, version, "version", UINT32, .flags = R, .least = 1, .most = 1),
+    T(name, "task", TEXT, .flags = R, .most = 48, .check = task_is_name),
+    T(title, "title", TEXT, .flags = R, .most = TASK_TITLE_MAX),
+    T(purpose, "purpose", TEXT, .flags = R, .most = 64, .check = ft_config_is_purpose),
+    T(owner, "owner", TEXT, .flags = R, .most = TASK_OWNER_MAX),
+    T(expires, "expires", TEXT, .flags = R, .most = 10, .check = ft_config_is_date),
+    T(review, "review", TEXT, .flags = R, .most = 10, .check = ft_config_is_date),
+    CHOICE(unit, "unit", R, units),
+    GROUP("examples", R, examples_fields),
+    GROUP("model", R, model_fields),
+    GROUP("training", R, training_fields),
+    GROUP("privacy", R, privacy_fields),
+    GROUP("cohort", R, cohort_fields),
+    GROUP("schedule", R, schedule_fields),
+    GROUP("evaluation", 0, evaluation_fields),
+    FT_CONFIG_END,
+};
+_Static_assert(offsetof(struct task_file, task) == 0, "the tables name offsets in struct ft_task");
+
+struct locating {
+    const struct ft_config *config;
+    struct ft_findings *findings;
+};
+
+static void
+report_at(void *ctx, const char *path, const char *sentence)
+{
+    const struct locating *l = ctx;
+    ft_config_find(l->config, l->findings, path, "%s", sentence);
+}
+
+enum ft_status
+ft_task_from_yaml_all(struct ft_bytes yaml, const char *origin, const uint8_t deployment[16], struct ft_task *out,
+                      struct ft_findings *findings)
+{
+    enum ft_status st;
+    struct ft_config *config = NULL;
+    /* What a task may leave out. None of it touches privacy. */
+    struct task_file file = { .task = { .server_momentum = 0.9, .server_beta2 = 0.99, .server_epsilon = 1e-3,
+                                        .seed = 1, .bins = 512, .calibration_bins = 10 } };
+
+    *out = (struct ft_task){ 0 };
+    ft_findings_init(findings, origin);
+    FT_TRY(ft_config_open(yaml, findings, &config));
+    FT_TRY(ft_config_read(config, task_fields, &file, findings));
+    memcpy(file.task.deployment, deployment, sizeof file.task.deployment);
+    task_check(&file.task, report_at, &(struct locating){ config, findings });
+    if (findings->total > 0) {
+        st = FT_ERR_CONFIG;
+        goto out;
+    }
+    *out = file.task;
+    file.task = (struct ft_task){ 0 };
+out:
+    ft_task_clear(&file.task);
+    ft_config_close(config);
+    return st;
+}
+
+enum ft_status
+ft_task_from_yaml(struct ft_bytes yaml, const char *origin, const uint8_t deployment[16], struct ft_task *out,
+                  struct ft_error *err)
+{
+    struct ft_findings *findings = ft_calloc(1, sizeof *findings);
+    enum ft_status st;
+
+    if (findings == NULL) {
+        *out = (struct ft_task){ 0 };
+        return ft_fail(err, FT_ERR_NOMEM, "%s", ft_status_str(FT_ERR_NOMEM));
+    }
+    st = ft_task_from_yaml_all(yaml, origin, deployment, out, findings);
+    if (st == FT_ERR_CONFIG)
+        st = ft_findings_status(findings, err);
+    else if (st != FT_OK)
+        (void)ft_fail(err, st, "%s: %s", origin, ft_status_str(st));
+    ft_free(findings);
+    return st;
+}
