@@ -1,0 +1,219 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "aggregator/export/export.h"
+#include "common/base/alloc.h"
+#include "common/base/file.h"
+#include "tests/support/approx.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PRIVACY "Each shop's update was \"hidden\" by a secure sum over at least 5 shops; no noise was added.\n\xc3\xa4"
+
+static struct ft_task_feature features[3] = { { (char *)"log_lines", 0, 5 },
+                                              { (char *)"share \"quoted\"", -1, 1 },
+                                              { (char *)"bounded", 2, 3 } };
+static const double means[3] = { 1.5, 0.1, 2.5 }, stds[3] = { 0.7, 1, 0.25 };
+static const float raw[3] = { 2.25f, -3, 2.75f }; /* the second lies outside its bounds */
+static const uint8_t hash[32] = { 0xab, 0xcd, 1 };
+static float params[64];
+
+static struct ft_task
+task_of(enum ft_model_kind kind, uint32_t classes)
+{
+    return (struct ft_task){ .name = (char *)"cj_return", .purpose = (char *)"train/propensity", .label = (char *)"y",
+                             .features = features, .feature_count = 3, .model = kind, .classes = classes,
+                             .hidden = { 4, 2 }, .hidden_count = kind == FT_MODEL_MLP ? 2 : 0,
+                             .activation = classes > 2 ? FT_ACT_TANH : FT_ACT_RELU };
+}
+
+static void
+state_of(const struct ft_task *task, struct ft_model_state *state)
+{
+    struct ft_model_spec spec;
+    ft_export_spec(task, &spec);
+    for (int i = 0; i < 64; i++)
+        params[i] = (float)((i * 37) % 19 - 9) / 13;
+    assert_true(ft_model_parameters(&spec) <= 64);
+    assert_int_equal(ft_model_state_init(state, hash, FT_STAGE_EVALUATE, 12, means, stds, 3, params,
+                                         ft_model_parameters(&spec)),
+                     FT_OK);
+}
+
+/* What the model itself predicts for `raw`. Returns the number of outputs. */
+static uint32_t
+predict_here(const struct ft_task *task, const struct ft_model_state *state, float *out)
+{
+    const struct ft_bounds bounds[3] = { { 0, 5 }, { -1, 1 }, { 2, 3 } };
+    struct ft_model_spec spec;
+    struct ft_model *m = NULL;
+    float x[3];
+
+    ft_export_spec(task, &spec);
+    assert_int_equal(ft_standardise(raw, 1, 3, bounds, means, stds, x, NULL), FT_OK);
+    assert_int_equal(ft_model_open(&spec, &m, NULL), FT_OK);
+    assert_int_equal(ft_model_scores(m, state->params, x, 1, out), FT_OK);
+    ft_model_predict(m, out, 1);
+    ft_model_close(m);
+    return ft_model_outputs(&spec);
+}
+
+/* Write the bytes to a file, let Python's standard library read them, and compare hash, statement, predictions. */
+static void
+check_with_python(const char *ending, const struct ft_buf *bytes, const float *want, uint32_t outputs)
+{
+    char path[64], command[256], line[256];
+    FILE *reader;
+
+    (void)snprintf(path, sizeof path, "/tmp/fedtill-export-%ld%s", (long)getpid(), ending);
+    assert_int_equal(ft_file_write(path, ft_buf_bytes(bytes), 0600, NULL), FT_OK);
+    (void)snprintf(command, sizeof command, "python3 tests/unit/export/read_model.py %s %.9g %.9g %.9g", path,
+                   (double)raw[0], (double)raw[1], (double)raw[2]);
+    reader = popen(command, "r");
+    assert_non_null(reader);
+    assert_non_null(fgets(line, sizeof line, reader));
+    assert_string_equal(line, "abcd010000000000000000000000000000000000000000000000000000000000\n");
+    assert_non_null(fgets(line, sizeof line, reader));
+    assert_memory_equal(line, PRIVACY, strcspn(PRIVACY, "\n"));
+    assert_non_null(fgets(line, sizeof line, reader));
+    assert_string_equal(line, "\xc3\xa4\n");
+    for (uint32_t k = 0; k < outputs; k++) {
+        assert_non_null(fgets(line, sizeof line, reader));
+        assert_approx(atof(line), (double)want[k], 2e-6 * (1 + fabs((double)want[k])));
+    }
+    assert_null(fgets(line, sizeof line, reader));
+    assert_int_equal(pclose(reader), 0);
+    assert_int_equal(unlink(path), 0);
+}
+
+/* Every kind of model, in both formats, predicts the same in an independent reader as here. */
+static void
+an_independent_reader_predicts_the_same(void **state)
+{
+    const struct {
+        enum ft_model_kind kind;
+        uint32_t classes;
+    } cases[] = { { FT_MODEL_LINEAR, 0 }, { FT_MODEL_LOGISTIC, 0 }, { FT_MODEL_SOFTMAX, 3 },
+                  { FT_MODEL_POISSON, 0 }, { FT_MODEL_MLP, 2 },     { FT_MODEL_MLP, 3 } };
+    (void)state;
+    for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
+        const struct ft_task task = task_of(cases[k].kind, cases[k].classes);
+        struct ft_model_state s;
+        const struct ft_export model = { &task, &s, PRIVACY };
+        struct ft_buf bytes = { 0 };
+        float want[4];
+        uint32_t outputs;
+
+        state_of(&task, &s);
+        outputs = predict_here(&task, &s, want);
+        assert_int_equal(ft_export_safetensors(&model, &bytes, NULL), FT_OK);
+        check_with_python(".safetensors", &bytes, want, outputs);
+        ft_buf_clear(&bytes);
+        assert_int_equal(ft_export_json(&model, &bytes, NULL), FT_OK);
+        check_with_python(".json", &bytes, want, outputs);
+        ft_buf_clear(&bytes);
+        ft_model_state_clear(&s);
+    }
+}
+
+/* JSON holds every number so that it comes back bit by bit. */
+static void
+json_comes_back_bit_for_bit(void **state)
+{
+    const struct ft_task task = task_of(FT_MODEL_MLP, 2);
+    struct ft_model_state s;
+    struct ft_exported_model back;
+    const struct ft_export model = { &task, &s, PRIVACY };
+    struct ft_buf bytes = { 0 };
+
+    (void)state;
+    state_of(&task, &s);
+    s.params[3] = 1e-42f; /* subnormal */
+    s.params[4] = 3.4e38f;
+    assert_int_equal(ft_export_json(&model, &bytes, NULL), FT_OK);
+    assert_int_equal(ft_export_read_json(ft_buf_bytes(&bytes), &back, NULL), FT_OK);
+    assert_int_equal(back.spec.kind, FT_MODEL_MLP);
+    assert_int_equal(back.spec.hidden_count, 2);
+    assert_int_equal(back.state.parameters, s.parameters);
+    assert_memory_equal(back.state.params, s.params, s.parameters * sizeof *s.params);
+    assert_memory_equal(back.state.means, means, sizeof means);
+    assert_memory_equal(back.state.stds, stds, sizeof stds);
+    assert_memory_equal(back.state.task_hash, hash, 32);
+    assert_int_equal(back.state.version, 12);
+    assert_string_equal(back.names[1], "share \"quoted\"");
+    assert_approx(back.bounds[2].max, 3, 0);
+    ft_exported_model_clear(&back);
+    ft_model_state_clear(&s);
+    ft_buf_clear(&bytes);
+}
+
+/* Cut anywhere, or with any byte replaced by an x, a JSON export is refused or still a whole model: never a crash. */
+static void
+damaged_json_is_refused(void **state)
+{
+    const struct ft_task task = task_of(FT_MODEL_LOGISTIC, 0);
+    struct ft_model_state s;
+    struct ft_exported_model back;
+    const struct ft_export model = { &task, &s, PRIVACY };
+    struct ft_buf bytes = { 0 };
+    size_t refused = 0;
+
+    (void)state;
+    state_of(&task, &s);
+    assert_int_equal(ft_export_json(&model, &bytes, NULL), FT_OK);
+    for (size_t size = 0; size + 2 < bytes.size; size++)
+        assert_int_equal(ft_export_read_json(FT_BYTES(bytes.data, size), &back, NULL), FT_ERR_FORMAT);
+    for (size_t i = 0; i < bytes.size; i++) {
+        const uint8_t keep = bytes.data[i];
+        bytes.data[i] = 'x';
+        if (ft_export_read_json(ft_buf_bytes(&bytes), &back, NULL) == FT_OK)
+            assert_int_equal(back.state.parameters, 4);
+        else
+            refused++;
+        ft_exported_model_clear(&back);
+        bytes.data[i] = keep;
+    }
+    assert_true(refused > bytes.size / 3);
+    ft_model_state_clear(&s);
+    ft_buf_clear(&bytes);
+}
+
+/* A state of another shape than the task's, or no privacy statement: no file. */
+static void
+what_does_not_fit_the_task_is_not_exported(void **state)
+{
+    const struct ft_task task = task_of(FT_MODEL_LOGISTIC, 0), other = task_of(FT_MODEL_MLP, 2);
+    struct ft_model_state s;
+    struct ft_export model = { &other, &s, PRIVACY };
+    struct ft_buf bytes = { 0 };
+    struct ft_error err = { 0 };
+
+    (void)state;
+    state_of(&task, &s);
+    assert_int_equal(ft_export_json(&model, &bytes, &err), FT_ERR_ARGUMENT);
+    assert_non_null(strstr(err.text, "4 parameters"));
+    assert_int_equal(ft_export_safetensors(&model, &bytes, NULL), FT_ERR_ARGUMENT);
+    model = (struct ft_export){ &task, &s, "" };
+    assert_int_equal(ft_export_json(&model, &bytes, NULL), FT_ERR_ARGUMENT);
+    assert_int_equal(bytes.size, 0);
+    ft_model_state_clear(&s);
+    ft_buf_clear(&bytes);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_independent_reader_predicts_the_same),
+        cmocka_unit_test(json_comes_back_bit_for_bit),
+        cmocka_unit_test(damaged_json_is_refused),
+        cmocka_unit_test(what_does_not_fit_the_task_is_not_exported),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
