@@ -22,6 +22,7 @@ struct courier {
     uint32_t chunk_size;
     bool down;
     enum ft_status link_status; /* of the vault's end; not OK: it is over */
+    struct ft_out instead;      /* an action that came where DATA was asked for: it ends the upload */
     struct ft_buf frame;        /* to the vault; reused */
 };
 
@@ -215,7 +216,13 @@ send_part(struct courier *c, struct ft_rpc_stream *stream, const struct ft_out *
 
     FT_TRY(tell(c, &(struct ft_in){ .kind = FT_IN_WANT, .id = action->id, .offset = offset, .size = want }));
     FT_TRY(hear(c, &data));
-    if (data.kind != FT_OUT_DATA || data.id != action->id || data.offset != offset || data.data.size != want) {
+    if (data.kind != FT_OUT_DATA) {
+        c->instead = data;
+        data = (struct ft_out){ 0 };
+        st = FT_ERR_CANCELLED;
+        goto out;
+    }
+    if (data.id != action->id || data.offset != offset || data.data.size != want) {
         st = link_result(c, FT_ERR_FORMAT);
         goto out;
     }
@@ -317,8 +324,11 @@ static enum ft_status
 serve(struct courier *c)
 {
     for (;;) {
-        struct ft_out action;
-        enum ft_status st = hear(c, &action);
+        struct ft_out action = c->instead;
+        enum ft_status st = FT_OK;
+        c->instead = (struct ft_out){ 0 };
+        if (action.kind == 0)
+            st = hear(c, &action);
         if (st != FT_OK)
             return st;
         switch (action.kind) {
@@ -342,7 +352,7 @@ serve(struct courier *c)
             break;
         }
         ft_out_clear(&action);
-        if (st != FT_OK)
+        if (st != FT_OK && c->instead.kind == 0)
             return st;
     }
 }
@@ -364,6 +374,7 @@ ft_courier_run(const struct ft_courier_config *config, struct ft_link *link, str
     if (c.link_status != FT_OK)
         st = c.link_status == FT_ERR_PEER ? FT_OK : c.link_status; /* the vault has gone: so do we */
     ft_rpc_channel_close(c.channel);
+    ft_out_clear(&c.instead);
     ft_buf_clear(&c.frame);
     return st;
 }

@@ -13,7 +13,7 @@
 
 #define FT_FED_PROTOCOL     1
 #define FT_FED_VERDICTS_MAX 64
-#define FT_FED_CODES_MAX    64
+#define FT_FED_CODES_MAX    32
 #define FT_FED_REPLY_MAX    ((size_t)16 << 20)
 
 #define FT_FED_ENROL    "/fedtill.v1.Federation/Enrol"
@@ -75,10 +75,6 @@ struct ft_fed_directory {
 };
 FT_NODISCARD enum ft_status ft_fed_directory_decode(struct ft_bytes bytes, struct ft_fed_directory *out);
 void ft_fed_directory_clear(struct ft_fed_directory *directory);
-
-/* H("blob"; bytes): the name of a directory or a signed task. H("model"; bytes): that of a model. */
-void ft_fed_blob_hash(uint8_t out[32], struct ft_bytes bytes);
-void ft_fed_model_hash(uint8_t out[32], struct ft_bytes bytes);
 
 /* Upload. */
 FT_NODISCARD enum ft_status ft_fed_frame_header(struct ft_bytes header, struct ft_buf *out);

@@ -2,7 +2,6 @@
 
 #include "client/vault/outbox.h"
 #include "common/base/alloc.h"
-#include "common/secure_sum/hash.h"
 #include "common/secure_sum/roster.h"
 #include "federation.pb-c.h"
 
@@ -183,18 +182,6 @@ ft_fed_directory_clear(struct ft_fed_directory *directory)
     ft_free(directory->keys);
     release(&directory->owner);
     *directory = (struct ft_fed_directory){ 0 };
-}
-
-void
-ft_fed_blob_hash(uint8_t out[32], struct ft_bytes bytes)
-{
-    FT_SS_H(out, "blob", bytes);
-}
-
-void
-ft_fed_model_hash(uint8_t out[32], struct ft_bytes bytes)
-{
-    FT_SS_H(out, "model", bytes);
 }
 
 enum ft_status

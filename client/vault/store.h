@@ -19,7 +19,7 @@
 /* A person's word on a task. */
 enum ft_vault_approval { FT_VAULT_OPEN = 0, FT_VAULT_APPROVED = 1, FT_VAULT_DENIED = 2 };
 
-#define FT_VAULT_CODES_MAX 64
+#define FT_VAULT_CODES_MAX 32
 
 struct ft_vault_task {
     uint8_t hash[32];
