@@ -21,6 +21,9 @@ work=$(mktemp -d "$out/.data.XXXXXX")
 trap 'rm -rf "$work"' EXIT INT TERM
 "$root/tests/data/split.sh" "$root/tests/data/completejourney/transactions.csv.gz" "$work" 1 12
 
+# Names of the shops, most lines first.
+tail -n +2 "$work/stores.csv" | sort -t, -k3,3nr -k1,1 | awk -F, '{ print "store-" $1 }' >"$out/shops/largest.txt"
+
 for file in "$work"/store-*.csv; do
     name=$(basename "$file")
     cp "$file" "$out/shops/$name"
