@@ -106,6 +106,21 @@ out:
     return st;
 }
 
+/* The tables and what the database knows of itself, in one transaction. */
+static enum ft_status
+write_schema(struct ft_store *s, const uint8_t deployment[16])
+{
+    enum ft_status st = sql_begin(s);
+
+    if (st != FT_OK)
+        return st;
+    st = sql_status(sqlite3_exec(s->db, schema, NULL, NULL, NULL));
+    if (st == FT_OK)
+        st = sql_run(s, "INSERT INTO meta(key, value) VALUES('schema', ?1), ('deployment', ?2), ('epoch', 0)", "ib",
+                     (int64_t)FT_STORE_SCHEMA_VERSION, FT_BYTES(deployment, 16));
+    return sql_end(s, st);
+}
+
 enum ft_status
 ft_store_create(const char *path, const uint8_t deployment[16], struct ft_error *err)
 {
@@ -118,12 +133,7 @@ ft_store_create(const char *path, const uint8_t deployment[16], struct ft_error 
                        "%s: cannot create: %s", path, strerror(errno));
     close(fd);
     FT_TRY(open_durable(path, &s, err));
-    FT_TRY(sql_begin(s));
-    st = sql_status(sqlite3_exec(s->db, schema, NULL, NULL, NULL));
-    if (st == FT_OK)
-        st = sql_run(s, "INSERT INTO meta(key, value) VALUES('schema', ?1), ('deployment', ?2), ('epoch', 0)", "ib",
-                     (int64_t)FT_STORE_SCHEMA_VERSION, FT_BYTES(deployment, 16));
-    FT_TRY(sql_end(s, st));
+    FT_TRY(write_schema(s, deployment));
 out:
     ft_store_close(s);
     if (st != FT_OK) {
@@ -214,6 +224,27 @@ ft_store_open(const char *path, struct ft_store **out, struct ft_error *err)
 out:
     ft_store_close(s);
     return st;
+}
+
+enum ft_status
+ft_store_open_memory(const uint8_t deployment[16], struct ft_store **out, struct ft_error *err)
+{
+    enum ft_status st;
+    struct ft_store *s = ft_calloc(1, sizeof *s);
+
+    *out = NULL;
+    if (s == NULL)
+        return FT_ERR_NOMEM;
+    st = sql_status(sqlite3_open_v2(":memory:", &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL));
+    if (st == FT_OK)
+        st = write_schema(s, deployment);
+    if (st != FT_OK) {
+        ft_store_close(s);
+        return ft_fail(err, st, "database in memory: %s", ft_status_str(st));
+    }
+    memcpy(s->deployment, deployment, sizeof s->deployment);
+    *out = s;
+    return FT_OK;
 }
 
 void

@@ -88,27 +88,33 @@ ft_store_roster(struct ft_store *s, uint64_t *serial, struct ft_buf *signed_rost
 }
 
 enum ft_status
-ft_store_epoch(struct ft_store *s, uint32_t *epoch)
+ft_store_epoch(struct ft_store *s, uint32_t *epoch, uint64_t *started_ms)
 {
     struct sql_rows rows;
-    enum ft_status st = sql_open(s, &rows, "SELECT value FROM meta WHERE key = 'epoch'", NULL);
+    enum ft_status st = sql_open(s, &rows,
+                                 "SELECT (SELECT value FROM meta WHERE key = 'epoch'),"
+                                 " (SELECT value FROM meta WHERE key = 'epoch_started_ms')",
+                                 NULL);
 
     if (st == FT_OK)
         st = sql_next(&rows);
-    if (st == FT_OK)
+    if (st == FT_OK) {
         *epoch = (uint32_t)sql_u64(&rows, 0);
+        *started_ms = sql_u64(&rows, 1);
+    }
     sql_close(&rows);
     return st;
 }
 
 enum ft_status
-ft_store_epoch_set(struct ft_store *s, uint32_t epoch)
+ft_store_epoch_set(struct ft_store *s, uint32_t epoch, uint64_t started_ms)
 {
     enum ft_status st = sql_begin(s);
 
     if (st != FT_OK)
         return st;
-    st = sql_run(s, "UPDATE meta SET value = ?1 WHERE key = 'epoch'", "i", (int64_t)epoch);
+    st = sql_run(s, "INSERT OR REPLACE INTO meta(key, value) VALUES('epoch', ?1), ('epoch_started_ms', ?2)", "iu",
+                 (int64_t)epoch, started_ms);
     if (st == FT_OK)
         st = sql_run(s, "DELETE FROM epoch_keys WHERE epoch < ?1", "i", (int64_t)epoch);
     return sql_end(s, st);
@@ -154,6 +160,39 @@ ft_store_blob(struct ft_store *s, const uint8_t hash[32], struct ft_buf *out)
         st = sql_next(&rows);
     if (st == FT_OK)
         st = ft_buf_append(&bytes, sql_blob(&rows, 0).data, sql_blob(&rows, 0).size);
+    sql_close(&rows);
+    if (st != FT_OK)
+        ft_buf_clear(&bytes);
+    *out = bytes;
+    return st;
+}
+
+enum ft_status
+ft_store_directory_put(struct ft_store *s, const uint8_t hash[32], struct ft_bytes bytes)
+{
+    enum ft_status st = sql_begin(s);
+
+    if (st != FT_OK)
+        return st;
+    st = sql_run(s, "DELETE FROM blobs WHERE kind = 'directory'", NULL);
+    if (st == FT_OK)
+        st = ft_store_blob_put(s, hash, "directory", bytes);
+    return sql_end(s, st);
+}
+
+enum ft_status
+ft_store_directory(struct ft_store *s, uint8_t hash[32], struct ft_buf *out)
+{
+    struct sql_rows rows;
+    struct ft_buf bytes = { 0 };
+    enum ft_status st = sql_open(s, &rows, "SELECT hash, bytes FROM blobs WHERE kind = 'directory'", NULL);
+
+    if (st == FT_OK)
+        st = sql_next(&rows);
+    if (st == FT_OK) {
+        sql_fixed(&rows, 0, hash, 32);
+        st = ft_buf_append(&bytes, sql_blob(&rows, 1).data, sql_blob(&rows, 1).size);
+    }
     sql_close(&rows);
     if (st != FT_OK)
         ft_buf_clear(&bytes);

@@ -105,14 +105,14 @@ ft_store_round_commit(struct ft_store *s, const struct ft_round_row *row, const 
 }
 
 enum ft_status
-ft_store_model_first(struct ft_store *s, const uint8_t task[32], const struct ft_model_put *model,
-                     const struct ft_task_progress *progress, uint64_t now_ms)
+ft_store_model_first(struct ft_store *s, const uint8_t task[32], const uint8_t hash[32], struct ft_bytes blob,
+                     const struct ft_task_progress *progress)
 {
     enum ft_status st = sql_begin(s);
 
     if (st != FT_OK)
         return st;
-    st = model_put(s, task, model, 0, now_ms);
+    st = ft_store_blob_put(s, hash, "model", blob);
     if (st == FT_OK)
         st = store_progress_put(s, task, progress);
     return sql_end(s, st);
@@ -148,8 +148,12 @@ ft_round_rows_free(struct ft_round_row *rows, size_t count)
     ft_free(rows);
 }
 
-static enum ft_status
-round_of(struct sql_rows *rows, struct ft_round_row *out)
+#define ROUND_COLUMNS                                                                                        \
+    "task, round, attempt, stage, state, cohort, survivors, started_ms, ended_ms, bytes_in, bytes_out,"      \
+    " model_hash, result_hash, transcript"
+
+static void
+round_numbers(struct sql_rows *rows, struct ft_round_row *out)
 {
     memset(out, 0, sizeof *out);
     sql_fixed(rows, 0, out->task, 32);
@@ -166,6 +170,12 @@ round_of(struct sql_rows *rows, struct ft_round_row *out)
     sql_fixed(rows, 11, out->model_hash, 32);
     sql_fixed(rows, 12, out->result_hash, 32);
     sql_fixed(rows, 13, out->transcript, 32);
+}
+
+static enum ft_status
+round_of(struct sql_rows *rows, struct ft_round_row *out)
+{
+    round_numbers(rows, out);
     out->reasons = sql_strdup(rows, 14);
     out->metrics = sql_strdup(rows, 15);
     if (out->reasons != NULL && out->metrics != NULL)
@@ -183,8 +193,7 @@ ft_store_rounds(struct ft_store *s, const uint8_t *task, size_t limit, struct ft
     size_t n = 0;
     enum ft_status st = sql_open(
         s, &rows,
-        "SELECT * FROM (SELECT task, round, attempt, stage, state, cohort, survivors, started_ms, ended_ms, bytes_in,"
-        " bytes_out, model_hash, result_hash, transcript, reasons, metrics, rowid AS place FROM rounds"
+        "SELECT * FROM (SELECT " ROUND_COLUMNS ", reasons, metrics, rowid AS place FROM rounds"
         " WHERE ?1 = 0 OR task = ?2 ORDER BY place DESC LIMIT ?3) ORDER BY place",
         "ibi", (int64_t)(task != NULL), FT_BYTES(task, task != NULL ? 32 : 0), (int64_t)limit);
 
@@ -205,6 +214,23 @@ ft_store_rounds(struct ft_store *s, const uint8_t *task, size_t limit, struct ft
     }
     *out = list;
     *count = n;
+    return st;
+}
+
+enum ft_status
+ft_store_round_find(struct ft_store *s, const uint8_t task[32], uint64_t round, uint32_t attempt,
+                    struct ft_round_row *out)
+{
+    struct sql_rows rows;
+    enum ft_status st = sql_open(
+        s, &rows, "SELECT " ROUND_COLUMNS " FROM rounds WHERE task = ?1 AND round = ?2 AND attempt = ?3", "hui", task,
+        round, (int64_t)attempt);
+
+    if (st == FT_OK)
+        st = sql_next(&rows);
+    if (st == FT_OK)
+        round_numbers(&rows, out);
+    sql_close(&rows);
     return st;
 }
 

@@ -35,6 +35,10 @@ FT_NODISCARD enum ft_status ft_store_create(const char *path, const uint8_t depl
 /* Open one. Errors: NOTFOUND; VERIFY (damaged; the sentence says how to restore); CONFIG (another schema version,
  * a mode that lets others read, WAL or FULL not in force). */
 FT_NODISCARD enum ft_status ft_store_open(const char *path, struct ft_store **out, struct ft_error *err);
+
+/* One in memory, for tests and simulations: nothing of it survives the handle. */
+FT_NODISCARD enum ft_status ft_store_open_memory(const uint8_t deployment[16], struct ft_store **out,
+                                                 struct ft_error *err);
 void ft_store_close(struct ft_store *s); /* NULL is allowed */
 
 void ft_store_deployment(struct ft_store *s, uint8_t out[16]);
@@ -102,14 +106,21 @@ struct ft_epoch_key {
     uint32_t index; /* place in the roster */
     struct ft_bytes message;
 };
-FT_NODISCARD enum ft_status ft_store_epoch(struct ft_store *s, uint32_t *epoch); /* 0 before the first */
-FT_NODISCARD enum ft_status ft_store_epoch_set(struct ft_store *s, uint32_t epoch); /* also drops older keys */
+FT_NODISCARD enum ft_status ft_store_epoch(struct ft_store *s, uint32_t *epoch,
+                                           uint64_t *started_ms); /* 0 before the first */
+/* Also drops older keys. */
+FT_NODISCARD enum ft_status ft_store_epoch_set(struct ft_store *s, uint32_t epoch, uint64_t started_ms);
 FT_NODISCARD enum ft_status ft_store_epoch_key_put(struct ft_store *s, uint32_t epoch, uint32_t index,
                                                    struct ft_bytes message);
 /* Calls visit for each key of the epoch, by index; the bytes are borrowed for the call. */
 FT_NODISCARD enum ft_status ft_store_epoch_keys(struct ft_store *s, uint32_t epoch,
                                                 enum ft_status (*visit)(void *ctx, const struct ft_epoch_key *key),
                                                 void *ctx);
+
+/* The published directory, as the blob shops fetch; a new one replaces it. A session is bound to it, so that a restart
+ * finds it even when keys have come in since. Errors of the second: NOTFOUND. */
+FT_NODISCARD enum ft_status ft_store_directory_put(struct ft_store *s, const uint8_t hash[32], struct ft_bytes bytes);
+FT_NODISCARD enum ft_status ft_store_directory(struct ft_store *s, uint8_t hash[32], struct ft_buf *out);
 
 /* Blobs are found by the hash their owner gives them; storing one again changes nothing. */
 FT_NODISCARD enum ft_status ft_store_blob_put(struct ft_store *s, const uint8_t hash[32], const char *kind,
@@ -241,16 +252,20 @@ FT_NODISCARD enum ft_status ft_store_round_commit(struct ft_store *s, const stru
                                                   const struct ft_task_progress *progress,
                                                   const struct ft_model_put *model, struct ft_bytes optimiser,
                                                   bool task_done);
-/* The first model of a task (no round made it): blob, model row and progress in one transaction. */
-FT_NODISCARD enum ft_status ft_store_model_first(struct ft_store *s, const uint8_t task[32],
-                                                 const struct ft_model_put *model,
-                                                 const struct ft_task_progress *progress, uint64_t now_ms);
+/* What a task's first round works on, which no round made and which is no version of the model yet: blob and progress in
+ * one transaction. */
+FT_NODISCARD enum ft_status ft_store_model_first(struct ft_store *s, const uint8_t task[32], const uint8_t hash[32],
+                                                 struct ft_bytes blob, const struct ft_task_progress *progress);
 /* The task's optimiser state; empty when none is stored. */
 FT_NODISCARD enum ft_status ft_store_optimiser(struct ft_store *s, const uint8_t task[32], struct ft_buf *out);
 
 /* Rounds of a task (all tasks when NULL), oldest first, at most the newest `limit`. */
 FT_NODISCARD enum ft_status ft_store_rounds(struct ft_store *s, const uint8_t *task, size_t limit,
                                             struct ft_round_row **out, size_t *count);
+
+/* One of them; its reasons and metrics are left NULL. Errors: NOTFOUND. */
+FT_NODISCARD enum ft_status ft_store_round_find(struct ft_store *s, const uint8_t task[32], uint64_t round,
+                                                uint32_t attempt, struct ft_round_row *out);
 
 struct ft_model_row {
     uint8_t task[32];

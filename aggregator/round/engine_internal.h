@@ -1,0 +1,181 @@
+/* The engine's insides, shared by its files. See engine.h. */
+#ifndef FT_ROUND_ENGINE_INTERNAL_H
+#define FT_ROUND_ENGINE_INTERNAL_H
+
+#include "aggregator/round/engine.h"
+#include "aggregator/round/wire_federation.h"
+#include "common/plan/round_plan.h"
+#include "common/secure_sum/server.h"
+
+#define ENGINE_SETTLE_MS       200   /* keys arriving this close together make one directory */
+#define ENGINE_ASK_AGAIN_MS    10000 /* a shop that said "later" is asked again */
+#define ENGINE_BACKOFF_MS      500   /* after a failed session, doubled up to */
+#define ENGINE_BACKOFF_MAX_MS  30000
+#define ENGINE_TASKS_MAX       32    /* unfinished tasks at a time */
+#define ENGINE_SYNC_WAIT_MAX   60000
+
+/* What the engine knows of a shop. */
+struct engine_shop {
+    struct ft_shop row;
+    bool listed;        /* in the roster, and active there */
+    uint32_t place;     /* in the roster, when listed */
+    uint32_t calls;     /* Sync calls at hand */
+    bool seen;
+    uint64_t seen_ms;   /* when the last one ended or came */
+    bool idle;          /* the last one stood in no session */
+    uint8_t root[32];   /* the directory it has checked */
+    uint64_t refused_until_ms; /* left alone after refusing an Announce */
+    uint32_t refusals;
+    bool announced;     /* in the open session: has been, or is being, told of it */
+};
+
+struct engine_task {
+    struct ft_task_row row;
+    struct ft_task task;
+    uint8_t signed_hash[32];
+    struct ft_blob *blob;
+    uint8_t *verdicts;  /* (shops) enum ft_verdict */
+    uint64_t *asked_ms; /* (shops) when TASK was last sent */
+    bool expired_told;
+};
+
+struct engine_roster {
+    uint32_t refs;
+    struct ft_ss_roster roster;
+    struct ft_buf bytes;
+};
+
+/* A published directory; immutable. */
+struct engine_directory {
+    uint32_t refs;
+    struct engine_roster *roster;
+    struct ft_ss_directory directory;
+    uint8_t root[32];
+    uint8_t blob_hash[32];
+    struct ft_blob *blob;
+};
+
+struct ft_blob {
+    uint32_t refs;
+    uint8_t hash[32];
+    struct ft_buf bytes;
+};
+
+/* One session. Uploads hold references, because their chunks run outside the lock. */
+struct engine_session {
+    struct ft_engine *engine;
+    uint32_t refs;
+    struct ft_ss_server *server;
+    struct engine_directory *directory;
+    struct ft_session_row row;
+    struct ft_round_plan plan;
+    bool begun;    /* stored */
+    bool restored;
+    bool working;  /* taken for unmasking: hands off */
+    bool worked;   /* unmask has run, finish has not */
+    uint64_t server_version;
+    uint64_t bytes_in, bytes_out;
+    /* Records accepted and not yet durable. */
+    struct engine_record {
+        uint32_t kind;
+        struct ft_buf bytes;
+    } *records;
+    size_t record_count;
+    enum ft_status store_status; /* of the last store that failed */
+};
+
+struct ft_engine {
+    struct ft_engine_config config;
+    struct engine_shop *shops; /* by number in the register */
+    size_t shop_count;
+    struct engine_task *tasks; /* unfinished ones, by age */
+    size_t task_count;
+    struct engine_roster *roster;
+    uint32_t epoch;
+    uint64_t epoch_started_ms;          /* wall clock */
+    struct ft_ss_directory building;    /* keys as they come in */
+    bool building_open, building_dirty;
+    uint64_t dirty_since_ms;
+    struct engine_directory *directory; /* published */
+    struct engine_session *session;
+    struct engine_session *previous;    /* committed last; answers its shops until the next one collects */
+    struct ft_blob *model;              /* the current one, kept at hand */
+    int64_t *coordinates;               /* a decoded sum: made once, reused by every round that fits */
+    double *reals;
+    size_t coordinates_room, reals_room;
+    bool recover_wanted;                /* a session was stored, and could not be opened */
+    bool reload_wanted;                 /* a change came while the session was being unmasked */
+    bool opened_any;                    /* a session since the start: absent shops need not be waited for */
+    uint64_t not_before_ms;             /* no session before */
+    uint32_t failures;                  /* sessions failed in a row */
+    uint64_t gather_since_ms;           /* since when there have been enough; 0: not now */
+    uint64_t version;
+};
+
+uint64_t engine_now(const struct ft_engine *e);
+uint64_t engine_wall(const struct ft_engine *e);
+
+/* shops.c */
+FT_NODISCARD enum ft_status engine_load_shops(struct ft_engine *e);
+struct engine_shop *engine_shop(struct ft_engine *e, int64_t number); /* NULL when there is none */
+struct engine_shop *engine_shop_at(struct ft_engine *e, uint32_t place);
+size_t engine_shop_slot(const struct ft_engine *e, const struct engine_shop *shop);
+bool engine_shop_present(const struct ft_engine *e, const struct engine_shop *shop);
+/* Can be announced a session of the task now. */
+bool engine_shop_ready(const struct ft_engine *e, const struct engine_task *task, const struct engine_shop *shop);
+/* Worth waiting for while a cohort gathers. */
+bool engine_shop_expected(const struct ft_engine *e, const struct engine_task *task, const struct engine_shop *shop);
+
+/* directory.c */
+FT_NODISCARD enum ft_status engine_load_directory(struct ft_engine *e, struct ft_error *err);
+FT_NODISCARD enum ft_status engine_epoch_key(struct ft_engine *e, struct engine_shop *shop,
+                                             const struct ft_ss_epoch_key *key);
+FT_NODISCARD enum ft_status engine_publish_if_due(struct ft_engine *e);
+uint64_t engine_publish_due_ms(const struct ft_engine *e);
+bool engine_key_published(const struct ft_engine *e, const struct engine_shop *shop);
+struct engine_directory *engine_directory_ref(struct engine_directory *d);
+void engine_directory_unref(struct engine_directory *d);
+void engine_roster_unref(struct engine_roster *r);
+
+/* tasks.c */
+FT_NODISCARD enum ft_status engine_load_tasks(struct ft_engine *e);
+/* The row as stored, whatever its state. */
+FT_NODISCARD enum ft_status engine_task_row(struct ft_engine *e, const uint8_t hash[32], struct ft_task_row *out);
+void engine_task_clear(struct engine_task *t);
+struct engine_task *engine_task(struct ft_engine *e, const uint8_t hash[32]);
+struct engine_task *engine_running_task(struct ft_engine *e); /* the oldest RUNNING one; NULL */
+void engine_verdict(struct ft_engine *e, struct engine_shop *shop, const struct ft_sync_verdict *v);
+void engine_verdict_forget(struct engine_task *t, size_t slot);
+
+/* schedule.c */
+FT_NODISCARD enum ft_status engine_schedule(struct ft_engine *e);
+uint64_t engine_schedule_due_ms(const struct ft_engine *e);
+
+/* session.c */
+FT_NODISCARD enum ft_status engine_session_open(struct ft_engine *e, struct engine_task *task);
+FT_NODISCARD enum ft_status engine_session_pump(struct ft_engine *e); /* tick, and end it when it is over */
+void engine_session_config(struct ft_engine *e, struct engine_session *s, const struct engine_task *task,
+                           struct ft_ss_server_config *out);
+struct engine_session *engine_session_new(struct ft_engine *e, const struct engine_task *task,
+                                          struct engine_directory *directory, enum ft_stage stage);
+void engine_session_ref(struct engine_session *s);
+void engine_session_unref(struct engine_session *s);
+bool engine_session_is(const struct engine_session *s, const struct ft_ss_position *position);
+void engine_session_drop_records(struct engine_session *s);
+
+/* commit.c, report.c, recover.c, blob.c */
+FT_NODISCARD enum ft_status engine_commit(struct ft_engine *e);
+FT_NODISCARD enum ft_status engine_first_model(struct ft_engine *e, struct engine_task *task);
+/* End the open session without a result. `why` replaces the server's own reason unless NULL. */
+FT_NODISCARD enum ft_status engine_session_failed(struct ft_engine *e, const char *why);
+void engine_session_retire(struct ft_engine *e, bool keep); /* it is over and stored; keep it to answer its shops */
+char *engine_reasons(struct ft_engine *e, const struct engine_task *task, const struct engine_session *s,
+                     const char *failure); /* JSON; ft_free */
+char *engine_metrics(const struct engine_session *s, const uint64_t *values, const float *params, double weight_decay,
+                     uint64_t weight_sum); /* JSON; ft_free */
+FT_NODISCARD enum ft_status engine_recover(struct ft_engine *e);
+struct ft_blob *engine_blob_new(const uint8_t hash[32], struct ft_buf *bytes); /* takes the bytes over */
+struct ft_blob *engine_blob_ref(struct ft_blob *blob);
+void engine_blob_unref(struct ft_blob *blob);
+
+#endif

@@ -1,0 +1,142 @@
+#include "aggregator/round/engine_internal.h"
+#include "common/base/alloc.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- why shops were left out ---- */
+
+static const char *
+not_told(struct ft_engine *e, const struct engine_task *task, const struct engine_shop *shop)
+{
+    const uint8_t verdict = task != NULL ? task->verdicts[engine_shop_slot(e, shop)] : FT_VERDICT_NONE;
+
+    if (!engine_shop_present(e, shop))
+        return "OFFLINE";
+    switch (verdict) {
+    case FT_VERDICT_REFUSED:
+        return "TASK_REFUSED";
+    case FT_VERDICT_WAITING:
+        return "TASK_WAITING_FOR_APPROVAL";
+    case FT_VERDICT_LATER:
+        return "TASK_NOT_NOW";
+    case FT_VERDICT_NONE:
+        return "TASK_UNDECIDED";
+    default:
+        return shop->refused_until_ms > engine_now(e) ? "REFUSED_BEFORE" : "NOT_READY";
+    }
+}
+
+/* NULL when the shop is in the sum, or would not have been waited for at all. */
+static json_t *
+reason_of(struct ft_engine *e, const struct engine_task *task, const struct engine_session *s,
+          const struct engine_shop *shop)
+{
+    uint32_t abort_code = 0;
+    const enum ft_ss_end end = ft_ss_server_client_end(s->server, shop->place, &abort_code);
+
+    if (ft_ss_server_survivor(s->server, shop->place))
+        return NULL;
+    if (end == FT_SS_END_ABORTED)
+        return json_sprintf("ABORTED:%s", ft_ss_abort_name(abort_code));
+    if (end != FT_SS_END_NONE)
+        return json_string(ft_ss_end_name(end));
+    if (!shop->announced)
+        return json_string(not_told(e, task, shop));
+    return ft_ss_server_phase(s->server) == FT_SS_FAILED ? NULL : json_string("LATE_JOIN");
+}
+
+static char *
+dump(json_t *object)
+{
+    char *text = object != NULL ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(12)) : NULL;
+    char *out = ft_strdup(text);
+
+    free(text);
+    json_decref(object);
+    return out;
+}
+
+char *
+engine_reasons(struct ft_engine *e, const struct engine_task *task, const struct engine_session *s,
+               const char *failure)
+{
+    json_t *shops = json_object();
+    json_t *object = json_object();
+
+    for (size_t i = 0; s->server != NULL && i < e->shop_count; i++) {
+        const struct engine_shop *shop = &e->shops[i];
+        json_t *reason = shop->listed ? reason_of(e, task, s, shop) : NULL;
+        if (reason != NULL)
+            json_object_set_new(shops, shop->row.name, reason);
+    }
+    if (failure != NULL)
+        json_object_set_new(object, "session", json_string(failure));
+    json_object_set_new(object, "shops", shops);
+    return dump(object);
+}
+
+/* ---- what the sum said ---- */
+
+static json_t *
+number(double v)
+{
+    return isfinite(v) ? json_real(v) : json_null();
+}
+
+static void
+put_estimate(json_t *object, const char *name, const struct ft_estimate *e)
+{
+    json_object_set_new(object, name, json_pack("{s:o, s:o, s:o}", "value", number(e->value), "low", number(e->low),
+                                                "high", number(e->high)));
+}
+
+static json_t *
+calibration(const struct ft_metrics_report *r)
+{
+    json_t *list = json_array();
+
+    for (uint32_t i = 0; i < r->calibration_count; i++) {
+        const struct ft_calibration_row *row = &r->calibration[i];
+        json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o, s:o}", "rows", number(row->rows), "score",
+                                              number(row->score), "rate", number(row->rate.value), "low",
+                                              number(row->rate.low), "high", number(row->rate.high)));
+    }
+    return list;
+}
+
+char *
+engine_metrics(const struct engine_session *s, const uint64_t *values, const float *params, double weight_decay,
+               uint64_t weight_sum)
+{
+    json_t *object = json_object();
+    struct ft_metrics_report *r;
+
+    json_object_set_new(object, "weight", json_integer((json_int_t)weight_sum));
+    if (s->row.stage == FT_STAGE_STATISTICS) {
+        json_object_set_new(object, "train_rows", json_integer((json_int_t)weight_sum));
+        return dump(object);
+    }
+    r = ft_calloc(1, sizeof *r);
+    if (r == NULL) {
+        json_decref(object);
+        return NULL;
+    }
+    ft_metrics_report(&s->plan.layout.metrics, values, params, weight_decay, r);
+    json_object_set_new(object, "test_rows", json_integer((json_int_t)r->test_rows));
+    json_object_set_new(object, "train_rows", json_integer((json_int_t)r->train_rows));
+    json_object_set_new(object, "positives", json_integer((json_int_t)r->positives));
+    json_object_set_new(object, "negatives", json_integer((json_int_t)r->negatives));
+    put_estimate(object, "loss", &r->test_loss);
+    put_estimate(object, "accuracy", &r->accuracy);
+    put_estimate(object, "auc", &r->auc);
+    json_object_set_new(object, "deviance", number(r->test_deviance));
+    json_object_set_new(object, "calibration_error", number(r->calibration_error));
+    json_object_set_new(object, "train_loss", number(r->train_loss));
+    json_object_set_new(object, "objective", number(r->objective));
+    json_object_set_new(object, "calibration", calibration(r));
+    ft_free(r);
+    return dump(object);
+}
