@@ -54,6 +54,8 @@ struct world {
 #define TALK  "/t.Test/Talk"  /* bidi: each message back at once */
 
 void world_open(struct world *w);
+void world_stop(struct world *w, uint32_t grace_ms); /* the server only */
+enum ft_status world_serve(struct world *w, const char *address, uint32_t calls_max, struct ft_error *err);
 void world_close(struct world *w, uint32_t grace_ms); /* the server first, if it still runs */
 
 /* Certificates. `days_from`/`days_until` count from now. */
