@@ -45,6 +45,10 @@ FT_NODISCARD enum ft_status ft_home_lock_take(const struct ft_home *home, int *f
 FT_NODISCARD enum ft_status ft_home_lock_announce(int fd, struct ft_error *err);
 bool ft_home_serving(const struct ft_home *home, long *pid);
 
+/* Everything `check-config` looks at and `serve` refuses to start with: certificates and their keys, signing keys, the
+ * log. Returns FT_EXIT_OK or FT_EXIT_CONFIG with every problem in findings. */
+int ft_home_check(const struct ft_home *home, struct ft_findings *findings);
+
 /* The task a command names: its name (the newest of that name) or at least 8 digits of its hash. Errors: NOTFOUND,
  * ARGUMENT (several match). */
 FT_NODISCARD enum ft_status ft_home_task(const struct ft_home *home, const char *name, struct ft_task_row *out,
