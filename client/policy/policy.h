@@ -159,6 +159,7 @@ struct ft_policy_decision {
     uint32_t codes[FT_REFUSALS_MAX]; /* the wire numbers of reasons, without repeats */
     size_t code_count;
     int64_t next_s; /* LATER: the earliest time at which time alone no longer stands against it; else 0 */
+    size_t open_count; /* rules left open for want of facts: before data are touched it must be 0 */
     bool automatic; /* ACCEPTED without a person's approval, by auto_approve */
 };
 
@@ -186,6 +187,9 @@ size_t ft_policy_explain(const struct ft_policy *policy, const struct ft_task *t
                          struct ft_policy_decision *decision);
 const char *ft_rule_result_name(enum ft_rule_result result); /* "pass", "FAIL", "later", "waiting", "open" */
 const char *ft_verdict_name(enum ft_verdict verdict);        /* "accepted", "waiting", "refused", "later" */
+
+/* Is the purpose in the policy's list? Exact match. */
+bool ft_policy_purpose_allowed(const struct ft_policy *policy, const char *purpose);
 
 /* The participation window alone: is local time inside, and if not, when (wall seconds) does it open next? */
 bool ft_policy_window_open(const struct ft_policy *policy, int64_t now_s, int32_t utc_offset_s, int64_t *next_s);
