@@ -148,6 +148,8 @@ compute(struct ft_engine *e, struct engine_task *task, const struct engine_sessi
         FT_TRY(ft_layout_decode_metrics(layout, e->coordinates, sum->survivors, values));
     ft_ss_dequantise(&s->plan.codec, e->coordinates + layout->metric_coordinates, layout->real_coordinates, 1.0,
                      e->reals);
+    if (s->row.stage == FT_STAGE_STATISTICS)
+        FT_TRY(ft_layout_decode_sums(layout, e->coordinates, sum->survivors, e->reals));
     FT_TRY(ft_model_state_decode(ft_buf_bytes(&e->model->bytes), &model, NULL));
     step->progress = task->row.progress;
     step->progress.round_open = false;

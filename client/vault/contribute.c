@@ -99,7 +99,7 @@ statistics(struct ft_contributor *c, const struct ft_work *work, const struct ft
     if (bounds == NULL || sums == NULL)
         return FT_ERR_NOMEM;
     FT_TRY(ft_statistics_sum(e->x_train, e->rows_train, features, bounds, sums, NULL));
-    FT_TRY(ft_ss_quantise(&work->plan->codec, c->env, sums, 2 * (size_t)features, z));
+    FT_TRY(ft_layout_encode_sums(&work->plan->layout, sums, z));
 out:
     sodium_memzero(sums, 2 * (size_t)features * sizeof *sums);
     return st;

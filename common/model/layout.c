@@ -1,9 +1,11 @@
 #include "common/model/layout.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
-#define DIM_MAX ((size_t)1 << 27)
+#define DIM_MAX  ((size_t)1 << 27)
+#define SUM_BITS 48
 
 /* floor(log2((2^(W-1) - 1) / n_cap)); 0 when not even one bit fits. */
 static uint32_t
@@ -14,6 +16,16 @@ limb_bits_of(uint32_t lane_bits, uint32_t n_cap)
     while (bits < 62 && (share >> (bits + 1)) > 0)
         bits++;
     return bits;
+}
+
+/* The power of two that gives rows_max SUM_BITS bits: 48 bits times n_cap shops fit in a lane of 64. */
+static double
+sum_unit_of(uint64_t rows_max)
+{
+    int bits = 0;
+    while ((rows_max >> bits) != 0)
+        bits++;
+    return ldexp(1, bits - SUM_BITS);
 }
 
 static enum ft_status
@@ -69,6 +81,7 @@ ft_layout_init(struct ft_layout *layout, const struct ft_layout_params *params, 
         layout->metrics.spec = spec;
         layout->real_coordinates = 2 * (size_t)params->metrics.model.features;
         layout->real_clip = (double)params->metrics.rows_max; /* u is at most 1 in each row */
+        layout->sum_unit = sum_unit_of(params->metrics.rows_max);
         layout->weight_max = params->metrics.rows_max;
     } else {
         FT_TRY(place_metrics(layout, err));
@@ -124,6 +137,37 @@ ft_layout_encode_update(const struct ft_layout *layout, const float *delta, uint
     const float w = (float)weight;
     for (size_t i = 0; i < layout->real_coordinates; i++)
         reals[i] = w * delta[i];
+}
+
+enum ft_status
+ft_layout_encode_sums(const struct ft_layout *layout, const double *sums, int64_t *coordinates)
+{
+    assert(layout->stage == FT_STAGE_STATISTICS);
+    for (size_t i = 0; i < layout->real_coordinates; i++) {
+        if (!isfinite(sums[i]))
+            return FT_ERR_NONFINITE;
+        if (sums[i] < 0 || sums[i] > layout->real_clip)
+            return FT_ERR_LIMIT;
+    }
+    for (size_t i = 0; i < layout->real_coordinates; i++)
+        coordinates[i] = (int64_t)rint(sums[i] / layout->sum_unit);
+    return FT_OK;
+}
+
+enum ft_status
+ft_layout_decode_sums(const struct ft_layout *layout, const int64_t *coordinates, uint32_t shops, double *sums)
+{
+    const int64_t most = (int64_t)(layout->real_clip / layout->sum_unit) * shops; /* below 2^62 */
+
+    assert(layout->stage == FT_STAGE_STATISTICS);
+    if (shops < 1 || shops > layout->n_cap)
+        return FT_ERR_ARGUMENT;
+    for (size_t i = 0; i < layout->real_coordinates; i++)
+        if (coordinates[i] < 0 || coordinates[i] > most)
+            return FT_ERR_VERIFY;
+    for (size_t i = 0; i < layout->real_coordinates; i++)
+        sums[i] = (double)coordinates[i] * layout->sum_unit;
+    return FT_OK;
 }
 
 enum ft_status

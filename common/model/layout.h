@@ -5,13 +5,16 @@
  *   coordinates = [ metric limbs | reals ]
  *
  *   stage       lanes W     metrics                             reals                             weight
- *   STATISTICS  64          none                                sum u, sum u^2 (2 * features)     train rows
+ *   STATISTICS  64          none                                sum u, sum u^2 (2 * features),    train rows
+ *                                                               fixed point in units of sum_unit
  *   TRAIN       lane_bits   test split and train loss of the    w * delta (parameters)            w = min(train
  *                           incoming model (metrics.h)                                            rows, weight_cap)
  *   EVALUATE    lane_bits   as TRAIN                            none                              as TRAIN
  *
  * A metric of b bits is cut into limbs of limb_bits = floor(log2((2^(W-1) - 1) / n_cap)), lowest first, so that
- * no sum over n_cap shops leaves its lane. Reals are quantised by the codec, which clamps each to +-real_clip.
+ * no sum over n_cap shops leaves its lane. The reals of TRAIN are quantised by the codec, which clamps each to
+ * +-real_clip. The sums of STATISTICS are rounded here, to 48 bits: a variance is a small difference of large sums,
+ * for which the codec's 32-bit quantiser is too coarse.
  */
 #ifndef FT_MODEL_LAYOUT_H
 #define FT_MODEL_LAYOUT_H
@@ -41,6 +44,7 @@ struct ft_layout {
     size_t real_coordinates;
     size_t dim;         /* metric_coordinates + real_coordinates */
     double real_clip;   /* each real lies in +-real_clip: the codec's clip */
+    double sum_unit;    /* STATISTICS: value of one step of a coordinate */
     uint64_t weight_max; /* largest weight of one shop in this stage */
 };
 
@@ -58,6 +62,14 @@ FT_NODISCARD enum ft_status ft_layout_encode_metrics(const struct ft_layout *lay
 
 /* TRAIN: reals (real_coordinates) = weight * delta. */
 void ft_layout_encode_update(const struct ft_layout *layout, const float *delta, uint64_t weight, float *reals);
+
+/* STATISTICS: sums (2 * features) of one shop to coordinates. Errors: LIMIT (a sum below 0 or above rows_max),
+ * NONFINITE; coordinates untouched. */
+FT_NODISCARD enum ft_status ft_layout_encode_sums(const struct ft_layout *layout, const double *sums,
+                                                  int64_t *coordinates);
+/* And back from the summed coordinates of `shops` contributions. Errors: VERIFY, ARGUMENT as decode_metrics. */
+FT_NODISCARD enum ft_status ft_layout_decode_sums(const struct ft_layout *layout, const int64_t *coordinates,
+                                                  uint32_t shops, double *sums);
 
 /* Summed metric coordinates of `shops` contributions to summed values (value_count). Errors: VERIFY (a limb
  * below zero or above what `shops` shops can add up to), ARGUMENT (shops 0 or above n_cap). */

@@ -6,8 +6,8 @@
 #include <string.h>
 
 /* Variance of u, in squares of the declared range, below which a feature counts as constant: above what the
- * quantisation of a sum and the subtraction of two doubles leave, below any spread worth a feature. */
-#define CONSTANT_VARIANCE 1e-13
+ * rounding of sums (layout.h) and the subtraction of two doubles leave, below any spread worth a feature. */
+#define CONSTANT_VARIANCE 1e-10
 
 static bool
 doubles_finite(const double *x, size_t count)

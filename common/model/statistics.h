@@ -23,14 +23,14 @@ FT_NODISCARD enum ft_status ft_statistics_sum(const float *x, size_t rows, uint3
                                               const struct ft_bounds *bounds, double *sums, uint64_t *clipped);
 
 /* Means and standard deviations from the summed sums of `rows` rows. A feature that is constant to within the
- * codec's precision gets std 1. Errors: ARGUMENT (rows < 1), NONFINITE, VERIFY (sums no rows in the bounds can
+ * sums' precision (1e-5 of its declared range) gets std 1. Errors: ARGUMENT (rows < 1), NONFINITE, VERIFY (sums no rows in the bounds can
  * have). */
 FT_NODISCARD enum ft_status ft_statistics_finish(const double *sums, double rows, uint32_t features,
                                                  const struct ft_bounds *bounds, double *means, double *stds);
 
 /*
  * out = (clip(x, bounds) - mean) / std as float32, (rows, features). Counts clipped values per feature (features;
- * NULL is allowed; added to). Errors: NONFINITE (out untouched).
+ * NULL is allowed; added to). out may be x. Errors: NONFINITE (out untouched).
  */
 FT_NODISCARD enum ft_status ft_standardise(const float *x, size_t rows, uint32_t features,
                                            const struct ft_bounds *bounds, const double *means,

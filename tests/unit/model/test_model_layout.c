@@ -188,6 +188,39 @@ impossible_sums_are_refused(void **state)
     assert_int_equal(ft_layout_decode_metrics(&l, sums, 3, values), FT_OK);
 }
 
+/* Statistics: sums of a full cohort come back to within half a unit a shop, far finer than 32 bits; a sum that no
+ * rows can have is refused on both sides. */
+static void
+statistics_sums_keep_48_bits(void **state)
+{
+    const struct ft_layout_params p = params_of(FT_STAGE_STATISTICS, 16384, 32);
+    struct ft_layout l;
+    double sums[24], back[24];
+    int64_t z[24], total[24] = { 0 };
+
+    (void)state;
+    assert_int_equal(ft_layout_init(&l, &p, NULL), FT_OK);
+    assert_approx(l.sum_unit, 0x1p-29, 0);
+    for (int i = 0; i < 24; i++)
+        sums[i] = i == 0 ? 500000 : 500000.0 / 3 / i;
+    assert_int_equal(ft_layout_encode_sums(&l, sums, z), FT_OK);
+    for (int i = 0; i < 24; i++)
+        total[i] = z[i] * 16384;
+    assert_int_equal(ft_layout_decode_sums(&l, total, 16384, back), FT_OK);
+    for (int i = 0; i < 24; i++)
+        assert_approx(back[i] / 16384, sums[i], 0x1p-30);
+    total[3] = -1;
+    assert_int_equal(ft_layout_decode_sums(&l, total, 16384, back), FT_ERR_VERIFY);
+    total[3] = total[0] + 1;
+    assert_int_equal(ft_layout_decode_sums(&l, total, 16384, back), FT_ERR_VERIFY);
+    sums[1] = 500001;
+    assert_int_equal(ft_layout_encode_sums(&l, sums, z), FT_ERR_LIMIT);
+    sums[1] = -1e-9;
+    assert_int_equal(ft_layout_encode_sums(&l, sums, z), FT_ERR_LIMIT);
+    sums[1] = (double)NAN;
+    assert_int_equal(ft_layout_encode_sums(&l, sums, z), FT_ERR_NONFINITE);
+}
+
 /* The real part of a training round is weight times update, in the model's order. */
 static void
 update_is_weighted(void **state)
@@ -239,6 +272,7 @@ main(void)
         cmocka_unit_test(metrics_of_shops_add_up),
         cmocka_unit_test(a_value_too_wide_is_refused),
         cmocka_unit_test(impossible_sums_are_refused),
+        cmocka_unit_test(statistics_sums_keep_48_bits),
         cmocka_unit_test(update_is_weighted),
         cmocka_unit_test(impossible_layouts_are_refused),
     };
