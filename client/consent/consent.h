@@ -34,6 +34,8 @@ const char *ft_consent_state_name(enum ft_consent_state state); /* "given" */
 
 /* verb/area: train, score, measure or synthesise, then segmentation, propensity, demand or personalisation. */
 bool ft_purpose_known(const char *purpose);
+/* The known purposes by index, 0 .. 15; false beyond. */
+bool ft_purpose_at(size_t index, char out[32]);
 
 #define FT_CONSENT_NOTICE_MAX 32
 
