@@ -67,7 +67,7 @@ ft_ss_masks_apply(uint16_t suite, enum ft_ss_backend backend, const struct ft_ss
     };
     unsigned opened = 0, started = 0;
 
-    if (count > UINT64_MAX - first - FT_SS_CHUNK_WORDS)
+    if (first > UINT64_MAX / 4 || count > UINT64_MAX / 4)
         return FT_ERR_ARGUMENT;
     if (count == 0 || mask_count == 0)
         return ft_ss_backend_available(suite, backend) ? FT_OK : FT_ERR_ARGUMENT;

@@ -107,18 +107,6 @@ ft_ss_ln_disconnected(uint32_t m, uint64_t p)
     return sum;
 }
 
-double
-ft_ss_ln_part_cut_off(uint32_t honest, uint32_t dropouts, uint32_t class_max, uint64_t p)
-{
-    const double no = ln_not_p(p);
-    double sum = -INFINITY;
-    if ((uint64_t)class_max + dropouts >= honest)
-        return INFINITY;
-    for (uint32_t s = 1; s <= class_max; s++)
-        sum = ln_add(sum, ln_choose(class_max, s) + (double)s * (double)(honest - dropouts - s) * no);
-    return sum;
-}
-
 /* A cohort's derived numbers. */
 struct cohort {
     uint32_t n, dropouts, corrupted, honest, quorum;
@@ -170,16 +158,11 @@ ln_holders_lost(const struct cohort *c, uint32_t k, uint32_t t)
     return log(c->n) + ft_ss_ln_hypergeometric_tail(c->n - 1, c->dropouts, k, (int64_t)k - t + 1);
 }
 
-/* P4 for the certified set, and for parts that were told another one. */
+/* P4. With m = h - D below 2 its sum is empty and would admit p = 0: no mask between any two clients. */
 static bool
 stays_connected(const struct cohort *c, uint64_t p, double ln_limit)
 {
-    const uint32_t m = c->honest - c->dropouts;
-    const uint32_t told =
-        c->quorum - c->corrupted; /* honest clients that surely confirmed the certified set */
-    const uint32_t class_max = c->honest > told ? c->honest - told : 0;
-    return ft_ss_ln_disconnected(m, p) <= ln_limit &&
-           ft_ss_ln_part_cut_off(c->honest, c->dropouts, class_max, p) <= ln_limit;
+    return c->honest >= c->dropouts + 2 && ft_ss_ln_disconnected(c->honest - c->dropouts, p) <= ln_limit;
 }
 
 static double
@@ -219,10 +202,6 @@ graph_choose(const struct cohort *c, unsigned sigma, unsigned eta, struct ft_ss_
     uint64_t low = 0, high = UINT64_MAX - 1;
     uint32_t e_low = 0, e_high = c->n - 1;
 
-    if (c->honest < c->dropouts + 2)
-        return ft_fail(err, FT_ERR_COHORT,
-                       "P4: with %u certain honest clients, %u dropouts leave no graph to connect", c->honest,
-                       c->dropouts);
     if (!graph_choose_shares(c, -(double)(sigma + 1) * LN2, -(double)eta * LN2, out))
         return ft_fail(err, FT_ERR_COHORT,
                        "P3: no number of share holders up to %u is safe for %u clients, %u colluding and %u "
@@ -303,7 +282,7 @@ check_graph(const struct cohort *c, unsigned sigma, const struct ft_ss_params *p
     if (ln_both_secrets(c, params->k, params->t) > -(double)(sigma + 1) * LN2)
         return ft_fail(err, FT_ERR_VERIFY, "P3: with k %u and t %u both secrets of a client could be rebuilt",
                        params->k, params->t);
-    if (c->honest < c->dropouts + 2 || !stays_connected(c, params->p, -(double)(sigma + 2) * LN2))
+    if (!stays_connected(c, params->p, -(double)(sigma + 2) * LN2))
         return ft_fail(err, FT_ERR_VERIFY, "P4: the edge probability %.3g is too low for %u clients",
                        ldexp((double)params->p, -64), c->n);
     if (ln_escrow_overflow(c, params->p, params->e_max) > -(double)sigma * LN2)

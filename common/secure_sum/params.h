@@ -1,10 +1,9 @@
 /*
  * Conditions P1 to P5: how many shares, which threshold, what quorum and which edge probability keep a cohort
- * private and connected. Beyond the specification, the graph profile asks for P4 over the parts that were
- * told another survivor set as well, and for h - D >= 2: with fewer, P4's sum is empty and would admit p = 0,
- * no masks at all. The aggregator chooses (for sigma + 1), every client verifies (for sigma) and derives
- * nothing, so that rounding cannot split a cohort. Sums are taken in the log domain.
- * Source: specification section 5.
+ * private and connected. The aggregator chooses (for sigma + 1), every client verifies (for sigma) and
+ * derives nothing, so that rounding cannot split a cohort. Sums are taken in the log domain. Beyond the
+ * specification, the graph profile needs h - D >= 2: with fewer, P4's sum is empty and would admit p = 0, no
+ * masks at all. Source: specification section 5.
  */
 #ifndef FT_SECURE_SUM_PARAMS_H
 #define FT_SECURE_SUM_PARAMS_H
@@ -57,9 +56,5 @@ double ft_ss_ln_hypergeometric_tail(uint32_t total, uint32_t bad, uint32_t drawn
 double ft_ss_ln_binomial_tail(uint32_t trials, uint64_t p, int64_t at_least);
 /* ln of sum_{s=1}^{m/2} C(m,s) (1-p/2^64)^{s(m-s)}: an upper bound on the chance that a graph falls apart. */
 double ft_ss_ln_disconnected(uint32_t m, uint64_t p);
-/* ln of sum_{s=1}^{c} C(c,s) (1-p/2^64)^{s(h-D-s)}: the same for the clients told another survivor set, of
- * which there are at most c = h - (q - F). INFINITY where c >= h - D, so that an omitted set could cut one
- * off. */
-double ft_ss_ln_part_cut_off(uint32_t honest, uint32_t dropouts, uint32_t class_max, uint64_t p);
 
 #endif
