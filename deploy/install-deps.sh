@@ -23,6 +23,7 @@ libpopt-dev
 libcsv-dev
 libseccomp-dev
 linux-libc-dev
+jq
 "
 test_packages="
 libcmocka-dev

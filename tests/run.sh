@@ -9,7 +9,7 @@ presets=${*:-release asan}
 for preset in $presets; do
     echo "== $preset: configure and build"
     log=$(mktemp)
-    if ! { cmake --preset "$preset" && cmake --build --preset "$preset"; } >"$log" 2>&1; then
+    if ! { cmake --preset "$preset" -DFT_TESTS=ON && cmake --build --preset "$preset"; } >"$log" 2>&1; then
         tail -n 60 "$log"
         rm -f "$log"
         echo "building the $preset preset failed" >&2
