@@ -106,6 +106,9 @@ FT_NODISCARD enum ft_status ft_config_load(struct ft_bytes yaml, const char *ori
                                            const struct ft_config_field *fields, void *data,
                                            struct ft_findings *findings, struct ft_error *err);
 
+/* Name a file relative to a folder: *path becomes folder/path unless it is absolute or NULL. Errors: NOMEM. */
+FT_NODISCARD enum ft_status ft_config_join(const char *folder, char **path);
+
 /* Checks for TEXT fields. */
 const char *ft_config_is_date(const char *text);     /* YYYY-MM-DD, a day that exists */
 const char *ft_config_is_name(const char *text);     /* [a-z0-9_-]{1,48} */

@@ -500,6 +500,19 @@ out:
     return st;
 }
 
+enum ft_status
+ft_config_join(const char *folder, char **path)
+{
+    char *joined;
+    if (*path == NULL || (*path)[0] == '/')
+        return FT_OK;
+    if ((joined = ft_asprintf("%s/%s", folder, *path)) == NULL)
+        return FT_ERR_NOMEM;
+    ft_free(*path);
+    *path = joined;
+    return FT_OK;
+}
+
 /* ---- checks ------------------------------------------------------------------------------------------------- */
 
 const char *
