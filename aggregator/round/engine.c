@@ -16,6 +16,15 @@ engine_wall(const struct ft_engine *e)
     return e->config.env->wall_ms(e->config.env->ctx);
 }
 
+const char *
+engine_words(struct ft_error *err)
+{
+    for (char *c = err->text; *c != '\0'; c++)
+        if (*c == ' ' || *c == '=')
+            *c = '_';
+    return err->text;
+}
+
 enum ft_status
 ft_engine_open(const struct ft_engine_config *config, struct ft_engine **out, struct ft_error *err)
 {

@@ -114,6 +114,8 @@ struct ft_engine {
 
 uint64_t engine_now(const struct ft_engine *e);
 uint64_t engine_wall(const struct ft_engine *e);
+/* A sentence as one word, for a field of the log. */
+const char *engine_words(struct ft_error *err);
 
 /* shops.c */
 FT_NODISCARD enum ft_status engine_load_shops(struct ft_engine *e);

@@ -23,7 +23,7 @@ read_record(void *ctx, const struct ft_session_record *record)
     st = ft_ss_server_restore_record(r->session->server, (enum ft_ss_record)record->kind, record->bytes, &err);
     if (st != FT_OK)
         ft_log(FT_LOG_ERROR, "round.record_refused", "kind=%u status=%s reason=%s", record->kind, ft_status_name(st),
-               err.text);
+               engine_words(&err));
     return st;
 }
 
@@ -81,7 +81,7 @@ restore(struct ft_engine *e, const struct engine_task *task, const struct ft_ses
     return FT_OK;
 out:
     ft_log(FT_LOG_WARN, "round.not_resumed", "round=%llu status=%s reason=%s", (unsigned long long)row->round,
-           ft_status_name(st), err.text);
+           ft_status_name(st), engine_words(&err));
     reader->session = NULL;
     engine_session_unref(s);
     return st;

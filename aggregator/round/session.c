@@ -218,7 +218,7 @@ engine_session_open(struct ft_engine *e, struct engine_task *task)
     return FT_OK;
 out:
     ft_log(FT_LOG_ERROR, "round.open_failed", "task=%s status=%s reason=%s", task->row.name, ft_status_name(st),
-           err.text);
+           engine_words(&err));
     /* Stored but never announced: recovery ends it. */
     e->recover_wanted = s != NULL && s->begun;
     engine_session_unref(s);

@@ -70,7 +70,7 @@ out:
     if (st != FT_OK) {
         engine_task_clear(t);
         ft_log(FT_LOG_ERROR, "round.task_unusable", "task=%s status=%s reason=%s", row->name, ft_status_name(st),
-               err.text);
+               engine_words(&err));
     }
     ft_buf_clear(&bytes);
     return st;
