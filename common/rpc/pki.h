@@ -26,8 +26,8 @@ struct ft_fingerprint {
 };
 
 struct ft_pki_validity {
-    int64_t not_before_s; /* both ends included */
-    int64_t not_after_s;
+    int64_t not_before_s; /* included */
+    int64_t not_after_s;  /* not included: OpenSSL reads it so, although X.509 does not */
 };
 
 /* Who signs: PEMs, borrowed. */

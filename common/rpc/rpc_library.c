@@ -10,6 +10,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
+#include <sodium.h>
 #include <string.h>
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -70,7 +71,8 @@ grpc_said(gpr_log_func_args *args)
 static void
 process_setup(void)
 {
-    tls_restrict();
+    if (sodium_init() >= 0) /* key texts are in its guarded memory */
+        tls_restrict();
     gpr_set_log_function(grpc_said);
 }
 

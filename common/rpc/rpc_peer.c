@@ -37,7 +37,7 @@ rpc_peer_read(struct ft_rpc_server *s, grpc_call *call, struct ft_rpc_peer *out,
         out->known = true;
         out->fingerprint = info.fingerprint;
         memcpy(out->common_name, info.common_name, sizeof out->common_name);
-        *expired = now_s(s) < info.validity.not_before_s || now_s(s) > info.validity.not_after_s;
+        *expired = now_s(s) < info.validity.not_before_s || now_s(s) >= info.validity.not_after_s;
     }
     grpc_auth_context_release(auth);
 }
