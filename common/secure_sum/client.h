@@ -48,7 +48,7 @@ struct ft_ss_limits {
     uint64_t deadline_ms_max;         /* the deadline lies at most this far ahead */
     uint64_t words_max;               /* longest packed vector */
     bool graph_allowed;               /* the experimental graph profile */
-    uint32_t graph_min;               /* least cohort for it, e.g. FT_SS_GRAPH_MIN_DEFAULT */
+    uint32_t graph_min;               /* only in cohorts above this, e.g. FT_SS_GRAPH_MIN_DEFAULT */
     bool suites[3];                   /* index enum ft_ss_suite */
     bool results_visible;             /* clients see results, so F >= 1 */
     bool repeat_model_unnoised;       /* contribute again after a round that failed, without noise */

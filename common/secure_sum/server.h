@@ -72,8 +72,8 @@ struct ft_ss_server_config {
     const struct ft_env *env;
     const struct ft_ss_directory *directory; /* of the descriptor's epoch; unchanged while the session is open */
     const uint8_t *signing_sk;               /* Ed25519, 64 bytes, pinned by clients; copied to secret memory */
-    bool graph_allowed;                      /* use the graph profile for cohorts of graph_min and more */
-    uint32_t graph_min;                      /* above 64; e.g. FT_SS_GRAPH_MIN_DEFAULT */
+    bool graph_allowed;                      /* use the graph profile for cohorts above graph_min */
+    uint32_t graph_min;                      /* counts as at least 64; e.g. FT_SS_GRAPH_MIN_DEFAULT */
     unsigned threads;                        /* for unmasking; 0 and 1: the caller's */
     uint32_t slots;                          /* uploads in flight; 0: 8 */
     uint64_t slot_idle_ms;                   /* a slot without progress this long is given up; 0: 10,000 */

@@ -163,7 +163,7 @@ close_open(struct ft_ss_server *s)
         s->n = ft_ss_bitmap_count(s->joined, s->universe);
         if (s->n < s->descriptor.n_min)
             return FT_ERR_LATER;
-        if (s->config.graph_allowed && s->n > FT_SS_CLASSICAL_ONLY_UPTO && s->n >= s->config.graph_min)
+        if (s->config.graph_allowed && s->n > FT_SS_CLASSICAL_ONLY_UPTO && s->n > s->config.graph_min)
             profile = FT_SS_GRAPH;
         st = ft_ss_params_choose(&rules, s->n, profile, &s->params, NULL);
         if (st != FT_OK)
