@@ -43,6 +43,7 @@ struct reader {
     uint64_t row_line; /* line on which this row began */
     uint64_t cr_rows;  /* rows of this chunk that ended in CR */
     bool last_cr;      /* the last row ended in CR */
+    bool cut_crlf;     /* the last chunk ended in a CR that was counted, so an LF at once belongs to it */
     bool skipping;     /* after a quoting error: to the line's end */
 };
 
@@ -238,10 +239,10 @@ static enum ft_status
 chunk(struct reader *r, const uint8_t *p, size_t size)
 {
     const bool ends_line = p[size - 1] == '\n';
-    const bool ends_crlf = ends_line && size > 1 && p[size - 2] == '\r';
+    const bool ends_crlf = ends_line && (size > 1 ? p[size - 2] == '\r' : r->cut_crlf);
 
     r->cr_rows = 0;
-    r->last_cr = false;
+    r->last_cr = r->cut_crlf && size == 1;
     for (size_t at = 0; at < size;) {
         if (r->skipping) {
             while (at < size && p[at] != '\r' && p[at] != '\n')
@@ -249,6 +250,10 @@ chunk(struct reader *r, const uint8_t *p, size_t size)
             if (at == size)
                 break;
             r->skipping = false;
+            if (p[at] == '\r') {
+                r->cr_rows++;
+                r->last_cr = true;
+            }
         }
         if (r->parser.pstate == CSV_ROW_NOT_BEGUN)
             r->row_line = r->line + r->cr_rows;
@@ -269,6 +274,7 @@ chunk(struct reader *r, const uint8_t *p, size_t size)
     r->line += r->cr_rows;
     if (ends_line && !(ends_crlf && r->last_cr))
         r->line++;
+    r->cut_crlf = !ends_line && p[size - 1] == '\r' && r->last_cr;
     return FT_OK;
 }
 
