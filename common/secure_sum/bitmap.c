@@ -35,7 +35,7 @@ ft_ss_bitmap_next(const uint8_t *map, uint32_t universe, uint32_t from)
 {
     uint32_t id = from;
     while (id < universe) {
-        const unsigned rest = map[id / 8] >> (id % 8);
+        const unsigned rest = (unsigned)map[id / 8] >> (id % 8);
         if (rest != 0)
             return id + (uint32_t)__builtin_ctz(rest);
         id += 8 - id % 8;

@@ -333,32 +333,55 @@ join_weight(const struct ft_ss_codec *c, const int64_t *limbs, uint64_t *weight)
     return FT_OK;
 }
 
+/* What can be judged of a sum without its coordinates: check lanes, weight, padding, spare bits. The first
+ * and the last words' lanes are left in `head` and `tail`. */
+static enum ft_status
+judge_edges(const struct ft_ss_codec *c, const struct layout *at, const uint64_t *words, uint32_t survivors,
+            int64_t *head, int64_t *tail, uint64_t *weight_sum)
+{
+    uint64_t spare = ft_ss_kernel_unpack(c->lane_bits, c->lanes, words, at->head, head);
+    spare |= ft_ss_kernel_unpack(c->lane_bits, c->lanes, words + at->head + at->whole, at->tail, tail);
+    *weight_sum = 0;
+    for (size_t i = 0; i < c->check_lanes; i++)
+        if (head[i] != (int64_t)survivors)
+            return FT_ERR_VERIFY;
+    for (size_t i = at->head_lanes + at->head_coordinates; i < at->head * c->lanes; i++)
+        if (head[i] != 0)
+            return FT_ERR_VERIFY;
+    for (size_t i = at->tail_coordinates; i < at->tail * c->lanes; i++)
+        if (tail[i] != 0)
+            return FT_ERR_VERIFY;
+    return spare == 0 ? join_weight(c, head + c->check_lanes, weight_sum) : FT_ERR_VERIFY;
+}
+
+enum ft_status
+ft_ss_check_sum(const struct ft_ss_codec *c, const uint64_t *words, uint32_t survivors)
+{
+    const struct layout at = layout_of(c);
+    int64_t head[HEAD_MAX + LANES_MAX], tail[HEAD_MAX + LANES_MAX];
+    uint64_t weight;
+    const enum ft_status st = judge_edges(c, &at, words, survivors, head, tail, &weight);
+
+    if (st != FT_OK)
+        return st;
+    return ft_ss_kernel_spare(c->lane_bits, c->lanes, words + at.head, at.whole) == 0 ? FT_OK : FT_ERR_VERIFY;
+}
+
 enum ft_status
 ft_ss_unpack(const struct ft_ss_codec *c, const uint64_t *words, uint32_t survivors, int64_t *z,
              uint64_t *weight_sum)
 {
     const struct layout at = layout_of(c);
-    int64_t edge[HEAD_MAX + LANES_MAX];
-    uint64_t spare = 0;
+    int64_t head[HEAD_MAX + LANES_MAX], tail[HEAD_MAX + LANES_MAX];
+    const enum ft_status st = judge_edges(c, &at, words, survivors, head, tail, weight_sum);
     size_t done = at.head_coordinates;
 
-    *weight_sum = 0;
-    spare |= ft_ss_kernel_unpack(c->lane_bits, c->lanes, words, at.head, edge);
-    for (size_t i = 0; i < c->check_lanes; i++)
-        if (edge[i] != (int64_t)survivors)
-            return FT_ERR_VERIFY;
-    for (size_t i = at.head_lanes + at.head_coordinates; i < at.head * c->lanes; i++)
-        if (edge[i] != 0)
-            return FT_ERR_VERIFY;
-    if (join_weight(c, edge + c->check_lanes, weight_sum) != FT_OK)
-        return FT_ERR_LIMIT;
-    memcpy(z, edge + at.head_lanes, at.head_coordinates * sizeof *z);
-    spare |= ft_ss_kernel_unpack(c->lane_bits, c->lanes, words + at.head, at.whole, z + done);
+    if (st != FT_OK)
+        return st;
+    memcpy(z, head + at.head_lanes, at.head_coordinates * sizeof *z);
+    if (ft_ss_kernel_unpack(c->lane_bits, c->lanes, words + at.head, at.whole, z + done) != 0)
+        return FT_ERR_VERIFY;
     done += at.whole * c->lanes;
-    spare |= ft_ss_kernel_unpack(c->lane_bits, c->lanes, words + at.head + at.whole, at.tail, edge);
-    for (size_t i = at.tail_coordinates; i < at.tail * c->lanes; i++)
-        if (edge[i] != 0)
-            return FT_ERR_VERIFY;
-    memcpy(z + done, edge, at.tail_coordinates * sizeof *z);
-    return spare == 0 ? FT_OK : FT_ERR_VERIFY;
+    memcpy(z + done, tail, at.tail_coordinates * sizeof *z);
+    return FT_OK;
 }

@@ -102,4 +102,8 @@ FT_NODISCARD enum ft_status ft_ss_pack(const struct ft_ss_codec *codec, uint64_t
 FT_NODISCARD enum ft_status ft_ss_unpack(const struct ft_ss_codec *codec, const uint64_t *words,
                                          uint32_t survivors, int64_t *z, uint64_t *weight_sum);
 
+/* The judgement of ft_ss_unpack alone, without the coordinates: one pass over the words, no memory. */
+FT_NODISCARD enum ft_status ft_ss_check_sum(const struct ft_ss_codec *codec, const uint64_t *words,
+                                            uint32_t survivors);
+
 #endif

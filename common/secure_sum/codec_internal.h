@@ -26,6 +26,9 @@ bool ft_ss_kernel_pack(unsigned lane_bits, unsigned lanes, int64_t z_max, const 
 uint64_t ft_ss_kernel_unpack(unsigned lane_bits, unsigned lanes, const uint64_t *sum, size_t words,
                              int64_t *z);
 
+/* That OR alone. */
+uint64_t ft_ss_kernel_spare(unsigned lane_bits, unsigned lanes, const uint64_t *sum, size_t words);
+
 /* Plain forms, the oracles. */
 bool ft_ss_plain_quantise(const struct ft_ss_round *how, const double *v, const uint32_t *random,
                           size_t count, int64_t *z);

@@ -189,6 +189,18 @@ ft_ss_kernel_unpack(unsigned lane_bits, unsigned lanes, const uint64_t *sum, siz
     return CALL(unpack, lane_bits, lanes, sum, words, z);
 }
 
+uint64_t
+ft_ss_kernel_spare(unsigned lane_bits, unsigned lanes, const uint64_t *sum, size_t words)
+{
+    const uint64_t bias = lane_bias(lane_bits, lanes);
+    uint64_t all = 0;
+    if (lane_bits * lanes == 64)
+        return 0;
+    for (size_t i = 0; i < words; i++)
+        all |= sum[i] + bias;
+    return all & (UINT64_MAX << (lane_bits * lanes));
+}
+
 bool
 ft_ss_plain_quantise(const struct ft_ss_round *how, const double *v, const uint32_t *random, size_t count,
                      int64_t *z)

@@ -85,7 +85,7 @@ static enum ft_status
 open_escrow(struct ft_ss_server *s, uint32_t dropout, const uint8_t kappa[32], bool *opened)
 {
     const struct dealt *dealt = s->clients[dropout].dealt;
-    struct ft_ss_escrow_entry *entries = ft_secret_alloc((size_t)s->params.e_max * sizeof *entries + 1);
+    struct ft_ss_escrow_entry *entries = ft_secret_alloc(((size_t)s->params.e_max + 1) * sizeof *entries);
     uint8_t mu[32];
     size_t count = 0;
     enum ft_status st = FT_ERR_NOMEM;
@@ -161,22 +161,6 @@ take_masks_out(struct ft_ss_server *s)
     return st;
 }
 
-/* Check lanes, padding and spare bits of the decoded sum. */
-static enum ft_status
-judge_sum(struct ft_ss_server *s, bool *right)
-{
-    const size_t size = (size_t)s->codec.dim * sizeof(int64_t);
-    int64_t *z = ft_big_alloc(size);
-    uint64_t weight;
-
-    if (z == NULL)
-        return FT_ERR_NOMEM;
-    *right = ft_ss_unpack(&s->codec, s->sum, ft_ss_bitmap_count(s->u3, s->universe), z, &weight) == FT_OK;
-    sodium_memzero(z, size);
-    ft_big_free(z, size);
-    return FT_OK;
-}
-
 static enum ft_status
 unmask(struct ft_ss_server *s)
 {
@@ -197,7 +181,7 @@ unmask(struct ft_ss_server *s)
         FT_TRY(server_repair_masks(s));
         FT_TRY(take_masks_out(s));
     }
-    FT_TRY(judge_sum(s, &right));
+    right = ft_ss_check_sum(&s->codec, s->sum, ft_ss_bitmap_count(s->u3, s->universe)) == FT_OK;
     job->outcome = right ? UNMASK_RIGHT : UNMASK_WRONG;
     if (right)
         ft_ss_derive_result(s->result_hash, s->t[3], FT_BYTES(s->sum, s->codec.words * sizeof *s->sum));

@@ -118,6 +118,7 @@ extreme_sums_unpack_exactly(void **state)
                     sum[i] += one[i];
             }
             assert_int_equal(ft_ss_unpack(&c, sum, n, back, &weight_sum), FT_OK);
+            assert_int_equal(ft_ss_check_sum(&c, sum, n), FT_OK);
             assert_memory_equal(back, sum_z, dim * sizeof *back);
             assert_true(weight_sum == 9 + 10 + 11 + 12 + 13);
         }
@@ -167,18 +168,22 @@ spoilt_sums_are_noticed(void **state)
         memcpy(spoilt, words, sizeof spoilt);
         spoilt[0] ^= (uint64_t)1 << bit;
         assert_int_equal(ft_ss_unpack(&c, spoilt, 1, back, &weight), FT_ERR_VERIFY);
+        assert_int_equal(ft_ss_check_sum(&c, spoilt, 1), FT_ERR_VERIFY);
     }
     for (size_t i = 0; i < 4; i++) { /* the spare bit of each */
         memcpy(spoilt, words, sizeof spoilt);
         spoilt[i] ^= (uint64_t)1 << 63;
         assert_int_equal(ft_ss_unpack(&c, spoilt, 1, back, &weight), FT_ERR_VERIFY);
+        assert_int_equal(ft_ss_check_sum(&c, spoilt, 1), FT_ERR_VERIFY);
     }
     memcpy(spoilt, words, sizeof spoilt);
     spoilt[3] += (uint64_t)1 << 42; /* padding */
     assert_int_equal(ft_ss_unpack(&c, spoilt, 1, back, &weight), FT_ERR_VERIFY);
+    assert_int_equal(ft_ss_check_sum(&c, spoilt, 1), FT_ERR_VERIFY);
     memcpy(spoilt, words, sizeof spoilt);
     spoilt[1] -= 14; /* the weight below zero */
     assert_int_equal(ft_ss_unpack(&c, spoilt, 1, back, &weight), FT_ERR_LIMIT);
+    assert_int_equal(ft_ss_check_sum(&c, spoilt, 1), FT_ERR_LIMIT);
 }
 
 /* Random words never crash the unpacking and are refused: a wrong mask passes with probability 2^-48. */
@@ -195,6 +200,7 @@ random_sums_are_refused(void **state)
             const struct ft_ss_codec c = codec_for(widths[w], 37, 5, 100);
             env->random(env->ctx, words, sizeof words);
             assert_int_not_equal(ft_ss_unpack(&c, words, 5, back, &weight), FT_OK);
+            assert_int_not_equal(ft_ss_check_sum(&c, words, 5), FT_OK);
         }
 }
 
