@@ -117,6 +117,9 @@ uint64_t engine_wall(const struct ft_engine *e);
 /* A sentence as one word, for a field of the log. */
 const char *engine_words(struct ft_error *err);
 
+/* For the wire: enum ft_refusal_code. */
+uint32_t engine_refusal_code(enum ft_status st);
+
 /* shops.c */
 FT_NODISCARD enum ft_status engine_load_shops(struct ft_engine *e);
 struct engine_shop *engine_shop(struct ft_engine *e, int64_t number); /* NULL when there is none */

@@ -41,10 +41,10 @@ reason_of(struct ft_engine *e, const struct engine_task *task, const struct engi
         return NULL;
     if (end == FT_SS_END_ABORTED)
         return json_sprintf("ABORTED:%s", ft_ss_abort_name(abort_code));
+    if (!shop->announced && (end == FT_SS_END_NONE || end == FT_SS_END_LATE_JOIN))
+        return json_string(not_told(e, task, shop));
     if (end != FT_SS_END_NONE)
         return json_string(ft_ss_end_name(end));
-    if (!shop->announced)
-        return json_string(not_told(e, task, shop));
     return ft_ss_server_phase(s->server) == FT_SS_FAILED ? NULL : json_string("LATE_JOIN");
 }
 

@@ -1,6 +1,7 @@
 #include "aggregator/round/engine_internal.h"
 #include "common/base/alloc.h"
 #include "common/base/log.h"
+#include "common/task/refusal_codes.h"
 
 #include <string.h>
 
@@ -9,6 +10,25 @@ struct ft_engine_call {
     struct ft_sync_request request;
     enum ft_status answer_status; /* what became of the answer */
 };
+
+uint32_t
+engine_refusal_code(enum ft_status st)
+{
+    switch (st) {
+    case FT_ERR_FORMAT:
+        return FT_REFUSAL_MESSAGE_MALFORMED;
+    case FT_ERR_VERIFY:
+        return FT_REFUSAL_MESSAGE_SIGNATURE;
+    case FT_ERR_DUPLICATE:
+        return FT_REFUSAL_MESSAGE_CONFLICT;
+    case FT_ERR_NOTFOUND:
+        return FT_REFUSAL_SESSION_UNKNOWN;
+    case FT_ERR_STATE:
+        return FT_REFUSAL_SESSION_CLOSED;
+    default:
+        return FT_REFUSAL_INTERNAL;
+    }
+}
 
 static bool
 in_session(const struct ft_ss_position *p)
@@ -233,7 +253,7 @@ refused(const struct ft_engine_call *call, struct ft_sync_reply *reply)
         return true;
     default:
         reply->kind = FT_SYNC_REJECTED;
-        reply->code = (uint32_t)call->answer_status;
+        reply->code = engine_refusal_code(call->answer_status);
         return true;
     }
 }
@@ -251,7 +271,10 @@ ft_engine_sync_poll(struct ft_engine *e, struct ft_engine_call *call, bool last,
     *ready = false;
     if (shop == NULL || shop->row.state != FT_SHOP_ACTIVE) {
         reply.kind = FT_SYNC_REJECTED;
-        reply.code = FT_ERR_REFUSED;
+        reply.code = FT_REFUSAL_SHOP_SUSPENDED;
+    } else if (r->protocol != 1) {
+        reply.kind = FT_SYNC_REJECTED;
+        reply.code = FT_REFUSAL_PROTOCOL_VERSION;
     } else if (!refused(call, &reply)) {
         if (in_session(&r->position))
             FT_TRY(session_message(e, shop, &r->position, &message, &found));

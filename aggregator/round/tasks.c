@@ -202,6 +202,8 @@ engine_verdict(struct ft_engine *e, struct engine_shop *shop, const struct ft_sy
     if (t == NULL || t->verdicts[slot] == v->verdict)
         return;
     t->verdicts[slot] = (uint8_t)v->verdict;
+    if (v->verdict != FT_VERDICT_ACCEPTED && shop->idle)
+        shop->announced = false; /* it was told of a session and cannot take part: not waited for */
     shop->refused_until_ms = 0;
     for (uint32_t i = 0; i < v->code_count && size < sizeof codes - 12; i++)
         size += (size_t)snprintf(codes + size, sizeof codes - size, "%s%u", i > 0 ? "," : "", v->codes[i]);

@@ -28,7 +28,7 @@ reply_of(enum ft_status st, struct ft_upload_reply *reply)
         break;
     default:
         reply->kind = FT_UPLOAD_REJECTED;
-        reply->code = (uint32_t)st;
+        reply->code = engine_refusal_code(st);
     }
 }
 
@@ -86,10 +86,10 @@ ft_engine_upload_end(struct ft_engine *e, struct ft_engine_upload *upload, struc
         *reply = (struct ft_upload_reply){ .kind = FT_UPLOAD_DONE };
         break;
     case FT_ERR_DUPLICATE: /* a second, different vector */
-        *reply = (struct ft_upload_reply){ .kind = FT_UPLOAD_REJECTED, .code = (uint32_t)st };
+        *reply = (struct ft_upload_reply){ .kind = FT_UPLOAD_REJECTED, .code = engine_refusal_code(st) };
         break;
     case FT_ERR_VERIFY: /* damaged on its way, say: once more from the start */
-        *reply = (struct ft_upload_reply){ .kind = FT_UPLOAD_RETRY, .code = (uint32_t)st, .retry_ms = 100 };
+        *reply = (struct ft_upload_reply){ .kind = FT_UPLOAD_RETRY, .code = engine_refusal_code(st), .retry_ms = 100 };
         break;
     default:
         reply_of(st, reply);
