@@ -23,7 +23,7 @@ static const char *const network_calls[] = {
     "connect", "bind", "getsockopt", "setsockopt", "getsockname", "getpeername", "sendto", "sendmsg", "sendmmsg",
     "recvfrom", "recvmsg", "recvmmsg", "shutdown", "eventfd2", "pipe2", "epoll_create1", "epoll_ctl",
     "epoll_wait", "epoll_pwait", "epoll_pwait2", "timerfd_create", "timerfd_settime", "timerfd_gettime",
-    "set_tid_address", "sched_getscheduler", "sched_getparam", NULL
+    "set_tid_address", "alarm", "sched_getscheduler", "sched_getparam", NULL
 };
 
 static const struct ft_confine_rule network_rules[] = {

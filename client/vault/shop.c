@@ -1,0 +1,519 @@
+#include "client/vault/shop.h"
+
+#include "client/consent/consent.h"
+#include "client/vault/contribute.h"
+#include "common/base/alloc.h"
+#include "common/base/date.h"
+#include "common/base/file.h"
+#include "common/base/log.h"
+
+#include <sodium.h>
+#include <string.h>
+#include <sys/sysinfo.h>
+#include <time.h>
+
+#define REFRESH_MS 60000u /* a changed export is noticed after at most this */
+
+/* Columns a task's query reads: asked of SQLite once a task. */
+struct uses {
+    bool known;
+    uint8_t task_hash[32];
+    enum ft_status status;
+    struct ft_examples_uses found;
+    struct ft_policy_use list[FT_EXAMPLES_USES_MAX];
+};
+
+struct ft_shop {
+    struct ft_shop_config config;
+    char *policy_path, *state_dir;
+    struct ft_node_key key;
+    struct ft_db *db;
+    struct ft_source *source;
+    uint64_t refreshed_ms;
+    struct ft_consent *consent;
+    struct ft_contributor *contributor;
+    struct uses uses;
+
+    /* Examples in hand, and what they were made from. */
+    bool has_examples;
+    uint8_t examples_task[32];
+    struct ft_examples examples;
+    struct ft_consent_mark mark;
+    bool standardised;
+    double *means_stds; /* (2 * features) of the standardisation */
+    uint32_t means_features;
+};
+
+static void
+drop_examples(struct ft_shop *s)
+{
+    if (s->has_examples)
+        ft_examples_clear(&s->examples);
+    s->has_examples = s->standardised = false;
+    ft_free(s->means_stds);
+    s->means_stds = NULL;
+}
+
+static uint64_t
+wall_of(const struct ft_shop *s)
+{
+    return s->config.env->wall_ms(s->config.env->ctx);
+}
+
+/* Read the exports if they were never read, or not for a while. */
+static enum ft_status
+refresh(struct ft_shop *s)
+{
+    struct ft_error err = { 0 };
+    bool changed = false;
+    enum ft_status st = FT_OK;
+    const uint64_t now = s->config.env->now_ms(s->config.env->ctx);
+    if (s->source == NULL)
+        st = ft_source_open(s->config.source, &s->key, s->db, &s->source, &err);
+    else if (now - s->refreshed_ms >= REFRESH_MS)
+        st = ft_source_refresh(s->source, &changed, &err);
+    else
+        return FT_OK;
+    if (st == FT_OK)
+        s->refreshed_ms = now;
+    else
+        ft_log(FT_LOG_ERROR, "source.unreadable", "status=%s reason=%s", ft_status_name(st), err.text);
+    if (changed)
+        drop_examples(s);
+    return st;
+}
+
+enum ft_status
+ft_shop_open(const struct ft_shop_config *config, struct ft_shop **out, struct ft_error *err)
+{
+    enum ft_status st;
+    char *db_path = NULL;
+    struct ft_shop *s = ft_calloc(1, sizeof *s);
+    *out = NULL;
+    if (s == NULL)
+        return FT_ERR_NOMEM;
+    s->config = *config;
+    s->policy_path = ft_strdup(config->policy_path);
+    s->state_dir = ft_strdup(config->state_dir);
+    db_path = ft_home_path(config->state_dir, FT_HOME_DB);
+    if (s->policy_path == NULL || s->state_dir == NULL || db_path == NULL) {
+        st = FT_ERR_NOMEM;
+        goto out;
+    }
+    tzset(); /* reads the zone now; later only localtime_r, which does not look again */
+    FT_TRY(ft_home_secret(config->state_dir, FT_HOME_NODE, s->key.bytes, sizeof s->key.bytes, err));
+    FT_TRY(ft_db_open(&s->db, err));
+    FT_TRY(ft_contributor_open(config->env, &s->contributor));
+    if (config->basis == FT_BASIS_CONSENT)
+        FT_TRY(ft_consent_open(db_path, &s->key, &s->consent, err));
+    (void)!refresh(s);
+    *out = s;
+    s = NULL;
+out:
+    ft_free(db_path);
+    ft_shop_close(s);
+    return st;
+}
+
+void
+ft_shop_close(struct ft_shop *s)
+{
+    if (s == NULL)
+        return;
+    drop_examples(s);
+    ft_contributor_close(s->contributor);
+    ft_consent_close(s->consent);
+    ft_source_close(s->source);
+    ft_db_close(s->db);
+    ft_free(s->policy_path);
+    ft_free(s->state_dir);
+    sodium_memzero(&s->key, sizeof s->key);
+    ft_free(s);
+}
+
+const struct ft_source *
+ft_shop_source(const struct ft_shop *shop)
+{
+    return shop->source;
+}
+
+static enum ft_status
+load_policy(struct ft_shop *s, struct ft_policy *policy, enum ft_policy_guard *guard)
+{
+    struct ft_findings *findings = ft_calloc(1, sizeof *findings);
+    struct ft_error err = { 0 };
+    enum ft_status st = FT_ERR_NOMEM;
+    if (findings != NULL) {
+        ft_findings_init(findings, s->policy_path);
+        st = ft_policy_load(s->policy_path, s->config.service_uid, policy, guard, findings, &err);
+        if (st == FT_ERR_CONFIG)
+            (void)!ft_findings_status(findings, &err);
+    }
+    if (st != FT_OK)
+        ft_log(FT_LOG_ERROR, "policy.unreadable", "status=%s reason=%s", ft_status_name(st), err.text);
+    ft_free(findings);
+    return st;
+}
+
+/* Columns the query reads, as the policy takes them. */
+static const struct uses *
+uses_of(struct ft_shop *s, const struct ft_task *task, const uint8_t task_hash[32])
+{
+    struct uses *u = &s->uses;
+    struct ft_error err = { 0 };
+    if (u->known && memcmp(u->task_hash, task_hash, 32) == 0)
+        return u;
+    *u = (struct uses){ .known = true };
+    memcpy(u->task_hash, task_hash, 32);
+    u->status = ft_examples_find_uses(s->db, task->sql, &u->found, &err);
+    if (u->status != FT_OK)
+        ft_log(FT_LOG_WARN, "query.refused", "status=%s reason=%s", ft_status_name(u->status), err.text);
+    for (size_t i = 0; u->status == FT_OK && i < u->found.count; i++)
+        u->list[i] = (struct ft_policy_use){ u->found.list[i].table, u->found.list[i].column };
+    return u;
+}
+
+static int64_t
+month_start(int64_t now_s, int32_t offset_s)
+{
+    int32_t year;
+    uint32_t month;
+    const int64_t day = ft_date_of_seconds(now_s + offset_s);
+    int64_t first = day;
+    ft_date_month(day, &year, &month);
+    for (int32_t y; first > 0; first--) {
+        uint32_t m;
+        ft_date_month(first - 1, &y, &m);
+        if (m != month || y != year)
+            break;
+    }
+    return first * FT_DAY_S - offset_s;
+}
+
+/* Everything the policy wants to know about this machine. What cannot be found out refuses by being zero. */
+static void
+read_facts(struct ft_shop *s, const struct ft_task *task, const uint8_t task_hash[32],
+           enum ft_vault_approval approval, enum ft_policy_guard guard, struct ft_policy_facts *f)
+{
+    struct ft_vault_store *store = s->config.store;
+    struct ft_consent_totals totals = { 0 };
+    struct sysinfo info;
+    struct tm local;
+    const uint64_t wall = wall_of(s);
+    const time_t now = (time_t)(wall / 1000);
+
+    *f = (struct ft_policy_facts){ .now_s = (int64_t)now, .guard = guard, .data_basis = s->config.basis };
+    if (localtime_r(&now, &local) != NULL)
+        f->utc_offset_s = (int32_t)local.tm_gmtoff;
+    if (store->calls->clock_get(store, &f->latest_seen_s) != FT_OK)
+        f->latest_seen_s = INT64_MAX; /* not to be had: as if the clock had been set back */
+    if (s->consent != NULL &&
+        ft_consent_totals(s->consent, task->purpose, wall, &totals, NULL) == FT_OK && totals.events > 0) {
+        f->consent_ready = true;
+        f->customers_counted = true;
+        f->eligible_customers = totals.given;
+    }
+    if (store->calls->participations(store, month_start(f->now_s, f->utc_offset_s), &f->rounds_this_month,
+                                     &f->last_round_s) != FT_OK)
+        f->rounds_this_month = UINT32_MAX;
+    if (sysinfo(&info) == 0)
+        f->load = (double)info.loads[0] / (1 << SI_LOAD_SHIFT);
+    f->approval = approval == FT_VAULT_APPROVED ? FT_APPROVAL_GIVEN
+                  : approval == FT_VAULT_DENIED ? FT_APPROVAL_DENIED
+                                                : FT_APPROVAL_NONE;
+    memcpy(f->deployment, s->config.deployment, sizeof f->deployment);
+    const struct uses *uses = uses_of(s, task, task_hash);
+    if (uses->status == FT_OK) {
+        f->uses = uses->list;
+        f->use_count = uses->found.count;
+    }
+    /* The latest time seen only moves on when it is not the clock itself that is in doubt. */
+    if (f->now_s > f->latest_seen_s && store->calls->clock_put(store, f->now_s) != FT_OK)
+        ft_log(FT_LOG_WARN, "clock.unsaved", "now_s=%lld", (long long)f->now_s);
+}
+
+static void
+refuse_with(struct ft_decision *out, uint32_t verdict, uint32_t code)
+{
+    *out = (struct ft_decision){ .verdict = verdict, .codes = { code }, .code_count = 1 };
+}
+
+static void
+limits_of(const struct ft_policy *policy, struct ft_ss_limits *out)
+{
+    *out = (struct ft_ss_limits){
+        .n_min = policy->cohort.n_min,
+        .h_min = policy->cohort.h_min,
+        .corrupted = policy->cohort.corrupted,
+        .sigma = (uint8_t)policy->cohort.sigma_min,
+        .drop_permille = (uint16_t)policy->cohort.drop_permille_max,
+        .deadline_ms_max = policy->limits.session_ms_max,
+        .graph_allowed = policy->graph_profile.allow,
+        .graph_min = policy->graph_profile.cohort_min,
+        .repeat_model_unnoised = policy->unnoised,
+    };
+}
+
+static void
+decide(void *ctx, const struct ft_task *task, const uint8_t task_hash[32], enum ft_vault_approval approval,
+       struct ft_decision *out)
+{
+    struct ft_shop *s = ctx;
+    struct ft_policy policy;
+    struct ft_policy_facts facts;
+    enum ft_policy_guard guard;
+    struct ft_policy_decision *d = ft_calloc(1, sizeof *d);
+
+    refuse_with(out, FT_WORD_REFUSED, FT_REFUSAL_INTERNAL);
+    if (d == NULL)
+        return;
+    if (load_policy(s, &policy, &guard) != FT_OK) {
+        refuse_with(out, FT_WORD_REFUSED, FT_REFUSAL_POLICY_UNREADABLE);
+        ft_free(d);
+        return;
+    }
+    read_facts(s, task, task_hash, approval, guard, &facts);
+    ft_policy_decide(&policy, task, &facts, d);
+    *out = (struct ft_decision){ .verdict = (uint32_t)d->verdict };
+    for (size_t i = 0; i < d->code_count && i < FT_VAULT_CODES_MAX; i++)
+        out->codes[out->code_count++] = d->codes[i];
+    out->next_ms = d->next_s > 0 ? (uint64_t)d->next_s * 1000 : 0;
+    limits_of(&policy, &out->limits);
+    if (facts.uses == NULL)
+        refuse_with(out, FT_WORD_REFUSED,
+                    s->uses.status == FT_ERR_FORMAT ? FT_REFUSAL_QUERY_RESULT : FT_REFUSAL_QUERY_REFUSED);
+    else if (d->verdict == FT_VERDICT_ACCEPTED && refresh(s) != FT_OK)
+        refuse_with(out, FT_WORD_LATER, FT_REFUSAL_DATA_UNREADABLE);
+    ft_policy_clear(&policy);
+    ft_free(d);
+}
+
+size_t
+ft_shop_explain(struct ft_shop *s, const struct ft_task *task, const uint8_t task_hash[32],
+                enum ft_vault_approval approval, struct ft_policy_line *lines, struct ft_policy_decision *decision)
+{
+    struct ft_policy policy;
+    struct ft_policy_facts facts;
+    enum ft_policy_guard guard;
+    struct ft_policy_line *all = lines != NULL ? lines : ft_calloc(FT_POLICY_LINES_MAX, sizeof *all);
+    size_t count = 0;
+    if (all != NULL && load_policy(s, &policy, &guard) == FT_OK) {
+        read_facts(s, task, task_hash, approval, guard, &facts);
+        count = ft_policy_explain(&policy, task, &facts, all, decision);
+        ft_policy_clear(&policy);
+    }
+    if (lines == NULL)
+        ft_free(all);
+    return count;
+}
+
+struct column_rule {
+    const struct ft_policy *policy;
+    const char *purpose;
+};
+
+static bool
+column_allowed(void *ctx, const char *table, const char *column)
+{
+    const struct column_rule *r = ctx;
+    return ft_policy_column_allowed(r->policy, r->purpose, table, column);
+}
+
+/* The policy's exclusions as the examples take them; texts stay the policy's. */
+static enum ft_status
+exclusions(const struct ft_policy *policy, struct ft_examples_exclude **list, const char ***values)
+{
+    size_t count = 0, at = 0;
+    for (uint32_t i = 0; i < policy->exclude_count; i++)
+        count += policy->exclude[i].kind == FT_EXCLUDE_ONE_OF ? policy->exclude[i].one_of_count : 1;
+    *list = ft_calloc(policy->exclude_count + 1, sizeof **list);
+    *values = ft_calloc(count + 1, sizeof **values);
+    if (*list == NULL || *values == NULL)
+        return FT_ERR_NOMEM;
+    for (uint32_t i = 0; i < policy->exclude_count; i++) {
+        const struct ft_policy_exclusion *from = &policy->exclude[i];
+        struct ft_examples_exclude *to = &(*list)[i];
+        *to = (struct ft_examples_exclude){ .table = from->table, .column = from->column, .below = from->below,
+                                            .values = *values + at };
+        if (from->kind == FT_EXCLUDE_EQUALS) {
+            (*values)[at++] = from->equals;
+            to->value_count = 1;
+        } else if (from->kind == FT_EXCLUDE_ONE_OF) {
+            for (uint32_t v = 0; v < from->one_of_count; v++)
+                (*values)[at++] = from->one_of[v].text;
+            to->value_count = from->one_of_count;
+        }
+    }
+    return FT_OK;
+}
+
+static enum ft_status
+build(struct ft_shop *s, const struct ft_work *work, uint32_t *code)
+{
+    struct ft_policy policy = { 0 };
+    enum ft_policy_guard guard;
+    struct ft_examples_exclude *exclude = NULL;
+    const char **values = NULL;
+    struct ft_refusals *refusals = ft_calloc(1, sizeof *refusals);
+    struct ft_error err = { 0 };
+    uint64_t count = 0;
+    bool have_policy = false;
+    enum ft_status st = FT_ERR_NOMEM;
+
+    drop_examples(s);
+    if (refusals == NULL)
+        goto out;
+    *code = FT_REFUSAL_POLICY_UNREADABLE;
+    FT_TRY(load_policy(s, &policy, &guard));
+    have_policy = true;
+    *code = FT_REFUSAL_INTERNAL;
+    FT_TRY(exclusions(&policy, &exclude, &values));
+    struct column_rule rule = { &policy, work->task->purpose };
+    const struct ft_examples_rules rules = {
+        .basis = s->config.basis == FT_BASIS_RECORDS   ? FT_EXAMPLES_RECORDS
+                 : s->config.basis == FT_BASIS_CONSENT ? FT_EXAMPLES_CONSENT
+                                                       : FT_EXAMPLES_NONE,
+        .anonymous_baskets = policy.anonymous_baskets,
+        .consent_source = s->consent != NULL,
+        .allowed = column_allowed,
+        .allowed_ctx = &rule,
+        .key = &s->key,
+        .exclude = exclude,
+        .exclude_count = policy.exclude_count,
+        .query_ms = policy.limits.query_ms,
+        .query_rows = policy.limits.query_rows,
+        .query_memory = (uint64_t)policy.limits.query_memory_mib << 20,
+        .min_customers = policy.min_customers,
+        .env = s->config.env,
+    };
+    if (s->consent != NULL)
+        FT_TRY(ft_consent_eligible(s->consent, work->task->purpose, wall_of(s), s->db, &count, &s->mark, &err));
+    st = ft_examples_build(s->db, work->task, &rules, &s->examples, refusals, &err);
+    if (st != FT_OK) {
+        *code = refusals->count > 0 ? ft_refusal_number(refusals->list[0].code) : FT_REFUSAL_INTERNAL;
+        goto out;
+    }
+    s->has_examples = true;
+    memcpy(s->examples_task, work->task_hash, 32);
+    if (s->examples.rows_train == 0) {
+        *code = s->config.basis == FT_BASIS_CONSENT && s->examples.zero_reason[0] != '\0'
+                    ? FT_REFUSAL_CONSENT_SOURCE_MISSING
+                    : FT_REFUSAL_CUSTOMERS_TOO_FEW;
+        st = ft_fail(&err, FT_ERR_LATER, "no examples: %s", s->examples.zero_reason);
+    }
+out:
+    if (st != FT_OK) {
+        ft_log(FT_LOG_WARN, "examples.none", "status=%s reason=%s", ft_status_name(st), err.text);
+        drop_examples(s);
+    }
+    if (have_policy)
+        ft_policy_clear(&policy);
+    ft_free(exclude);
+    ft_free(values);
+    ft_free(refusals);
+    return st;
+}
+
+enum ft_status
+ft_shop_examples(struct ft_shop *s, const struct ft_task *task, const struct ft_examples **out)
+{
+    static const uint8_t no_hash[32];
+    const struct ft_work work = { .task = task, .task_hash = no_hash };
+    uint32_t code = 0;
+    enum ft_status st;
+
+    FT_TRY(refresh(s));
+    FT_TRY(build(s, &work, &code));
+    *out = &s->examples;
+out:
+    return st;
+}
+
+/* Can the examples in hand be used again for this work? */
+static bool
+usable(const struct ft_shop *s, const struct ft_work *work)
+{
+    const uint32_t n = work->task->feature_count;
+    if (!s->has_examples || memcmp(s->examples_task, work->task_hash, 32) != 0)
+        return false;
+    if (s->consent != NULL && !ft_consent_unchanged(s->consent, &s->mark, wall_of(s)))
+        return false;
+    if (!s->standardised)
+        return true;
+    return work->plan->stage != FT_STAGE_STATISTICS && s->means_stds != NULL && s->means_features == n &&
+           memcmp(s->means_stds, work->model->means, n * sizeof(double)) == 0 &&
+           memcmp(s->means_stds + n, work->model->stds, n * sizeof(double)) == 0;
+}
+
+static enum ft_status
+note_standardisation(struct ft_shop *s, const struct ft_work *work)
+{
+    const uint32_t n = work->task->feature_count;
+    if (work->plan->stage == FT_STAGE_STATISTICS || s->standardised)
+        return FT_OK;
+    ft_free(s->means_stds);
+    s->means_stds = ft_calloc(2 * (size_t)n, sizeof *s->means_stds);
+    if (s->means_stds == NULL)
+        return FT_ERR_NOMEM;
+    memcpy(s->means_stds, work->model->means, n * sizeof(double));
+    memcpy(s->means_stds + n, work->model->stds, n * sizeof(double));
+    s->means_features = n;
+    return FT_OK;
+}
+
+static enum ft_status
+contribute(void *ctx, const struct ft_work *work, uint64_t **words, uint32_t *code)
+{
+    struct ft_shop *s = ctx;
+    struct ft_error err = { 0 };
+    enum ft_status st;
+
+    *words = NULL;
+    *code = FT_REFUSAL_DATA_UNREADABLE;
+    FT_TRY(refresh(s));
+    if (!usable(s, work))
+        FT_TRY(build(s, work, code));
+    *code = FT_REFUSAL_INTERNAL;
+    FT_TRY(note_standardisation(s, work));
+    st = ft_contribute(s->contributor, work, &s->examples, &s->standardised, words, &err);
+    if (st != FT_OK) {
+        *code = st == FT_ERR_NONFINITE ? FT_REFUSAL_DATA_NONFINITE : FT_REFUSAL_INTERNAL;
+        ft_log(FT_LOG_WARN, "contribution.failed", "status=%s reason=%s", ft_status_name(st), err.text);
+        drop_examples(s); /* part of them may be standardised */
+    }
+out:
+    return st;
+}
+
+static bool
+unchanged(void *ctx)
+{
+    struct ft_shop *s = ctx;
+    return s->consent == NULL || ft_consent_unchanged(s->consent, &s->mark, wall_of(s));
+}
+
+/* Two different messages for one step: kept beside the audit log, for whoever judges the aggregator. */
+static void
+evidence(void *ctx, struct ft_bytes first, struct ft_bytes second)
+{
+    const struct ft_shop *s = ctx;
+    for (int i = 0; i < 2; i++) {
+        char *path = ft_asprintf("%s/evidence.%llu.%d.bin", s->state_dir, (unsigned long long)wall_of(s), i + 1);
+        if (path == NULL || ft_file_write_new(path, i == 0 ? first : second, 0600, NULL) != FT_OK)
+            ft_log(FT_LOG_ERROR, "evidence.unsaved", "part=%d", i + 1);
+        ft_free(path);
+    }
+    ft_log(FT_LOG_ERROR, "evidence.saved", "sizes=%llu", (unsigned long long)(first.size + second.size));
+}
+
+void
+ft_shop_world(struct ft_shop *shop, struct ft_participant_world *world)
+{
+    *world = (struct ft_participant_world){ .env = shop->config.env,
+                                            .store = shop->config.store,
+                                            .ctx = shop,
+                                            .decide = decide,
+                                            .contribute = contribute,
+                                            .unchanged = unchanged,
+                                            .evidence = evidence };
+}
