@@ -139,7 +139,7 @@ put_config_and_data(const struct making *m, const char *listen, const char *publ
     }
     st = ft_aggregator_config_parse(FT_BYTES(text, strlen(text)), "aggregator.yaml", m->home, &parsed, &findings);
     if (st != FT_OK) { /* an address that the strict reader would not take */
-        (void)ft_findings_status(&findings, m->err);
+        st = ft_findings_status(&findings, m->err);
         goto out;
     }
     randombytes_buf(deployment, 16);
