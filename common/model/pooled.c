@@ -10,6 +10,8 @@
 #define LINE_MAX    60
 #define BLOCK_ROWS  256
 #define CONVERGED   1e-10 /* L2 norm of the gradient, features standardised */
+#define NOTHING     1e-14 /* relative decrease that double precision cannot tell from none */
+#define HIDDEN      1e-10 /* relative decrease that the rounding of long sums may hide */
 
 /* One Newton problem: d = features + 1 unknowns, the last the bias. */
 struct newton {
@@ -180,7 +182,7 @@ newton_solve(struct newton *p, double *w, struct ft_pooled_result *result)
     w[p->features] = constant_bias(p);
     for (uint32_t steps = 0; steps < STEPS_MAX; steps++) {
         const double objective = newton_derive(p, w), norm = cblas_dnrm2((int)p->d, p->grad, 1);
-        double slope, reach = 1;
+        double slope, reached, reach = 1;
         int tries = 0;
 
         if (!isfinite(objective) || !isfinite(norm))
@@ -191,14 +193,17 @@ newton_solve(struct newton *p, double *w, struct ft_pooled_result *result)
         if (!newton_step(p))
             return FT_ERR_NONFINITE;
         slope = cblas_ddot((int)p->d, p->grad, 1, p->step, 1);
+        if (-slope <= NOTHING * (1 + fabs(objective))) /* twice what the step could still gain */
+            return FT_OK;
         for (; tries < LINE_MAX; tries++, reach *= 0.5) { /* Armijo's rule; a NaN objective fails it */
             for (size_t j = 0; j < p->d; j++)
                 p->trial[j] = w[j] + reach * p->step[j];
-            if (newton_objective(p, p->trial) <= objective + 1e-4 * reach * slope)
+            reached = newton_objective(p, p->trial);
+            if (reached < objective && reached <= objective + 1e-4 * reach * slope)
                 break;
         }
-        if (tries == LINE_MAX) /* no descent left in double precision: as good as converged, or not at all */
-            return norm <= 1e-6 * (1 + fabs(objective)) ? FT_OK : FT_ERR_LATER;
+        if (tries == LINE_MAX) /* the sums' own rounding hides what is left */
+            return -slope <= HIDDEN * (1 + fabs(objective)) ? FT_OK : FT_ERR_LATER;
         memcpy(w, p->trial, p->d * sizeof *w);
     }
     return FT_ERR_LATER;
