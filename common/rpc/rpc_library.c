@@ -6,6 +6,7 @@
 #include <grpc/byte_buffer_reader.h>
 #include <grpc/support/log.h>
 #include <limits.h>
+#include <malloc.h>
 #include <openssl/conf.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -68,9 +69,19 @@ grpc_said(gpr_log_func_args *args)
     }
 }
 
+/*
+ * gRPC allocates and frees every piece of a stream; with glibc's defaults each freed megabyte goes back to
+ * the kernel and comes again as fresh pages, 10 us each. Keeping up to KEEP_FREE bytes makes streams 2 to 6
+ * times as fast, and two arenas for the pollers keep the resident size down (bench_rpc shows both).
+ */
+#define KEEP_FREE (32 << 20)
+
 static void
 process_setup(void)
 {
+    (void)mallopt(M_TRIM_THRESHOLD, KEEP_FREE);
+    (void)mallopt(M_MMAP_THRESHOLD, KEEP_FREE);
+    (void)mallopt(M_ARENA_MAX, 2);
     if (sodium_init() >= 0) /* key texts are in its guarded memory */
         tls_restrict();
     gpr_set_log_function(grpc_said);
