@@ -353,7 +353,8 @@ step_shop(struct rig *r, struct rig_shop *s)
     s->env.now = r->env.now;
     s->env.wall = r->env.wall;
     ft_participant_status(s->participant, &status);
-    if (s->dies || (s->die_at_step != FT_SS_STEP_NONE && status.session_step == s->die_at_step)) {
+    if (s->dies ||
+        (s->die_at_step != FT_SS_STEP_NONE && status.session_step == s->die_at_step && s->call != NULL)) {
         rig_shop_down(r, s->index);
         return true;
     }

@@ -33,7 +33,7 @@ struct rig_shop {
     uint64_t uploaded; /* bytes */
     /* What the shop is told to do. */
     uint32_t word;         /* its verdict on every task; enum ft_word */
-    uint32_t die_at_step;  /* dies once it stands at this step of a session; FT_SS_STEP_NONE: never */
+    uint32_t die_at_step;  /* dies once its answer of this step has arrived; FT_SS_STEP_NONE: never */
     bool die_before_join;  /* dies when it is asked to contribute */
     bool dies;
     uint64_t contributions;
