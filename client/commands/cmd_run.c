@@ -120,7 +120,7 @@ ft_proxy_configured(void)
 
 /* The courier's whole life. Returns its exit code. */
 static int
-courier_main(const struct ft_node *node, const struct tls *tls, int fd, pid_t vault, void (*probe)(const struct ft_node *))
+courier_main(const struct ft_node *node, const struct tls *tls, int fd, pid_t vault, const struct ft_run_probe *probe)
 {
     struct ft_link link;
     struct ft_error err = { 0 };
@@ -149,9 +149,8 @@ courier_main(const struct ft_node *node, const struct tls *tls, int fd, pid_t va
             ft_log(FT_LOG_WARN, "sandbox.no_landlock",
                    "effect=the courier opens no files at all; name the aggregator by its address");
         if (probe != NULL)
-            probe(node);
-        else
-            st = ft_courier_run(&config, &link, &err);
+            return probe->courier(node, fd);
+        st = ft_courier_run(&config, &link, &err);
         ft_link_close(&link);
     }
     if (st != FT_OK && st != FT_ERR_CANCELLED)
@@ -283,7 +282,7 @@ ft_run_processes(struct ft_cli *cli, struct ft_node *node, bool until_done, cons
     if (courier == 0) {
         close(fds[0]);
         /* _exit: what the vault's copy of buffers and handlers holds is not this process's to flush. */
-        _exit(courier_main(node, &tls, fds[1], vault, probe != NULL ? probe->courier : NULL));
+        _exit(courier_main(node, &tls, fds[1], vault, probe));
     }
     close(fds[1]);
     tls_clear(&tls); /* the vault has no use for it */
@@ -296,9 +295,11 @@ ft_run_processes(struct ft_cli *cli, struct ft_node *node, bool until_done, cons
     ft_model_setup();
     st = enter_sandbox(node, &err);
     if (st == FT_OK && probe != NULL) {
-        probe->vault(node);
-        close(fds[0]);
-        return courier_exit(courier);
+        const int own = probe->vault(node, fds[0]);
+        int status = 0;
+        while (waitpid(courier, &status, 0) < 0 && errno == EINTR)
+            continue;
+        return own != FT_EXIT_OK || !WIFEXITED(status) ? FT_EXIT_FINDINGS : WEXITSTATUS(status);
     }
     if (st == FT_OK)
         st = vault_main(node, fds[0], until_done, &err);

@@ -4,10 +4,10 @@
 
 #include "client/commands/node.h"
 
-/* What each process does instead of its work, inside its sandbox. */
+/* What each process does instead of its work, inside its sandbox. Each returns an exit code. */
 struct ft_run_probe {
-    void (*vault)(const struct ft_node *node);
-    void (*courier)(const struct ft_node *node);
+    int (*vault)(const struct ft_node *node, int link_fd);
+    int (*courier)(const struct ft_node *node, int link_fd);
 };
 
 /* Returns the exit code. The caller ends the process with _exit. `probe` NULL: the real thing. */

@@ -108,7 +108,8 @@ hear(struct courier *c, struct ft_out *action)
 static enum ft_status
 tell_failed(struct courier *c, uint64_t id, enum ft_status why)
 {
-    ft_log(FT_LOG_WARN, "courier.refused", "status=%s", ft_status_name(why));
+    /* A blob may have been replaced while it was asked for: the vault asks anew. */
+    ft_log(why == FT_ERR_NOTFOUND ? FT_LOG_INFO : FT_LOG_WARN, "courier.refused", "status=%s", ft_status_name(why));
     return tell(c, &(struct ft_in){ .kind = FT_IN_FAILED, .id = id, .status = why });
 }
 

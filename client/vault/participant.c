@@ -327,7 +327,7 @@ take_want(struct ft_participant *p, const struct ft_in *in, struct ft_out *reply
 static void
 take_failure(struct ft_participant *p, enum ft_status why)
 {
-    ft_log(FT_LOG_WARN, "action.failed", "action=%s status=%s", ft_out_kind_name(p->action), ft_status_name(why));
+    ft_log(why == FT_ERR_NOTFOUND ? FT_LOG_INFO : FT_LOG_WARN, "action.failed", "action=%s status=%s", ft_out_kind_name(p->action), ft_status_name(why));
     if (p->action == FT_OUT_DOWNLOAD)
         ft_buf_clear(&p->fetch.bytes);
     if (why == FT_ERR_REFUSED)

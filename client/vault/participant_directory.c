@@ -109,10 +109,10 @@ open_view(struct ft_participant *p, const struct ft_fed_directory *d, struct vie
         st = ft_fail(err, FT_ERR_NOTFOUND, "the roster does not have this shop yet");
         goto out;
     }
-    if (!p->id_known || p->id != id || !p->has_epoch || p->key.id != id) {
+    p->id = id;
+    p->id_known = true;
+    if (!p->has_epoch || p->key.id != id) {
         /* The key was made for another place: make it anew, and the directory will follow. */
-        p->id = id;
-        p->id_known = true;
         p->has_epoch = false;
         st = ft_fail(err, FT_ERR_LATER, "the epoch key must be made for place %u", id);
         goto out;
