@@ -78,7 +78,7 @@ write_json(const struct serve_progress *p, const struct ft_engine_event *e, json
                           "version", 1, "task", e->task_name, "task_hash", ft_hex(hex, r->task, 32), "round",
                           (json_int_t)r->round, "attempt", (int)r->attempt, "stage", stage_name(r->stage), "state",
                           ft_round_state_name(r->state), "trained", (int)e->trained, "rounds", (int)e->rounds, "cohort",
-                          (int)r->cohort, "shops_in", (int)r->survivors, "shops_dropped", (int)e->dropped, "loss",
+                          (int)r->cohort, "shops", (int)r->survivors, "dropped", (int)e->dropped, "loss",
                           value_of(metrics, "loss"), "auc", value_of(metrics, "auc"), "accuracy",
                           value_of(metrics, "accuracy"), "objective", value_of(metrics, "objective"), "train_loss",
                           value_of(metrics, "train_loss"), "metrics", metrics, "bytes_in", (json_int_t)r->bytes_in,
