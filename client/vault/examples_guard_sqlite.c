@@ -115,14 +115,27 @@ read_view(struct guard *g, int table, const char *column)
     return SQLITE_OK;
 }
 
+/* The standard table of that name, in any case: SQLite passes on a FROM item's name as the query wrote it. */
+static int
+find_view(const char *name)
+{
+    for (int i = 0; i < FT_TABLE_COUNT; i++)
+        if (sqlite3_stricmp(ft_schema[i].name, name) == 0)
+            return i;
+    return -1;
+}
+
 static int
 read_column(struct guard *g, const char *table, const char *column, const char *through)
 {
-    const int view = ft_schema_find_table(table);
+    const int view = find_view(table);
 
     if (sqlite3_strnicmp(table, FT_BASE_PREFIX, (int)strlen(FT_BASE_PREFIX)) == 0) {
-        if (through != NULL && ft_schema_find_table(through) >= 0)
+        const int base = find_view(table + strlen(FT_BASE_PREFIX));
+        if (through != NULL && find_view(through) >= 0)
             return SQLITE_OK; /* inside one of our views */
+        if (base >= 0 && column[0] == '\0') /* one of our views, merged into the query, of which no column is used */
+            return read_view(g, base, column);
     } else if (view >= 0) {
         return read_view(g, view, column);
     } else if (column[0] == '\0' && sqlite3_strnicmp(table, "sqlite_", 7) != 0 &&

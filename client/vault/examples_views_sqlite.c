@@ -37,7 +37,9 @@ views_mapped(void *ctx, const char *table, const char *column)
 {
     const struct views *v = ctx;
     const int t = ft_schema_find_table(table);
-    return t >= 0 && v->table[t] && has_column(v->db, table, column);
+    enum ft_column_type type; /* the schema has no rowid, SQLite's tables do */
+    return t >= 0 && v->table[t] && ft_schema_column_type(&ft_schema[t], column, &type) &&
+           has_column(v->db, table, column);
 }
 
 /* Append a text as an SQL literal. */

@@ -1,0 +1,358 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "tests/unit/examples/shop_examples.h"
+
+/* Rows of (customer, split, y, f) over the three eligible customers, by a VALUES list that names baskets. */
+#define ROWS(values)                                                                                         \
+    "WITH v(b, split, y, f) AS (VALUES " values ") SELECT t.customer_id, v.split, v.y, v.f FROM v JOIN "      \
+    "(SELECT DISTINCT customer_id, basket_id FROM transactions) t ON t.basket_id = v.b"
+
+static void
+expect_invalid(struct example_shop *s, const char *sql, const char *code, const char *text)
+{
+    assert_int_equal(example_build(s, sql), FT_ERR_FORMAT);
+    if (strstr(s->err.text, text) == NULL)
+        fail_msg("%s", s->err.text);
+    assert_string_equal(s->refusals.list[0].code, code);
+    assert_null(s->out.x_train);
+}
+
+/* Columns are found by name in any order; others are left alone. */
+static void
+examples_build_finds_columns_by_name(void **state)
+{
+    struct example_shop *s = *state;
+    s->task.feature_count = 2;
+    s->features[1] = (struct ft_task_feature){ (char *)"g", -5, 5 };
+    s->task.rows_per_customer = 4;
+    assert_int_equal(example_build(s, "SELECT 3 AS extra, quantity AS f, week > 2 AS y, CASE WHEN week = 1 THEN 'test' ELSE "
+                                      "'train' END AS split, customer_id, -week AS g FROM transactions ORDER BY quantity DESC"),
+                     FT_OK);
+    assert_int_equal(s->out.rows_train, 2);
+    assert_int_equal(s->out.rows_test, 2);
+    assert_int_equal(s->out.feature_count, 2);
+    const float x_train[] = { 4, -3, 3, -2 }, x_test[] = { 2, -1, 1, -1 };
+    assert_memory_equal(s->out.x_train, x_train, sizeof x_train);
+    assert_memory_equal(s->out.x_test, x_test, sizeof x_test);
+    assert_true(s->out.y_train[0] == 1.0f && s->out.y_train[1] == 0.0f);
+    assert_int_equal(s->out.customers_train, 2);
+    assert_int_equal(s->out.customers_test, 1);
+}
+
+/* A missing column is named, and one that is there twice is as bad. */
+static void
+examples_build_names_missing_columns(void **state)
+{
+    struct example_shop *s = *state;
+    expect_invalid(s, "SELECT customer_id, 'train' AS split, 0 AS y FROM transactions", "QUERY_RESULT", "one column f");
+    expect_invalid(s, "SELECT customer_id, 'train' AS split, 1 AS f FROM transactions", "QUERY_RESULT", "one column y");
+    expect_invalid(s, "SELECT 'train' AS split, 0 AS y, 1 AS f FROM transactions", "QUERY_RESULT", "one column customer_id");
+    expect_invalid(s, "SELECT customer_id, 0 AS y, 1 AS f FROM transactions", "QUERY_RESULT", "one column split");
+    expect_invalid(s, "SELECT customer_id, 'train' AS split, 0 AS y, 1 AS f, 2 AS f FROM transactions", "QUERY_RESULT", "one column f");
+    expect_invalid(s, "SELECT 1", "QUERY_RESULT", "one column customer_id");
+    assert_int_equal(s->refusals.count, 4);
+}
+
+/* A value that is no number is told with its column and how many rows have it, never the value. */
+static void
+examples_build_refuses_values_that_are_no_number(void **state)
+{
+    struct example_shop *s = *state;
+    static const char *const bad[] = { "NULL", "'SECRET'", "x'00'", "9e999", "-9e999", "'1'" };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        char sql[600];
+        snprintf(sql, sizeof sql, ROWS("('b1','train',0,%s), ('b2','train',0,1), ('b3','test',0,%s)"), bad[i], bad[i]);
+        expect_invalid(s, sql, "DATA_NONFINITE", "feature f is no number in 2 of 3 rows");
+        assert_null(strstr(s->err.text, "SECRET"));
+        snprintf(sql, sizeof sql, ROWS("('b1','train',%s,0), ('b2','train',0,1)"), bad[i]);
+        expect_invalid(s, sql, "DATA_NONFINITE", "label y is no number in 1 of 2 rows");
+    }
+}
+
+/* Features are clipped to their declared bounds, in float as in double, and each is counted. */
+static void
+examples_build_clips_and_counts(void **state)
+{
+    struct example_shop *s = *state;
+    s->features[0].min = -0.1;
+    s->features[0].max = 0.1;
+    assert_int_equal(example_build(s, ROWS("('b1','train',0,5), ('b2','train',0,-5), ('b3','train',0,0.05), ('b3','test',0,0.1)")), FT_OK);
+    assert_int_equal(s->out.clipped_values, 2);
+    assert_true((double)s->out.x_train[0] <= 0.1 && (double)s->out.x_train[0] > 0.0999);
+    assert_true((double)s->out.x_train[1] >= -0.1 && (double)s->out.x_train[1] < -0.0999);
+    assert_true(s->out.x_train[2] == 0.05f);
+    assert_true((double)s->out.x_test[0] <= 0.1); /* 0.1f is above 0.1 */
+}
+
+/* A class label is a whole number of the classes; a count or a real label is clipped like a feature. */
+static void
+examples_build_checks_labels_by_model(void **state)
+{
+    struct example_shop *s = *state;
+    expect_invalid(s, ROWS("('b1','train',0.5,1)"), "QUERY_RESULT", "label y is no class from 0 to 1 in 1 of 1 rows");
+    expect_invalid(s, ROWS("('b1','train',2,1), ('b2','train',-1,1)"), "QUERY_RESULT", "in 2 of 2 rows");
+    s->task.model = FT_MODEL_SOFTMAX;
+    s->task.classes = 3;
+    s->task.label_max = 2;
+    assert_int_equal(example_build(s, ROWS("('b1','train',2,1)")), FT_OK);
+    assert_true(s->out.y_train[0] == 2.0f);
+    expect_invalid(s, ROWS("('b1','train',3,1)"), "QUERY_RESULT", "no class");
+    s->task.model = FT_MODEL_MLP;
+    s->task.classes = 0;
+    expect_invalid(s, ROWS("('b1','train',2,1)"), "QUERY_RESULT", "no class");
+    s->task.model = FT_MODEL_POISSON;
+    s->task.label_max = 10;
+    assert_int_equal(example_build(s, ROWS("('b1','train',99,1), ('b2','train',7,1)")), FT_OK);
+    assert_true(s->out.y_train[0] == 10.0f && s->out.y_train[1] == 7.0f);
+    assert_int_equal(s->out.clipped_values, 1);
+}
+
+/* Only train and test are splits, and every row says whose it is. */
+static void
+examples_build_checks_split_and_customer(void **state)
+{
+    struct example_shop *s = *state;
+    expect_invalid(s, ROWS("('b1','Train',0,1)"), "QUERY_RESULT", "split is neither train nor test in 1 of 1 rows");
+    expect_invalid(s, ROWS("('b1',NULL,0,1), ('b2',1,0,1)"), "QUERY_RESULT", "in 2 of 2 rows");
+    expect_invalid(s, "SELECT NULL AS customer_id, 'train' AS split, 0 AS y, 1 AS f", "QUERY_RESULT", "customer_id is missing in 1 of 1");
+    expect_invalid(s, "SELECT 1 AS customer_id, 'train' AS split, 0 AS y, 1 AS f", "QUERY_RESULT", "customer_id is missing");
+}
+
+/* One customer's purchases cannot be handed out under many names. */
+static void
+examples_build_refuses_made_up_customers(void **state)
+{
+    struct example_shop *s = *state;
+    expect_invalid(s, "SELECT customer_id || product_id AS customer_id, 'train' AS split, 0 AS y, 1 AS f FROM transactions",
+                   "QUERY_RESULT", "customer_id is not a customer of this shop in 4 of 4 rows");
+    s->task.unit = FT_UNIT_RECORD; /* there the name is the record's own */
+    assert_int_equal(example_build(s, s->task.sql), FT_OK);
+    assert_int_equal(s->out.rows_train, 4);
+}
+
+/* Unit customer: the first rows of one customer in each split count, the others are dropped and counted. */
+static void
+examples_build_caps_rows_of_a_customer(void **state)
+{
+    struct example_shop *s = *state;
+    const char *sql = ROWS("('b1','train',0,1), ('b1','train',0,2), ('b1','train',0,3), ('b2','train',0,4), ('b1','test',0,5), "
+                           "('b1','test',0,6)") " ORDER BY v.f";
+    assert_int_equal(example_build(s, sql), FT_OK);
+    assert_int_equal(s->out.rows_train, 2);
+    assert_int_equal(s->out.rows_test, 1);
+    assert_int_equal(s->out.rows_over_cap, 3);
+    assert_true(s->out.x_train[0] == 1.0f && s->out.x_train[1] == 4.0f && s->out.x_test[0] == 5.0f);
+    s->task.rows_per_customer = 2;
+    assert_int_equal(example_build(s, sql), FT_OK);
+    assert_int_equal(s->out.rows_train, 3);
+    assert_int_equal(s->out.rows_over_cap, 1);
+    s->task.unit = FT_UNIT_RECORD;
+    assert_int_equal(example_build(s, sql), FT_OK);
+    assert_int_equal(s->out.rows_train, 4);
+    assert_int_equal(s->out.rows_over_cap, 0);
+}
+
+/* Below the shop's minimum there are no examples at all, and the message does not say how many there were. */
+static void
+examples_build_needs_the_minimum_crowd(void **state)
+{
+    struct example_shop *s = *state;
+    s->rules.min_customers = 3;
+    assert_int_equal(example_build(s, feature_sql("count(*)")), FT_OK);
+    s->rules.min_customers = 4;
+    assert_int_equal(example_build(s, feature_sql("count(*)")), FT_ERR_REFUSED);
+    assert_string_equal(s->err.text, "fewer than 4 customers have train rows");
+    assert_string_equal(s->refusals.list[0].code, "CUSTOMERS_TOO_FEW");
+    assert_null(s->out.x_train);
+}
+
+/* Without a basis, or without a registry to tell who agreed, there are zero rows and the reason. */
+static void
+examples_build_without_basis_gives_nothing(void **state)
+{
+    struct example_shop *s = *state;
+    s->rules.consent_source = false; /* although the set in the database names three */
+    assert_int_equal(example_build(s, feature_sql("count(*)")), FT_OK);
+    assert_int_equal(s->out.rows_train + s->out.rows_test, 0);
+    assert_int_equal(s->out.zero_code, FT_REFUSAL_CONSENT_SOURCE_MISSING);
+    assert_string_equal(s->out.zero_reason, "no consent source is set up, so no customer is eligible");
+    s->rules.consent_source = true;
+    s->rules.basis = FT_EXAMPLES_NONE;
+    assert_int_equal(example_build(s, feature_sql("count(*)")), FT_OK);
+    assert_int_equal(s->out.rows_train, 0);
+    assert_int_equal(s->out.zero_code, FT_REFUSAL_BASIS_NONE);
+    s->rules.basis = (enum ft_examples_basis)77; /* a broken rule is no basis */
+    assert_int_equal(example_build(s, feature_sql("count(*)")), FT_OK);
+    assert_int_equal(s->out.rows_train, 0);
+}
+
+/* Records are data without people: not these, and not for a task about customers. */
+static void
+examples_build_records_is_for_data_without_people(void **state)
+{
+    struct example_shop *s = *state;
+    s->rules.basis = FT_EXAMPLES_RECORDS;
+    assert_int_equal(example_build(s, feature_sql("count(*)")), FT_ERR_REFUSED);
+    assert_string_equal(s->refusals.list[0].code, "BASIS_MISMATCH");
+    s->task.unit = FT_UNIT_RECORD;
+    assert_int_equal(example_build(s, feature_sql("count(*)")), FT_ERR_REFUSED);
+    assert_non_null(strstr(s->err.text, "maps customer_id"));
+}
+
+/* A source without customers has its records, under that basis only. */
+static void
+examples_build_reads_records_of_a_source_without_customers(void **state)
+{
+    struct example_shop *s = *state;
+    struct test_shop *shop = &s->shop;
+    ft_source_close(shop->source);
+    ft_source_config_clear(&shop->config);
+    ft_source_config_init(&shop->config);
+    shop->config.base_dir = ft_strdup(shop->folder);
+    shop_map(&shop->config.transactions, "lines.csv", "basket_id product_id quantity");
+    assert_int_equal(shop_open(shop), FT_OK);
+    s->task.unit = FT_UNIT_RECORD;
+    const char *sql = "SELECT product_id AS customer_id, 'train' AS split, 0 AS y, sum(quantity) AS f FROM transactions "
+                      "GROUP BY 1 ORDER BY 1";
+    s->rules.basis = FT_EXAMPLES_RECORDS;
+    assert_int_equal(example_build(s, sql), FT_OK);
+    assert_int_equal(s->out.rows_train, 3);
+    assert_true(s->out.x_train[0] == 504.0f);
+    s->rules.basis = FT_EXAMPLES_CONSENT; /* nobody is named, so nobody agreed */
+    assert_int_equal(example_build(s, sql), FT_OK);
+    assert_int_equal(s->out.rows_train, 0);
+}
+
+/* Lines without a customer are out unless the shop includes them; and then they still make no example of a customer. */
+static void
+examples_build_leaves_anonymous_baskets_out(void **state)
+{
+    struct example_shop *s = *state;
+    assert_int_equal(example_build(s, feature_sql("(SELECT sum(quantity) FROM transactions)")), FT_OK);
+    assert_true(s->out.x_train[0] == 10.0f);
+    s->rules.anonymous_baskets = true;
+    assert_int_equal(example_build(s, feature_sql("(SELECT sum(quantity) FROM transactions)")), FT_OK);
+    assert_true(s->out.x_train[0] == 710.0f);
+    assert_int_equal(s->out.rows_train, 3);
+    assert_int_equal(s->out.rows_without_customer, 1);
+}
+
+static float
+total(struct example_shop *s, const struct ft_examples_exclude *rules, size_t count)
+{
+    s->rules.exclude = rules;
+    s->rules.exclude_count = count;
+    const enum ft_status st = example_build(s, "SELECT customer_id, 'train' AS split, 0 AS y, (SELECT sum(quantity) FROM "
+                                               "transactions) AS f FROM customers");
+    if (st != FT_OK)
+        fail_msg("%s", s->err.text);
+    return s->out.rows_train > 0 ? s->out.x_train[0] : 0.0f;
+}
+
+/* Standing exclusions leave no trace: a customer's rule takes the customer, a product's rule its lines, others rows. */
+static void
+examples_build_applies_standing_exclusions(void **state)
+{
+    struct example_shop *s = *state;
+    static const char *const id[] = { "101" }, *const tobacco[] = { "TOBACCO" }, *const basket[] = { "b2", "b3" };
+    static const char *const two[] = { "2" }, *const quote[] = { "it's" }, *const word[] = { "x" };
+    const struct ft_examples_exclude by_id = { "transactions", "customer_id", id, 1, 0 };
+    const struct ft_examples_exclude by_product = { "products", "category", tobacco, 1, 0 };
+    const struct ft_examples_exclude by_basket = { "transactions", "basket_id", basket, 2, 0 };
+    const struct ft_examples_exclude by_number = { "transactions", "quantity", two, 1, 0 };
+    const struct ft_examples_exclude minors = { "customers", "age", NULL, 0, 18 };
+    const struct ft_examples_exclude adults = { "customers", "age", NULL, 0, 31 };
+    const struct ft_examples_exclude small = { "transactions", "quantity", NULL, 0, 2.5 };
+    const struct ft_examples_exclude nobody = { "transactions", "basket_id", quote, 1, 0 };
+    const struct ft_examples_exclude bad_number = { "transactions", "quantity", word, 1, 0 };
+    const struct ft_examples_exclude unmapped = { "transactions", "department", word, 1, 0 };
+    const struct ft_examples_exclude unknown = { "transactions", "nonsense", word, 1, 0 };
+
+    assert_true(total(s, NULL, 0) == 10.0f);
+    assert_true(total(s, &by_id, 1) == 7.0f);
+    assert_int_equal(s->out.rows_train, 2);
+    assert_true(total(s, &by_product, 1) == 8.0f);
+    assert_true(total(s, &by_basket, 1) == 3.0f);
+    assert_true(total(s, &by_number, 1) == 8.0f);
+    assert_true(total(s, &minors, 1) == 7.0f); /* 102 is 17 */
+    assert_int_equal(s->out.rows_train, 2);
+    assert_true(total(s, &adults, 1) == 4.0f);
+    assert_true(total(s, &small, 1) == 7.0f);
+    assert_true(total(s, &nobody, 1) == 10.0f);
+    shop_eligible(&s->shop, (const char *const[]){ "101", "105", "999", NULL }); /* 105 has no age, 999 no row */
+    assert_true(total(s, &minors, 1) == 3.0f);
+    shop_eligible(&s->shop, eligible_ids);
+
+    s->rules.exclude = &unmapped;
+    s->rules.exclude_count = 1;
+    assert_int_equal(example_build(s, feature_sql("1")), FT_ERR_CONFIG);
+    assert_string_equal(s->err.text, "exclude: column transactions.department is not mapped by this shop's source");
+    s->rules.exclude = &unknown;
+    assert_int_equal(example_build(s, feature_sql("1")), FT_ERR_CONFIG);
+    s->rules.exclude = &bad_number;
+    assert_int_equal(example_build(s, feature_sql("1")), FT_ERR_CONFIG);
+}
+
+/* A query can be checked as build checks it, without running it. */
+static void
+examples_check_says_what_build_would(void **state)
+{
+    struct example_shop *s = *state;
+    s->task.sql = (char *)feature_sql("sum(amount)");
+    assert_int_equal(ft_examples_check(s->shop.db, &s->task, &s->rules, NULL, &s->err), FT_ERR_REFUSED);
+    assert_string_equal(s->err.text, "column transactions.amount is not allowed for purpose train/propensity");
+    s->task.sql = (char *)"WITH RECURSIVE k(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM k) SELECT customer_id, 'train' AS split, "
+                          "0 AS y, (SELECT max(i) FROM k) AS f FROM transactions";
+    assert_int_equal(ft_examples_check(s->shop.db, &s->task, &s->rules, NULL, NULL), FT_OK);
+}
+
+/* Fail each allocation of our own and all later ones: a clean status and no leak. */
+static void
+examples_build_survives_any_failed_allocation(void **state)
+{
+    struct example_shop *s = *state;
+    const size_t live = ft_alloc_live();
+    const char *sql = feature_sql("count(*)");
+    for (uint64_t nth = 1;; nth++) {
+        ft_alloc_fail_at(nth, true);
+        const enum ft_status st = example_build(s, sql);
+        const bool fired = ft_alloc_fault_fired();
+        ft_alloc_fail_at(0, false);
+        if (!fired) {
+            assert_int_equal(st, FT_OK);
+            break;
+        }
+        assert_int_equal(st, FT_ERR_NOMEM);
+        assert_int_equal(ft_alloc_live(), live);
+    }
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, example_setup, example_teardown)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(examples_build_finds_columns_by_name),
+        TEST(examples_build_names_missing_columns),
+        TEST(examples_build_refuses_values_that_are_no_number),
+        TEST(examples_build_clips_and_counts),
+        TEST(examples_build_checks_labels_by_model),
+        TEST(examples_build_checks_split_and_customer),
+        TEST(examples_build_refuses_made_up_customers),
+        TEST(examples_build_caps_rows_of_a_customer),
+        TEST(examples_build_needs_the_minimum_crowd),
+        TEST(examples_build_without_basis_gives_nothing),
+        TEST(examples_build_records_is_for_data_without_people),
+        TEST(examples_build_reads_records_of_a_source_without_customers),
+        TEST(examples_build_leaves_anonymous_baskets_out),
+        TEST(examples_build_applies_standing_exclusions),
+        TEST(examples_check_says_what_build_would),
+        TEST(examples_build_survives_any_failed_allocation),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
