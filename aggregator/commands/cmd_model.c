@@ -89,7 +89,7 @@ list_models(struct ft_cli *cli, bool one)
             printf("%8lld %.16s %8lld %10.5f %10.5f %s\n",
                    (long long)json_integer_value(json_object_get(m, "version")),
                    json_string_value(json_object_get(m, "hash")),
-                   (long long)json_integer_value(json_object_get(m, "round")), metric(m, "test_loss"), metric(m, "auc"),
+                   (long long)json_integer_value(json_object_get(m, "round")), metric(m, "loss"), metric(m, "auc"),
                    json_string_value(json_object_get(m, "created")));
         }
     }

@@ -19,6 +19,7 @@ struct courier {
     struct ft_link *link;
     struct ft_rpc_channel *channel;
     struct ft_backoff backoff;
+    uint32_t backoff_cap_ms;
     uint32_t chunk_size;
     bool down;
     enum ft_status link_status; /* of the vault's end; not OK: it is over */
@@ -59,6 +60,11 @@ note_up(struct courier *c)
     ft_backoff_reset(&c->backoff);
 }
 
+/* A restarted aggregator must find its shops while the round's phase still lasts, so a new outage is probed every second or
+ * two; after some 40 seconds it is a long one, and the cap rises to the configured one. */
+#define SHORT_OUTAGE_FAILURES 40u
+#define SHORT_OUTAGE_CAP_MS   2000u
+
 /* After a failure that may pass: tell it once, wait. */
 static enum ft_status
 note_down(struct courier *c, enum ft_status why)
@@ -66,6 +72,9 @@ note_down(struct courier *c, enum ft_status why)
     if (!c->down)
         ft_log(FT_LOG_WARN, "courier.down", "status=%s", ft_status_name(why));
     c->down = true;
+    c->backoff.cap_ms = c->backoff_cap_ms;
+    if (c->backoff.failures < SHORT_OUTAGE_FAILURES && c->backoff_cap_ms > SHORT_OUTAGE_CAP_MS)
+        c->backoff.cap_ms = SHORT_OUTAGE_CAP_MS;
     return rest(c, ft_backoff_next_ms(&c->backoff, c->config->env));
 }
 
@@ -369,6 +378,7 @@ ft_courier_run(const struct ft_courier_config *config, struct ft_link *link, str
         c.chunk_size = (uint32_t)FT_CHUNK_MAX;
     ft_backoff_init(&c.backoff, config->backoff_base_ms != 0 ? config->backoff_base_ms : 200,
                     config->backoff_cap_ms != 0 ? config->backoff_cap_ms : 30000);
+    c.backoff_cap_ms = c.backoff.cap_ms;
     st = ft_rpc_channel_open(&config->channel, &c.channel, err);
     if (st == FT_OK)
         st = serve(&c);
