@@ -117,7 +117,7 @@ check_columns(const struct ft_config *tree, const struct ft_schema_table *schema
     }
     snprintf(path, sizeof path, "source.%s.decimal", schema->name);
     if (table->decimal != NULL && strcmp(table->decimal, table->delimiter != NULL ? table->delimiter : ",") == 0)
-        ft_config_find(tree, findings, path, "'decimal' and 'delimiter' are both %s, expected two different characters",
+        ft_config_find(tree, findings, path, "'decimal' and 'delimiter' are both '%s', expected two different characters",
                        table->decimal);
 }
 

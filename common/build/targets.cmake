@@ -29,3 +29,21 @@ function(ft_add_test name)
   add_test(NAME ${name} COMMAND test_${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
 endfunction()
+
+# ft_add_fuzz(NAME LIBS ... [SOURCES more.c]): fuzz_<NAME>.c of this folder holds LLVMFuzzerTestOneInput; corpus_<NAME>/
+# its inputs. Every build runs the corpus and seeded changes of it as a test (label corpus); with FT_FUZZ the program is
+# a libFuzzer target: fuzz_<NAME> corpus_<NAME>.
+function(ft_add_fuzz name)
+  cmake_parse_arguments(ARG "" "" "LIBS;SOURCES" ${ARGN})
+  add_executable(fuzz_${name} fuzz_${name}.c ${ARG_SOURCES})
+  target_link_libraries(fuzz_${name} PRIVATE ${ARG_LIBS} ft_flags)
+  set_target_properties(fuzz_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  if(FT_FUZZ)
+    target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+    add_test(NAME corpus_${name} COMMAND fuzz_${name} -runs=0 ${CMAKE_CURRENT_SOURCE_DIR}/corpus_${name})
+  else()
+    target_sources(fuzz_${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests/support/fuzz_main.c)
+    add_test(NAME corpus_${name} COMMAND fuzz_${name} ${CMAKE_CURRENT_SOURCE_DIR}/corpus_${name})
+  endif()
+  set_tests_properties(corpus_${name} PROPERTIES LABELS corpus TIMEOUT 120)
+endfunction()
