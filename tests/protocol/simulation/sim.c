@@ -13,6 +13,7 @@
 #define EVENTS_MAX    400000u
 #define CHUNK         96u     /* bytes of an upload or download in one event */
 #define RETRY_MS      700u
+#define EPOCH_WALL_MS 1767225600000u /* wall clock at time 0 */
 #define LINES_MAX     64      /* calls of shops that the centre still holds */
 
 static const char *const fault_names[] = {
@@ -673,6 +674,9 @@ heal(struct sim *s)
 {
     s->healed = true;
     split_links(s);
+    for (uint32_t i = 0; i < s->world.shops; i++) /* clocks are set right: who stays hours off is `doctor`'s to tell */
+        sim_shop_clock(s->shops[i])->wall = EPOCH_WALL_MS + s->now;
+    sim_centre_clock(s->centre)->wall = EPOCH_WALL_MS + s->now;
     /* A disk that was broken for good is replaced: the process on it starts again. */
     for (uint32_t i = 0; i < s->world.shops; i++)
         kill_shop(s, i);
@@ -829,7 +833,7 @@ sim_run(uint64_t seed, struct sim_report *report)
         s->shops[i] = sim_shop_open(s, &s->world, i);
         if (s->shops[i] == NULL)
             goto out;
-        sim_shop_clock(s->shops[i])->wall = sim_centre_clock(s->centre)->wall;
+        sim_shop_clock(s->shops[i])->wall = sim_centre_clock(s->centre)->wall = EPOCH_WALL_MS;
         post(s, 1 + sim_draw(s, 500), of_shop(s, STEP, i));
     }
     post(s, 0, (struct event){ .kind = RISE_CENTRE });

@@ -385,7 +385,6 @@ sim_centre_open(struct sim *s, const struct sim_world *w)
     c->sim = s;
     c->world = w;
     ft_env_seeded_init(&c->env, sim_draw(s, UINT64_MAX), 999);
-    c->env.wall = 1767225600000u;
     if (ft_store_open_memory(w->deployment, &c->database, NULL) != FT_OK || fill_database(c, w) != FT_OK) {
         sim_violated(s, "the register cannot be made");
         sim_centre_close(c);
