@@ -46,6 +46,7 @@ struct rig_store {
     uint64_t writes;
     uint64_t fail_at;    /* this write fails with IO, once; 0: none */
     uint64_t crash_at;   /* after this write every call fails: the process is gone; 0: never */
+    bool lose;           /* ... and that write is lost with it */
     bool crashed;
 };
 void rig_store_over(struct rig_store *s, struct ft_store *db, struct ft_round_store *out);

@@ -15,6 +15,10 @@ before_write(struct rig_store *s)
     if (s->crashed)
         return FT_ERR_IO;
     s->writes++;
+    if (s->lose && s->writes == s->crash_at) {
+        s->crashed = true;
+        return FT_ERR_IO;
+    }
     return s->writes == s->fail_at ? FT_ERR_IO : FT_OK;
 }
 

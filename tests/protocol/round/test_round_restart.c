@@ -72,13 +72,11 @@ writes_of_a_run(void)
     return writes;
 }
 
-/* Killed right after the n-th write, for every n: the restarted aggregator loses nothing and repeats nothing. */
 static void
-round_restarts_after_any_write(void **state)
+kill_at_every_write(bool lose)
 {
     const uint64_t writes = writes_of_a_run();
 
-    (void)state;
     assert_true(writes > 20);
     for (uint64_t n = 1; n <= writes; n++) {
         struct rig r;
@@ -86,6 +84,7 @@ round_restarts_after_any_write(void **state)
 
         open_small(&r, hash);
         r.store.crash_at = n;
+        r.store.lose = lose;
         assert_true(rig_run(&r, crashed_or_done, hash, 60000));
         assert_true(r.store.crashed);
         rig_engine_down(&r);
@@ -95,6 +94,22 @@ round_restarts_after_any_write(void **state)
         check_outcome(&r, hash);
         rig_close(&r);
     }
+}
+
+/* Killed right after the n-th write, for every n: the restarted aggregator loses nothing and repeats nothing. */
+static void
+round_restarts_after_any_write(void **state)
+{
+    (void)state;
+    kill_at_every_write(false);
+}
+
+/* Killed right before it, with all that was only in memory. */
+static void
+round_restarts_before_any_write(void **state)
+{
+    (void)state;
+    kill_at_every_write(true);
 }
 
 /* Killed again and again, every few writes: still the same model. */
@@ -146,6 +161,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_restarts_after_any_write),
+        cmocka_unit_test(round_restarts_before_any_write),
         cmocka_unit_test(round_restarts_again_and_again),
         cmocka_unit_test(round_goes_on_after_a_write_that_failed),
     };
