@@ -186,6 +186,27 @@ settle(struct ft_ss_client *c, enum ft_ss_step step, struct ft_bytes message, co
     return st;
 }
 
+/* The announcement of this session again, or another one for the same round and attempt, which is equivocation.
+ * Another session's does not disturb this one. */
+static enum ft_status
+announce_while_live(struct ft_ss_client *c, const struct ft_ss_down *m, struct ft_bytes announce,
+                    struct ft_buf *answer, enum ft_ss_action *action)
+{
+    struct ft_ss_descriptor d;
+    uint8_t t0[32];
+
+    if (equal_bytes(&c->exchange[FT_SS_STEP_JOIN].message, announce))
+        return again(c, FT_SS_STEP_JOIN, announce, answer, action);
+    ft_ss_derive_t0(t0, m->descriptor);
+    c->abort_code = FT_SS_ABORT_SESSION_LIVE;
+    if (ft_ss_view_verify(m->signature, t0, c->config.aggregator_pk) &&
+        ft_ss_descriptor_decode(m->descriptor, &d, NULL) == FT_OK &&
+        memcmp(d.task_hash, c->descriptor.task_hash, 32) == 0 && d.round == c->descriptor.round &&
+        d.attempt == c->descriptor.attempt)
+        return again(c, FT_SS_STEP_JOIN, announce, answer, action);
+    return FT_OK;
+}
+
 enum ft_status
 ft_ss_client_join(struct ft_ss_client *c, struct ft_bytes announce, const struct ft_ss_facts *facts,
                   struct ft_buf *answer, enum ft_ss_action *action)
@@ -201,8 +222,6 @@ ft_ss_client_join(struct ft_ss_client *c, struct ft_bytes announce, const struct
     ft_buf_clear(answer);
     *action = FT_SS_IGNORED;
     (void)ft_ss_client_tick(c); /* a session past its deadline is no longer live */
-    if (live(c) && equal_bytes(&c->exchange[FT_SS_STEP_JOIN].message, announce))
-        return again(c, FT_SS_STEP_JOIN, announce, answer, action);
     st = ft_ss_down_decode(announce, &m);
     if (st == FT_ERR_NOMEM)
         return st;
@@ -210,22 +229,14 @@ ft_ss_client_join(struct ft_ss_client *c, struct ft_bytes announce, const struct
         ft_ss_down_clear(&m);
         return FT_OK; /* nothing in it to answer to */
     }
+    if (live(c)) {
+        st = announce_while_live(c, &m, announce, answer, action);
+        ft_ss_down_clear(&m);
+        return st;
+    }
     ft_ss_derive_t0(t0, m.descriptor);
     code = ft_ss_view_verify(m.signature, t0, c->config.aggregator_pk) ? FT_SS_ABORT_NONE :
                                                                            FT_SS_ABORT_VIEW_SIGNATURE;
-    if (live(c)) {
-        /* Another session does not disturb this one, unless it claims to be this one. */
-        if (code == FT_SS_ABORT_NONE && ft_ss_descriptor_decode(m.descriptor, &d, NULL) == FT_OK &&
-            memcmp(d.task_hash, c->descriptor.task_hash, 32) == 0 && d.round == c->descriptor.round &&
-            d.attempt == c->descriptor.attempt) {
-            keep_evidence(c, ft_buf_bytes(&c->exchange[FT_SS_STEP_JOIN].message), announce);
-            leave(c, FT_SS_ABORT_EQUIVOCATION, answer, action);
-        } else {
-            c->abort_code = FT_SS_ABORT_SESSION_LIVE;
-        }
-        ft_ss_down_clear(&m);
-        return FT_OK;
-    }
     if (code == FT_SS_ABORT_NONE)
         code = client_judge(c, m.descriptor, facts, &d, NULL);
     if (code != FT_SS_ABORT_NONE) {
@@ -370,7 +381,9 @@ ft_ss_client_handle(struct ft_ss_client *c, struct ft_bytes message, struct ft_b
         return FT_OK;
     }
     step = step_of(c, &m);
-    if (m.kind == FT_SS_DOWN_ENDED && memcmp(m.task_hash, c->descriptor.task_hash, 32) == 0 &&
+    if (m.kind == FT_SS_DOWN_ANNOUNCE)
+        st = announce_while_live(c, &m, message, answer, action);
+    else if (m.kind == FT_SS_DOWN_ENDED && memcmp(m.task_hash, c->descriptor.task_hash, 32) == 0 &&
         m.round == c->descriptor.round && m.attempt == c->descriptor.attempt)
         code = conclude(c, &m, action);
     else if (m.kind == FT_SS_DOWN_RESULT && c->state >= FT_SS_CLIENT_CONFIRMED && memcmp(m.prior, c->t[3], 32) == 0)

@@ -138,7 +138,8 @@ FT_NODISCARD enum ft_status ft_ss_client_join(struct ft_ss_client *client, struc
                                               enum ft_ss_action *action);
 
 /*
- * Take one message of the aggregator (any but Announce, which is IGNORED here). `answer` is replaced: it holds the
+ * Take one message of the aggregator. An Announce of the live session gives the stored Join again, any other is
+ * IGNORED here: to join is a decision of its own. `answer` is replaced: it holds the
  * bytes to send with ANSWER, and with ABORTED. Any bytes are safe. Errors: NOMEM, IO or the journal's, after which the session is ABORTED.
  */
 FT_NODISCARD enum ft_status ft_ss_client_handle(struct ft_ss_client *client, struct ft_bytes message,

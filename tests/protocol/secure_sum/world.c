@@ -43,12 +43,18 @@ world_store(void *ctx, enum ft_ss_record kind, struct ft_bytes record, bool sync
     w->store_calls++;
     if (w->store_calls == w->store_fail_at)
         return FT_ERR_FULL;
-    r->list = ft_realloc(r->list, (r->count + 1) * sizeof *r->list);
-    assert_non_null(r->list);
-    memset(&r->list[r->count], 0, sizeof r->list[0]);
+    struct ft_buf bytes = { 0 };
+    void *more;
+    if (ft_buf_append(&bytes, record.data, record.size) != FT_OK)
+        return FT_ERR_NOMEM;
+    more = ft_realloc(r->list, (r->count + 1) * sizeof *r->list);
+    if (more == NULL) {
+        ft_buf_clear(&bytes);
+        return FT_ERR_NOMEM;
+    }
+    r->list = more;
     r->list[r->count].kind = kind;
-    assert_int_equal(ft_buf_append(&r->list[r->count].bytes, record.data, record.size), FT_OK);
-    r->count++;
+    r->list[r->count++].bytes = bytes;
     return FT_OK;
 }
 
@@ -58,8 +64,10 @@ shop_journal(void *ctx, const struct ft_ss_journal_record *record)
     struct shop *shop = ctx;
     if (shop->journal_fail_at == shop->journal_count + 1)
         return FT_ERR_FULL;
-    shop->journal = ft_realloc(shop->journal, (shop->journal_count + 1) * sizeof *shop->journal);
-    assert_non_null(shop->journal);
+    void *more = ft_realloc(shop->journal, (shop->journal_count + 1) * sizeof *shop->journal);
+    if (more == NULL)
+        return FT_ERR_NOMEM;
+    shop->journal = more;
     shop->journal[shop->journal_count++] = *record;
     return FT_OK;
 }
@@ -456,7 +464,8 @@ finish(struct world *w)
 void
 world_run(struct world *w)
 {
-    const int patience = w->down == NULL && w->up == NULL ? 1 : 8; /* a hook may have lost what would have moved */
+    /* A hook or a failing store may have lost what would have moved. */
+    const int patience = w->down == NULL && w->up == NULL && w->store_fail_at == 0 ? 1 : 8;
     int idle = 0;
     for (int turn = 0; turn < 2000; turn++) {
         const bool moved = world_pump(w);
