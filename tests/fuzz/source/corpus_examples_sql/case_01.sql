@@ -1,0 +1,1 @@
+SELECT customer_id, 'train' AS split, 0 AS y, f FROM (SELECT customer_id, sum(quantity) AS f FROM transactions GROUP BY 1)

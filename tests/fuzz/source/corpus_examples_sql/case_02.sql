@@ -1,0 +1,1 @@
+WITH t AS (SELECT customer_id, quantity AS q FROM transactions) SELECT customer_id, 'train' AS split, 0 AS y, max(q) AS f FROM t GROUP BY 1

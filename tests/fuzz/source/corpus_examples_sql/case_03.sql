@@ -1,0 +1,1 @@
+WITH transactions AS (SELECT customer_id, 7 AS q FROM main.transactions) SELECT customer_id, 'train' AS split, 0 AS y, max(q) AS f FROM transactions GROUP BY 1

@@ -1,0 +1,1 @@
+WITH RECURSIVE k(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM k WHERE i < 9) SELECT customer_id, 'train' AS split, 0 AS y, (SELECT max(i) FROM k) AS f FROM transactions GROUP BY 1

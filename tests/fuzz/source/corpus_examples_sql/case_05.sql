@@ -1,0 +1,1 @@
+SELECT customer_id, 'train' AS split, 0 AS y, max(r) AS f FROM (SELECT customer_id, row_number() OVER (PARTITION BY customer_id ORDER BY ts) AS r FROM transactions) GROUP BY 1

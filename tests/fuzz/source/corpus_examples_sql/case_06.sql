@@ -1,0 +1,1 @@
+SELECT customer_id, 'train' AS split, 0 AS y, max(coalesce(d, 0)) AS f FROM (SELECT customer_id, quantity - lag(quantity) OVER (ORDER BY ts) AS d FROM transactions) GROUP BY 1

@@ -1,0 +1,1 @@
+SELECT customer_id, 'train' AS split, 0 AS y, ln(1 + sum(quantity)) + abs(sin(1)) + cos(0) + julianday('2017-01-02') - julianday(min(ts)) AS f FROM transactions GROUP BY 1

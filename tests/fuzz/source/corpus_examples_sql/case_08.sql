@@ -1,0 +1,1 @@
+SELECT customer_id, 'train' AS split, 0 AS y, count(*) AS f FROM transactions t JOIN products p USING (product_id) WHERE p.category LIKE '%FOO%' GROUP BY 1

@@ -1,0 +1,1 @@
+SELECT customer_id, 'train' AS split, 0 AS y, age + 0 AS f FROM customers

@@ -1,0 +1,1 @@
+SELECT customer_id, 'train' AS split, 0 AS y, count(*) AS f FROM transactions WHERE amount > 2 GROUP BY 1

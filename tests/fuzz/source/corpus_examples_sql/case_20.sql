@@ -1,0 +1,1 @@
+WITH t AS (SELECT * FROM transactions) SELECT customer_id, 'train' AS split, 0 AS y, sum(quantity) AS f FROM t GROUP BY 1

@@ -1,0 +1,1 @@
+SELECT *, 'train' AS split, 0 AS y, quantity AS f FROM transactions

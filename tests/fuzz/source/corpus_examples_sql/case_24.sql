@@ -1,0 +1,1 @@
+SELECT customer_id, 'train' AS split, 0 AS y, sum(quantity) OVER (ORDER BY amount) AS f FROM transactions

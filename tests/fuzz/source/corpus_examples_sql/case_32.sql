@@ -1,0 +1,1 @@
+SELECT customer_id, 'train' AS split, 0 AS y, count(*) AS f FROM main."FT_Base_transactions" GROUP BY 1

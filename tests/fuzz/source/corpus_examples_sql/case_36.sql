@@ -1,0 +1,1 @@
+SELECT customer_id, 'train' AS split, 0 AS y, (SELECT length(sql) FROM sqlite_schema) AS f FROM transactions GROUP BY 1

@@ -1,0 +1,1 @@
+SELECT customer_id, 'train' AS split, 0 AS y, (SELECT count(*) FROM pragma_database_list) AS f FROM transactions GROUP BY 1

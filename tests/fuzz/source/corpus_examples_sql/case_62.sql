@@ -1,0 +1,1 @@
+DELETE FROM ft_base_transactions

@@ -1,0 +1,1 @@
+UPDATE transactions SET quantity = 1

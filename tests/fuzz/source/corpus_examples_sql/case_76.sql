@@ -1,0 +1,1 @@
+EXPLAIN SELECT customer_id FROM transactions

@@ -1,0 +1,1 @@
+SELEC customer_id

@@ -1,0 +1,1 @@
+SELECT customer_id, 'train' AS split, 0 AS y, 1 AS f FROM customers WHERE customer_id IN transactions

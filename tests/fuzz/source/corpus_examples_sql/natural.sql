@@ -1,0 +1,1 @@
+SELECT customer_id, 'train' AS split, 0 AS y, sum(quantity) AS f FROM transactions NATURAL LEFT JOIN products GROUP BY 1

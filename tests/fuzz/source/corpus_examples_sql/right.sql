@@ -1,0 +1,1 @@
+SELECT customer_id, 'train' AS split, 0 AS y, 1 AS f FROM products p FULL JOIN transactions t ON t.product_id = p.product_id

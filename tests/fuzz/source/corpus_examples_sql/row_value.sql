@@ -1,0 +1,1 @@
+SELECT customer_id, 'train' AS split, 0 AS y, (SELECT max(quantity) FROM transactions t WHERE (t.week, t.quantity) > (1, 0)) AS f FROM customers

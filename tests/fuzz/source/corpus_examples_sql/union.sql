@@ -1,0 +1,1 @@
+SELECT customer_id, 'train' AS split, 0 AS y, f FROM (SELECT customer_id, amount AS f FROM transactions WHERE 0 UNION ALL SELECT customer_id, quantity FROM transactions)
