@@ -338,7 +338,7 @@ iowa_reaches_the_pooled_optimum(void **state)
     assert_int_equal(f.shop_count, 100);
     statistics_round(&f);
     assert_int_equal(f.weight, 246599);
-    train(&f, 200);
+    train(&f, 120);
     pooled_view(&f, &objective, &auc, &optimum);
     print_message("objective %.8f (optimum %.8f), secure-sum objective %.8f, AUC %.6f, secure-sum AUC %.6f, "
                   "clip used %.3f\n",

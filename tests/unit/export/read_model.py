@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Read an exported model with nothing but the standard library and print its predictions.
 
-Usage: read_model.py FILE RAW_FEATURE...    (FILE ends in .safetensors or .json)
+Usage: read_model.py FILE... -- RAW_FEATURE...    (FILE ends in .safetensors or .json)
 Written from the description in aggregator/export/export.h; checks everything the safetensors format asks for.
 """
 import json
@@ -58,9 +58,11 @@ def predict(kind, activation, features, layers, raw):
     return [math.exp(v) / total for v in x]
 
 
-reader = read_safetensors if sys.argv[1].endswith(".safetensors") else read_json
-*model, task_hash, privacy = reader(sys.argv[1])
-print(task_hash)
-print(privacy)
-for value in predict(*model, [float(v) for v in sys.argv[2:]]):
-    print("%.9f" % value)
+split = sys.argv.index("--")
+for path in sys.argv[1:split]:
+    reader = read_safetensors if path.endswith(".safetensors") else read_json
+    *model, task_hash, privacy = reader(path)
+    print(task_hash)
+    print(privacy)
+    for value in predict(*model, [float(v) for v in sys.argv[split + 1 :]]):
+        print("%.9f" % value)

@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define PRIVACY "Each shop's update was \"hidden\" by a secure sum over at least 5 shops; no noise was added.\n\xc3\xa4"
 
@@ -64,19 +63,19 @@ predict_here(const struct ft_task *task, const struct ft_model_state *state, flo
     return ft_model_outputs(&spec);
 }
 
-/* Write the bytes to a file, let Python's standard library read them, and compare hash, statement, predictions. */
 static void
-check_with_python(const char *ending, const struct ft_buf *bytes, const float *want, uint32_t outputs)
+write_file(const char *dir, size_t number, const char *ending, const struct ft_buf *bytes)
 {
-    char path[64], command[256], line[256];
-    FILE *reader;
-
-    (void)snprintf(path, sizeof path, "/tmp/fedtill-export-%ld%s", (long)getpid(), ending);
+    char path[96];
+    (void)snprintf(path, sizeof path, "%s/%02zu%s", dir, number, ending);
     assert_int_equal(ft_file_write(path, ft_buf_bytes(bytes), 0600, NULL), FT_OK);
-    (void)snprintf(command, sizeof command, "python3 tests/unit/export/read_model.py %s %.9g %.9g %.9g", path,
-                   (double)raw[0], (double)raw[1], (double)raw[2]);
-    reader = popen(command, "r");
-    assert_non_null(reader);
+}
+
+/* What the reader prints for one file: hash, statement (two lines), predictions. */
+static void
+compare_file(FILE *reader, const float *want, uint32_t outputs)
+{
+    char line[256];
     assert_non_null(fgets(line, sizeof line, reader));
     assert_string_equal(line, "abcd010000000000000000000000000000000000000000000000000000000000\n");
     assert_non_null(fgets(line, sizeof line, reader));
@@ -87,12 +86,10 @@ check_with_python(const char *ending, const struct ft_buf *bytes, const float *w
         assert_non_null(fgets(line, sizeof line, reader));
         assert_approx(atof(line), (double)want[k], 2e-6 * (1 + fabs((double)want[k])));
     }
-    assert_null(fgets(line, sizeof line, reader));
-    assert_int_equal(pclose(reader), 0);
-    assert_int_equal(unlink(path), 0);
 }
 
-/* Every kind of model, in both formats, predicts the same in an independent reader as here. */
+/* Every kind of model, in both formats, predicts the same in an independent reader (Python's standard library) as
+ * here. */
 static void
 an_independent_reader_predicts_the_same(void **state)
 {
@@ -101,25 +98,42 @@ an_independent_reader_predicts_the_same(void **state)
         uint32_t classes;
     } cases[] = { { FT_MODEL_LINEAR, 0 }, { FT_MODEL_LOGISTIC, 0 }, { FT_MODEL_SOFTMAX, 3 },
                   { FT_MODEL_POISSON, 0 }, { FT_MODEL_MLP, 2 },     { FT_MODEL_MLP, 3 } };
+    enum { CASES = sizeof cases / sizeof cases[0] };
+    char dir[] = "/tmp/fedtill-export-XXXXXX", command[256], rest[8];
+    float want[CASES][4];
+    uint32_t outputs[CASES];
+    FILE *reader;
+
     (void)state;
-    for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
+    assert_non_null(mkdtemp(dir));
+    for (size_t k = 0; k < CASES; k++) {
         const struct ft_task task = task_of(cases[k].kind, cases[k].classes);
         struct ft_model_state s;
         const struct ft_export model = { &task, &s, PRIVACY };
         struct ft_buf bytes = { 0 };
-        float want[4];
-        uint32_t outputs;
 
         state_of(&task, &s);
-        outputs = predict_here(&task, &s, want);
+        outputs[k] = predict_here(&task, &s, want[k]);
         assert_int_equal(ft_export_safetensors(&model, &bytes, NULL), FT_OK);
-        check_with_python(".safetensors", &bytes, want, outputs);
+        write_file(dir, 2 * k, ".safetensors", &bytes);
         ft_buf_clear(&bytes);
         assert_int_equal(ft_export_json(&model, &bytes, NULL), FT_OK);
-        check_with_python(".json", &bytes, want, outputs);
+        write_file(dir, 2 * k + 1, ".json", &bytes);
         ft_buf_clear(&bytes);
         ft_model_state_clear(&s);
     }
+    (void)snprintf(command, sizeof command, "python3 tests/unit/export/read_model.py %s/* -- %.9g %.9g %.9g", dir,
+                   (double)raw[0], (double)raw[1], (double)raw[2]);
+    reader = popen(command, "r");
+    assert_non_null(reader);
+    for (size_t k = 0; k < CASES; k++) {
+        compare_file(reader, want[k], outputs[k]); /* safetensors */
+        compare_file(reader, want[k], outputs[k]); /* JSON */
+    }
+    assert_null(fgets(rest, sizeof rest, reader));
+    assert_int_equal(pclose(reader), 0);
+    (void)snprintf(command, sizeof command, "rm -r %s", dir);
+    assert_int_equal(system(command), 0);
 }
 
 /* JSON holds every number so that it comes back bit by bit. */
