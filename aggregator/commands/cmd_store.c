@@ -95,7 +95,7 @@ ft_cmd_store_list(struct ft_cli *cli)
     } else {
         printf("%-6s %-32s %-10s %-7s %s\n", "id", "name", "state", "roster", "enrolled");
         for (size_t i = 0; i < count; i++) {
-            char enrolled[32], place[16] = "-";
+            char enrolled[32], place[24] = "-";
             when_text(shops[i].enrolled_ms, enrolled);
             if (shops[i].roster_index >= 0)
                 snprintf(place, sizeof place, "%lld", (long long)shops[i].roster_index);

@@ -4,6 +4,7 @@
 #include "common/base/log.h"
 
 #include <sodium.h>
+#include <assert.h>
 #include <string.h>
 
 enum ft_status
@@ -151,6 +152,7 @@ participant_directory(struct ft_participant *p, struct ft_bytes blob)
 
     FT_TRY(ft_fed_directory_decode(blob, &d));
     FT_TRY(open_view(p, &d, &v, &err));
+    assert(v != NULL);
     ft_blob_hash(blob, v->blob_hash);
     FT_TRY(ft_ss_pairs_open(v->roster.count, p->id, p->xsk, p->key.xpk, p->config.pins.deployment, p->key.epoch, &pairs));
     if (!p->has_roster || v->roster.serial != p->roster_serial)

@@ -19,9 +19,10 @@ target_compile_definitions(ft_flags INTERFACE _GNU_SOURCE FT_VERSION="${PROJECT_
 target_include_directories(ft_flags INTERFACE ${CMAKE_SOURCE_DIR})
 ft_probe(ft_flags INTERFACE
   -Wall -Wextra -Wformat=2 -Wconversion -Wsign-conversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes
-  -Wvla -Werror=format-security -Werror=implicit -Werror=incompatible-pointer-types -Werror=int-conversion
+  -Wvla -Werror=implicit -Werror=incompatible-pointer-types -Werror=int-conversion
   -fno-strict-overflow -fno-strict-aliasing -fno-delete-null-pointer-checks -fno-omit-frame-pointer
   -ffp-contract=off)
+target_compile_options(ft_flags INTERFACE -Werror=format-security) # means nothing to the probe without -Wformat
 if(FT_WERROR)
   target_compile_options(ft_flags INTERFACE -Werror)
 endif()
