@@ -242,6 +242,7 @@ close_call(struct ft_rpc_call *c)
     const bool tell = c->engaged && m->on_closed != NULL;
     struct ft_rpc_server *s = c->server;
     grpc_call *grpc = c->grpc;
+    const bool known = c->peer.known;
 
     c->grpc = NULL;
     if (c->received != NULL)
@@ -253,7 +254,7 @@ close_call(struct ft_rpc_call *c)
         m->on_closed(m->ctx, c, clean);
     grpc_call_unref(grpc);
     release(c);
-    rpc_server_call_closed(s); /* after this the server may be gone */
+    rpc_server_call_closed(s, known); /* after this the server may be gone */
 }
 
 /* Run the callbacks that are due, in order; called and left with the lock held, unless the call closes: then
@@ -342,10 +343,13 @@ send_done(struct rpc_tag *tag, bool ok)
     }
     if (c->finish_started && ok)
         c->finish_sent = true;
-    if (ok)
+    if (ok) {
         pump(c);
-    else
+    } else {
         queue_clear(c);
+        if (!c->ended) /* a message that could not be sent: no status will follow it, so end it this way */
+            grpc_call_cancel(c->grpc, NULL);
+    }
     dispatch_and_unlock(c);
 }
 
@@ -404,16 +408,14 @@ void
 rpc_call_arrived(struct ft_rpc_server *s, grpc_call *call, const grpc_call_details *details)
 {
     const struct ft_rpc_method *m = find_method(s, details->method);
-    const bool room = rpc_server_call_opened(s);
     struct ft_rpc_call *c = ft_calloc(1, sizeof *c);
     enum ft_rpc_code code;
     const char *why = NULL;
-    bool expired;
+    bool expired, room;
 
     if (c == NULL) {
         grpc_call_cancel(call, NULL);
         grpc_call_unref(call);
-        rpc_server_call_closed(s);
         return;
     }
     c->server = s;
@@ -426,6 +428,7 @@ rpc_call_arrived(struct ft_rpc_server *s, grpc_call *call, const grpc_call_detai
     atomic_init(&c->user, NULL);
     pthread_mutex_init(&c->lock, NULL);
     rpc_peer_read(s, call, &c->peer, &expired);
+    room = rpc_server_call_opened(s, c->peer.known);
     code = admit(s, c, m, room, expired, details->method, &why);
 
     pthread_mutex_lock(&c->lock);
@@ -487,7 +490,7 @@ ft_rpc_call_drop(struct ft_rpc_call *call)
     release(call);
 }
 
-/* Queue one message and, when `code` is given, the end: from a copy of `bytes` or by taking `owned`. */
+/* Queue one message, from a copy of `bytes` or by taking `owned`, and if it is the last one the end. */
 static enum ft_status
 submit(struct ft_rpc_call *c, struct ft_bytes bytes, struct ft_buf *owned, bool last)
 {
@@ -499,6 +502,8 @@ submit(struct ft_rpc_call *c, struct ft_bytes bytes, struct ft_buf *owned, bool 
         st = FT_ERR_CANCELLED;
     else if (c->finish_set)
         st = FT_ERR_STATE;
+    else if ((owned != NULL ? owned->size : bytes.size) > c->server->params.message_max)
+        st = FT_ERR_LIMIT;
     else if (c->queue_count + (c->in_flight != NULL ? 1u : 0u) >= c->server->params.send_window)
         st = FT_ERR_LATER;
     if (st == FT_OK) {

@@ -17,7 +17,8 @@ rpc_wait_until(uint64_t wait_ms)
 bool
 rpc_cancel_raised(const struct ft_rpc_channel *ch)
 {
-    return ch->cancel != NULL && *ch->cancel != 0;
+    /* Raised by a signal handler or by another thread. */
+    return ch->cancel != NULL && __atomic_load_n(ch->cancel, __ATOMIC_RELAXED) != 0;
 }
 
 enum ft_status
@@ -75,6 +76,9 @@ fill_args(struct rpc_args *a, const struct ft_rpc_channel_params *p)
                 0); /* a long poll is pinged for as long as it lasts */
     rpc_arg_int(a, GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, reconnect < 200 ? reconnect : 200);
     rpc_arg_int(a, GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, reconnect);
+    /* A lost connection waits for the name to be resolved again; gRPC's own least interval, 30 s from the
+     * last time, would keep every shop away from an aggregator that is back after one. */
+    rpc_arg_int(a, GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, reconnect < 500 ? reconnect : 500);
     /* Our callers repeat a call themselves, with identical bytes; gRPC would keep copies for its own retries.
      */
     rpc_arg_int(a, GRPC_ARG_ENABLE_RETRIES, 0);

@@ -58,8 +58,7 @@ FT_NODISCARD enum ft_status ft_rpc_unary(struct ft_rpc_channel *ch, const char *
 FT_NODISCARD enum ft_status ft_rpc_stream_open(struct ft_rpc_channel *ch, const char *path,
                                                uint32_t deadline_ms, struct ft_rpc_stream **out);
 /* Send one message. It is on its way while the caller makes the next: this waits only for the one before.
- * Errors: STATE (the peer has finished in order: read its last messages with recv, and the end from close),
- * else as the code says. */
+ * Errors: LATER (the peer has finished in order: read its last messages with recv), else as the code says. */
 FT_NODISCARD enum ft_status ft_rpc_stream_send(struct ft_rpc_stream *s, struct ft_bytes message);
 /* As above without a copy; *message is taken over on FT_OK only. */
 FT_NODISCARD enum ft_status ft_rpc_stream_send_buf(struct ft_rpc_stream *s, struct ft_buf *message);
@@ -70,7 +69,8 @@ FT_NODISCARD enum ft_status ft_rpc_stream_done(struct ft_rpc_stream *s);
  * else as the code says. */
 FT_NODISCARD enum ft_status ft_rpc_stream_recv(struct ft_rpc_stream *s, uint32_t wait_ms,
                                                struct ft_bytes *message);
-/* End and free. A stream that is not over is cancelled. `result` may be NULL. NULL stream allowed. */
+/* End and free. A stream whose end recv has not told yet is cancelled. `result` may be NULL. NULL stream
+ * allowed. */
 enum ft_status ft_rpc_stream_close(struct ft_rpc_stream *s, struct ft_rpc_result *result);
 
 #endif

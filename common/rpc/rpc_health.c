@@ -65,7 +65,7 @@ on_watch(void *ctx, struct ft_rpc_call *call, struct ft_bytes message)
     w->call = call;
     w->sent = -1;
     pthread_mutex_lock(&h->lock);
-    if (h->watcher_count < HEALTH_WATCHERS) {
+    if (h->watcher_count < HEALTH_WATCHERS && !h->ended) {
         w->next = h->watchers;
         h->watchers = w;
         h->watcher_count++;
@@ -75,7 +75,7 @@ on_watch(void *ctx, struct ft_rpc_call *call, struct ft_bytes message)
     }
     pthread_mutex_unlock(&h->lock);
     if (w != NULL)
-        (void)ft_rpc_finish(call, FT_RPC_RESOURCE_EXHAUSTED, "too many watchers");
+        (void)ft_rpc_finish(call, FT_RPC_UNAVAILABLE, "too many watchers");
     ft_free(w);
 }
 
@@ -130,6 +130,7 @@ void
 rpc_health_end(struct rpc_health *h)
 {
     pthread_mutex_lock(&h->lock);
+    h->ended = true;
     for (size_t i = 0; i < h->service_count; i++)
         h->services[i].serving = false;
     for (struct rpc_watcher *w = h->watchers; w != NULL; w = w->next) {

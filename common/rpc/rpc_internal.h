@@ -14,6 +14,7 @@
 #define RPC_THREADS_MAX 64
 #define RPC_WINDOW_MAX  64
 #define RPC_DETAIL_MAX  240
+#define RPC_PEERS       256
 #define HEALTH_SERVICES 16
 #define HEALTH_WATCHERS 64
 #define HEALTH_METHODS  2
@@ -47,7 +48,18 @@ struct rpc_health {
     size_t service_count;
     struct rpc_watcher *watchers;
     size_t watcher_count;
+    bool ended;
     struct ft_rpc_method methods[HEALTH_METHODS];
+};
+
+/* Certificates read before, found again by the digest of their PEM: OpenSSL takes 0.1 ms to read one, a third
+ * of a small call. Holds nothing but what stands in the PEM, so an entry is never out of date. */
+struct rpc_peers {
+    pthread_mutex_t lock;
+    struct {
+        uint8_t digest[32]; /* all zero: free */
+        struct ft_pki_info info;
+    } slots[RPC_PEERS];
 };
 
 struct ft_rpc_server {
@@ -62,19 +74,21 @@ struct ft_rpc_server {
     struct rpc_accept accepts[RPC_ACCEPTS];
     struct rpc_tag shutdown;
     struct rpc_health health;
+    struct rpc_peers peers;
 
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    uint32_t calls_open; /* under lock, as all below */
-    bool down;           /* the shutdown tag has come back */
+    uint32_t calls_open[2]; /* of strangers, of known peers; under lock, as all below */
+    bool down;              /* the shutdown tag has come back */
     atomic_bool closing;
 };
 
 /* A call has come in; takes over `call`. */
 void rpc_call_arrived(struct ft_rpc_server *s, grpc_call *call, const grpc_call_details *details);
-/* Count one open call: false when calls_max is reached (it is counted all the same). */
-bool rpc_server_call_opened(struct ft_rpc_server *s);
-void rpc_server_call_closed(struct ft_rpc_server *s);
+/* Count one open call, of a known peer or a stranger: false when there are too many (it is counted all the
+ * same). */
+bool rpc_server_call_opened(struct ft_rpc_server *s, bool known);
+void rpc_server_call_closed(struct ft_rpc_server *s, bool known);
 void rpc_server_audit(struct ft_rpc_server *s, enum ft_rpc_audit_kind kind, const struct ft_rpc_peer *peer,
                       const char *path, const char *detail);
 

@@ -29,21 +29,23 @@ rpc_server_audit(struct ft_rpc_server *s, enum ft_rpc_audit_kind kind, const str
 }
 
 bool
-rpc_server_call_opened(struct ft_rpc_server *s)
+rpc_server_call_opened(struct ft_rpc_server *s, bool known)
 {
+    /* Strangers have a share of their own, so that they cannot take the shops' places. */
+    const uint32_t strangers = s->params.calls_max / 8 > 0 ? s->params.calls_max / 8 : 1;
     bool room;
     pthread_mutex_lock(&s->lock);
-    room = s->calls_open < s->params.calls_max;
-    s->calls_open++;
+    room = s->calls_open[known] < (known ? s->params.calls_max : strangers);
+    s->calls_open[known]++;
     pthread_mutex_unlock(&s->lock);
     return room;
 }
 
 void
-rpc_server_call_closed(struct ft_rpc_server *s)
+rpc_server_call_closed(struct ft_rpc_server *s, bool known)
 {
     pthread_mutex_lock(&s->lock);
-    s->calls_open--;
+    s->calls_open[known]--;
     pthread_cond_broadcast(
         &s->changed); /* under the lock: the closer frees the server once it has seen zero */
     pthread_mutex_unlock(&s->lock);
@@ -218,6 +220,8 @@ make_server(struct ft_rpc_server *s)
     rpc_arg_int(&a, GRPC_ARG_KEEPALIVE_TIME_MS, p->keepalive_ms);
     rpc_arg_int(&a, GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20000);
     rpc_arg_int(&a, GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+    rpc_arg_int(&a, GRPC_ARG_MAX_CONNECTION_IDLE_MS,
+                15 * 60 * 1000); /* no calls: a client just connects again */
     rpc_arg_int(&a, GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10000);
     rpc_arg_int(&a, GRPC_ARG_HTTP2_BDP_PROBE, 0);
     rpc_arg_int(&a, GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, RPC_READ_AHEAD);
@@ -273,7 +277,7 @@ start_threads(struct ft_rpc_server *s)
 static bool
 wait_idle(struct ft_rpc_server *s, const struct timespec *until)
 {
-    while (s->calls_open > 0 || !s->down) {
+    while (s->calls_open[false] + s->calls_open[true] > 0 || !s->down) {
         if (until == NULL)
             pthread_cond_wait(&s->changed, &s->lock);
         else if (pthread_cond_timedwait(&s->changed, &s->lock, until) == ETIMEDOUT)
@@ -339,6 +343,7 @@ ft_rpc_server_close(struct ft_rpc_server *s, uint32_t grace_ms)
         rpc_library_close();
     rpc_health_close(&s->health);
     pthread_cond_destroy(&s->changed);
+    pthread_mutex_destroy(&s->peers.lock);
     pthread_mutex_destroy(&s->lock);
     ft_free(s);
 }
@@ -365,6 +370,7 @@ ft_rpc_server_open(const struct ft_rpc_server_params *params, struct ft_rpc_serv
     s->shutdown = (struct rpc_tag){ shutdown_done, s };
     atomic_init(&s->closing, false);
     pthread_mutex_init(&s->lock, NULL);
+    pthread_mutex_init(&s->peers.lock, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&s->changed, &monotonic);

@@ -85,7 +85,7 @@ struct ft_rpc_server_params {
      * peer. */
     enum ft_rpc_code (*authorize)(void *ctx, const struct ft_rpc_peer *peer, const char *path);
     /* One event per refusal. peer and path are NULL for a handshake. `detail` may be logged. NULL: not told.
-     */
+     * Any thread, even gRPC's own inside the handshake: must be quick, and must not call back here. */
     void (*audit)(void *ctx, enum ft_rpc_audit_kind kind, const struct ft_rpc_peer *peer, const char *path,
                   const char *detail);
     /* Wall clock in ms, for the certificates' end; NULL: the machine's. */
@@ -95,7 +95,7 @@ struct ft_rpc_server_params {
     /* Limits; 0 takes the default. */
     uint32_t threads;              /* poller threads, 1 .. 64; 2 */
     size_t message_max;            /* bytes of one message, either way; 16 MiB + 64 KiB */
-    uint32_t calls_max;            /* open calls of all peers; 4096 */
+    uint32_t calls_max;            /* open calls of all shops; strangers get an eighth of it; 4096 */
     uint32_t calls_per_connection; /* 32 */
     uint32_t send_window;          /* messages of a stream handed to ft_rpc_send and not yet out; 4 */
     uint32_t keepalive_ms;         /* server pings an idle connection; 60000 */
@@ -131,7 +131,8 @@ void ft_rpc_call_hold(struct ft_rpc_call *call);     /* keep the struct (not the
 void ft_rpc_call_drop(struct ft_rpc_call *call);     /* undo one hold */
 
 /* Unary: answer and end. `body` is copied; with a code other than OK, `body` is ignored and `detail` (may be
- * NULL) goes to the peer. Errors: CANCELLED (the call is over), STATE (already answered), NOMEM. */
+ * NULL) goes to the peer. Errors: CANCELLED (the call is over), STATE (already answered), LIMIT (above
+ * message_max). */
 enum ft_status ft_rpc_reply(struct ft_rpc_call *call, enum ft_rpc_code code, struct ft_bytes body,
                             const char *detail);
 /* As above with OK; takes the buffer over without a copy (*body is empty afterwards, whatever comes back). */
@@ -140,7 +141,7 @@ enum ft_status ft_rpc_reply_buf(struct ft_rpc_call *call, struct ft_buf *body);
 /* Bidi: allow one more message to be read. Errors: CANCELLED, STATE (a read is under way). */
 enum ft_status ft_rpc_read_next(struct ft_rpc_call *call);
 /* Streams: queue one message. LATER: the window is full, wait for on_writable. Errors: CANCELLED, STATE,
- * NOMEM. */
+ * LIMIT. */
 enum ft_status ft_rpc_send(struct ft_rpc_call *call, struct ft_bytes message);
 /* As above without a copy; *message is taken over on FT_OK only. */
 enum ft_status ft_rpc_send_buf(struct ft_rpc_call *call, struct ft_buf *message);

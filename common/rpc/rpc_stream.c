@@ -163,7 +163,7 @@ send_message(struct ft_rpc_stream *s, struct ft_bytes bytes, struct ft_buf *owne
     while (!ended(s) && wait_one(s, gpr_inf_past(GPR_CLOCK_MONOTONIC)))
         ; /* what has come in meanwhile, without waiting */
     if (ended(s))
-        return end_status(s, FT_ERR_STATE);
+        return end_status(s, FT_ERR_LATER);
     if (s->cancelled)
         return FT_ERR_CANCELLED;
     s->sent = owned != NULL ? rpc_message_take(owned) : rpc_message_copy(bytes);

@@ -119,7 +119,7 @@ calls_raised_flag_cancels_a_waiting_call(void **state)
     assert_int_equal(ft_rpc_channel_open(&p, &ch, NULL), FT_OK);
     waiter_start(&t, ch, 60000);
     await_count(&w->handled, 1);
-    flag = 1;
+    __atomic_store_n(&flag, 1, __ATOMIC_RELAXED);
     waiter_join(&t);
     assert_int_equal(t.st, FT_ERR_CANCELLED);
     await_count(&w->closed_unclean, 1);
@@ -435,6 +435,84 @@ calls_download_is_held_back_and_ends_when_revoked(void **state)
     ft_rpc_channel_close(ch);
 }
 
+/* A server that answers before the client is done: the sender is told, and the answer is still there to read.
+ */
+static void
+calls_early_answer_reaches_a_client_that_is_still_sending(void **state)
+{
+    struct world *w = *state;
+    struct ft_rpc_channel *ch = world_channel(w, &w->shop);
+    struct sender f = { .st = FT_OK };
+    struct ft_bytes message;
+
+    atomic_store(&w->reject_at, 3);
+    assert_int_equal(ft_rpc_stream_open(ch, LOAD, 60000, &f.s), FT_OK);
+    (void)flood(&f);
+    assert_int_equal(f.st, FT_ERR_LATER);
+    assert_int_equal(ft_rpc_stream_recv(f.s, UINT32_MAX, &message), FT_OK);
+    assert_int_equal(message.size, 2);
+    assert_memory_equal(message.data, "no", 2);
+    assert_int_equal(ft_rpc_stream_recv(f.s, UINT32_MAX, &message), FT_ERR_NOTFOUND);
+    assert_int_equal(ft_rpc_stream_close(f.s, NULL), FT_OK);
+    assert_int_equal(atomic_load(&w->got_messages), 3);
+    ft_rpc_channel_close(ch);
+}
+
+/* An answer above the message limit is refused to the handler, which may then say something shorter. */
+static void
+calls_answer_above_the_limit_is_refused_to_the_handler(void **state)
+{
+    struct world *w = *state;
+    struct ft_rpc_channel *ch = world_channel(w, &w->shop);
+    struct waiter t;
+    struct ft_buf big = { 0 };
+    enum ft_status first, second;
+
+    assert_int_equal(ft_buf_reserve(&big, (size_t)20 << 20), FT_OK);
+    big.size = (size_t)20 << 20;
+    waiter_start(&t, ch, 20000);
+    await_count(&w->handled, 1);
+    pthread_mutex_lock(&w->lock);
+    first = ft_rpc_reply(w->parked[0], FT_RPC_OK, ft_buf_bytes(&big), NULL);
+    second = ft_rpc_reply(w->parked[0], FT_RPC_ABORTED, (struct ft_bytes){ NULL, 0 }, "too much to say");
+    pthread_mutex_unlock(&w->lock);
+    waiter_join(&t);
+    assert_int_equal(first, FT_ERR_LIMIT);
+    assert_int_equal(second, FT_OK);
+    assert_int_equal(t.result.code, FT_RPC_ABORTED);
+    ft_buf_clear(&big);
+    ft_rpc_channel_close(ch);
+}
+
+/* Strangers who take all the places they can get leave the shops theirs. */
+static void
+calls_of_strangers_do_not_crowd_out_shops(void **state)
+{
+    struct world *w = *state;
+    enum { CROWD = 4 };
+    struct ft_rpc_channel *ch, *stranger;
+    struct ft_rpc_stream *s[CROWD];
+    struct ft_bytes message;
+    int turned_away = 0;
+
+    world_stop(w, 0);
+    assert_int_equal(world_serve(w, "127.0.0.1:0", 16, NULL), FT_OK); /* two places for strangers */
+    ch = world_channel(w, &w->shop);
+    stranger = world_channel(w, NULL);
+    for (int i = 0; i < CROWD; i++) { /* health watchers stay for as long as they like */
+        assert_int_equal(ft_rpc_stream_open(stranger, "/grpc.health.v1.Health/Watch", 60000, &s[i]), FT_OK);
+        assert_int_equal(ft_rpc_stream_send(s[i], FT_BYTES("", 0)), FT_OK);
+        assert_int_equal(ft_rpc_stream_done(s[i]), FT_OK);
+        turned_away += ft_rpc_stream_recv(s[i], UINT32_MAX, &message) == FT_ERR_LATER;
+    }
+    assert_int_equal(turned_away, CROWD - 2);
+    assert_int_equal(echo(ch, ECHO, NULL), FT_OK);
+    for (int i = 0; i < CROWD; i++)
+        (void)ft_rpc_stream_close(s[i], NULL);
+    ft_rpc_channel_close(ch);
+    ft_rpc_channel_close(stranger);
+}
+
 /* A unary call without a request is refused and reaches no handler. */
 static void
 calls_unary_without_a_request_is_refused(void **state)
@@ -627,6 +705,9 @@ main(void)
         CASE(calls_revoked_during_a_stream_is_out_at_the_next_message),
         CASE(calls_download_arrives_whole),
         CASE(calls_download_is_held_back_and_ends_when_revoked),
+        CASE(calls_early_answer_reaches_a_client_that_is_still_sending),
+        CASE(calls_answer_above_the_limit_is_refused_to_the_handler),
+        CASE(calls_of_strangers_do_not_crowd_out_shops),
         CASE(calls_unary_without_a_request_is_refused),
         CASE(calls_port_in_use_is_a_clear_error),
         CASE(calls_channel_survives_a_restart_of_the_server),

@@ -130,7 +130,11 @@ on_load(void *ctx, struct ft_rpc_call *call, struct ft_bytes message)
 {
     struct world *w = ctx;
     atomic_fetch_add(&w->got_bytes, message.size);
-    atomic_fetch_add(&w->got_messages, 1);
+    if (atomic_fetch_add(&w->got_messages, 1) + 1 == atomic_load(&w->reject_at)) {
+        (void)ft_rpc_send(call, FT_BYTES("no", 2));
+        (void)ft_rpc_finish(call, FT_RPC_OK, NULL);
+        return;
+    }
     if (!atomic_load(&w->gated))
         (void)ft_rpc_read_next(call);
 }

@@ -39,6 +39,7 @@ struct world {
     int parked_count;
     struct ft_rpc_call *stream; /* the open bidi call */
     atomic_bool gated;          /* the bidi handler does not ask for more */
+    atomic_int reject_at;       /* the bidi handler answers "no" and finishes at this message; 0: never */
     atomic_size_t got_bytes;
     atomic_int got_messages;
     atomic_int sent_messages;
