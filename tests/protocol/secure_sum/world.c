@@ -296,16 +296,17 @@ keep_sent(const struct world *w, struct shop *shop, struct ft_bytes bytes)
         assert_int_equal(ft_buf_append(&shop->sent, bytes.data, bytes.size), FT_OK);
 }
 
-/* From shop to server. */
-static void
+/* From shop to server. False when it was lost on the way. */
+static bool
 post(struct world *w, struct shop *shop)
 {
     if (shop->answer.size == 0)
-        return;
+        return true;
     keep_sent(w, shop, ft_buf_bytes(&shop->answer));
     if (w->up != NULL && w->up(w, shop, &shop->answer) == DROP)
-        return;
+        return false;
     shop->refusal = ft_ss_server_handle(w->server, shop->id, ft_buf_bytes(&shop->answer)); /* part of life */
+    return true;
 }
 
 static bool
@@ -358,8 +359,7 @@ act(struct world *w, struct shop *shop, enum ft_ss_action action)
     case FT_SS_IGNORED:
         return false;
     case FT_SS_ANSWER:
-        post(w, shop);
-        return true;
+        return post(w, shop);
     case FT_SS_NEED_INPUT: {
         uint64_t *words = ft_big_alloc(w->codec.words * sizeof *words);
         assert_non_null(words);
@@ -379,8 +379,7 @@ act(struct world *w, struct shop *shop, enum ft_ss_action action)
         return true;
     case FT_SS_ABORTED:
         note_abort(shop);
-        post(w, shop);
-        return true;
+        return post(w, shop);
     }
     return false;
 }
