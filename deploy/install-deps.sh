@@ -16,7 +16,6 @@ libopenblas-serial-dev
 libsodium-dev
 libssl-dev
 libsqlite3-dev
-libcyaml-dev
 libyaml-dev
 libjansson-dev
 libpopt-dev
