@@ -183,8 +183,6 @@ unmask(struct ft_ss_server *s)
     }
     right = ft_ss_check_sum(&s->codec, s->sum, ft_ss_bitmap_count(s->u3, s->universe)) == FT_OK;
     job->outcome = right ? UNMASK_RIGHT : UNMASK_WRONG;
-    if (right)
-        ft_ss_derive_result(s->result_hash, s->t[3], FT_BYTES(s->sum, s->codec.words * sizeof *s->sum));
 out:
     return st;
 }
@@ -212,7 +210,8 @@ ft_ss_server_finish(struct ft_ss_server *s)
     if (s->cancelled)
         return server_fail(s, FT_SS_END_FAILED_CANCELLED);
     switch (s->job.outcome) {
-    case UNMASK_RIGHT:
+    case UNMASK_RIGHT: /* step 5, publishing: hashing takes a second a gigabyte */
+        ft_ss_derive_result(s->result_hash, s->t[3], FT_BYTES(s->sum, s->codec.words * sizeof *s->sum));
         st = server_store(s, FT_SS_RECORD_DONE, FT_BYTES(s->result_hash, sizeof s->result_hash), true);
         if (st == FT_OK)
             server_enter(s, FT_SS_DONE);
