@@ -182,6 +182,8 @@ rig_shop_up(struct rig *r, uint32_t i)
     memcpy(c.pins.deployment, r->deployment, 16);
     memcpy(c.pins.registrar_key, r->registrar_pk, 32);
     memcpy(c.pins.aggregator_key, r->signing_pk, 32);
+    if (s->world != NULL)
+        c.world = *s->world;
     assert_null(s->participant);
     if (ft_participant_open(&c, &s->participant, &err) != FT_OK)
         fail_msg("%s", err.text);
@@ -222,6 +224,8 @@ give(struct rig_shop *s, struct ft_in *in)
     OK(ft_participant_take(s->participant, in, &reply, &over));
     if (over)
         s->busy = false;
+    if (s->tap != NULL && reply.kind != 0)
+        s->tap(s, &reply);
     return reply;
 }
 
@@ -363,6 +367,8 @@ step_shop(struct rig *r, struct rig_shop *s)
     if (!s->busy) {
         OK(ft_participant_next(s->participant, &s->action));
         s->busy = true;
+        if (s->tap != NULL)
+            s->tap(s, &s->action);
         if (s->action.kind == FT_OUT_IDLE)
             s->idle_until_ms = r->env.now + s->action.wait_ms;
         if (s->action.kind == FT_OUT_SYNC)

@@ -37,6 +37,10 @@ struct rig_shop {
     bool die_before_join;  /* dies when it is asked to contribute */
     bool dies;
     uint64_t contributions;
+    /* For tests of a whole shop: its own world instead of the numbers above, and a look at all it hands out. */
+    const struct ft_participant_world *world;
+    void (*tap)(struct rig_shop *shop, const struct ft_out *message);
+    void *tap_ctx;
 };
 
 /* A store that counts writes, and can fail one or end the process there. */
