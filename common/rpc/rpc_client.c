@@ -61,6 +61,14 @@ check_params(const struct ft_rpc_channel_params *p, struct ft_error *err)
     return FT_OK;
 }
 
+/* This machine itself: no proxy can be meant, although one may be set for everything. */
+static bool
+is_loopback(const char *target)
+{
+    return strncmp(target, "127.", 4) == 0 || strncmp(target, "[::1]:", 6) == 0 ||
+           strncmp(target, "localhost:", 10) == 0;
+}
+
 static void
 fill_args(struct rpc_args *a, const struct ft_rpc_channel_params *p)
 {
@@ -89,6 +97,8 @@ fill_args(struct rpc_args *a, const struct ft_rpc_channel_params *p)
     rpc_arg_int(a, GRPC_ARG_ENABLE_CHANNELZ, 0);
     rpc_arg_int(a, GRPC_ARG_MAX_CHANNEL_TRACE_EVENT_MEMORY_PER_NODE, 0);
     rpc_arg_int(a, GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1u << GRPC_COMPRESS_NONE);
+    if (is_loopback(p->target))
+        rpc_arg_int(a, GRPC_ARG_ENABLE_HTTP_PROXY, 0);
     if (p->server_name != NULL)
         rpc_arg_text(a, GRPC_SSL_TARGET_NAME_OVERRIDE_ARG, p->server_name);
 }

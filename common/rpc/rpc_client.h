@@ -3,7 +3,8 @@
  *
  * The aggregator must show a certificate of `ca_pem` for servers that carries the host's name. Without a
  * client certificate only Enrol and Health are served. Connects when first used and again after a loss.
- * gRPC's own proxies apply (grpc_proxy, https_proxy, http_proxy; no_grpc_proxy, no_proxy).
+ * gRPC's own proxies apply (grpc_proxy, https_proxy, http_proxy; no_grpc_proxy, no_proxy), but never to a
+ * loopback target.
  *
  * A channel may be used by several threads; a stream by one. ft_rpc_cancel is a flag that any thread or
  * signal handler may raise: calls that watch it end with ERR_CANCELLED within FT_RPC_CANCEL_MS.

@@ -7,10 +7,14 @@
 
 #include "common/base/alloc.h"
 #include "tests/e2e/rpc/world.h"
+#include <arpa/inet.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 static int
 setup(void **state)
@@ -576,6 +580,106 @@ calls_channel_survives_a_restart_of_the_server(void **state)
     ft_rpc_channel_close(ch);
 }
 
+/* Two sockets joined by a thread that passes bytes on until it is told to swallow them: a link that dies in
+ * silence. */
+struct link {
+    pthread_t thread;
+    int listener, client, server;
+    uint16_t port;
+    atomic_bool dead, done;
+};
+
+static void
+link_carry(struct link *l, int from, int to)
+{
+    char bytes[16384];
+    const ssize_t n = recv(from, bytes, sizeof bytes, MSG_DONTWAIT);
+    if (n > 0 && !atomic_load(&l->dead))
+        (void)!send(to, bytes, (size_t)n, MSG_NOSIGNAL);
+}
+
+static void *
+link_run(void *arg)
+{
+    struct link *l = arg;
+    l->client = accept(l->listener, NULL, NULL);
+    while (!atomic_load(&l->done)) {
+        struct pollfd fds[] = { { l->client, POLLIN, 0 }, { l->server, POLLIN, 0 } };
+        (void)poll(fds, 2, 20);
+        link_carry(l, l->client, l->server);
+        link_carry(l, l->server, l->client);
+    }
+    close(l->client);
+    return NULL;
+}
+
+static void
+link_open(struct link *l, uint16_t server_port)
+{
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t size = sizeof at;
+    memset(l, 0, sizeof *l);
+    l->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    l->server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(l->listener, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(listen(l->listener, 1), 0);
+    assert_int_equal(getsockname(l->listener, (struct sockaddr *)&at, &size), 0);
+    l->port = ntohs(at.sin_port);
+    at.sin_port = htons(server_port);
+    assert_int_equal(connect(l->server, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(pthread_create(&l->thread, NULL, link_run, l), 0);
+}
+
+static void
+link_close(struct link *l)
+{
+    atomic_store(&l->done, true);
+    pthread_join(l->thread, NULL);
+    close(l->listener);
+    close(l->server);
+}
+
+/* A link that goes silent under a long poll is noticed by keepalive, long before the call's deadline. */
+static void
+calls_silent_link_is_noticed_by_keepalive(void **state)
+{
+    struct world *w = *state;
+    struct link l;
+    struct ft_rpc_channel_params p = { .target = w->target,
+                                       .ca_pem = ft_buf_bytes(&w->ca_cert),
+                                       .cert_pem = ft_buf_bytes(&w->shop.cert),
+                                       .key_pem = ft_buf_bytes(&w->shop.key),
+                                       .keepalive_ms = 1000,
+                                       .keepalive_wait_ms = 500 };
+    struct ft_rpc_channel *ch;
+    struct waiter t;
+
+    link_open(&l, ft_rpc_server_port(w->rpc));
+    snprintf(w->target, sizeof w->target, "127.0.0.1:%u", l.port);
+    assert_int_equal(ft_rpc_channel_open(&p, &ch, NULL), FT_OK);
+    waiter_start(&t, ch, 3600 * 1000);
+    await_count(&w->handled, 1);
+    atomic_store(&l.dead, true);
+    waiter_join(&t); /* hangs until the test's time is up, if nobody notices */
+    assert_int_equal(t.st, FT_ERR_PEER);
+    link_close(&l);
+    await_count(&w->closed_unclean, 1);
+    ft_rpc_channel_close(ch);
+}
+
+/* A proxy set for everything is not asked for this machine itself. */
+static void
+calls_loopback_needs_no_proxy(void **state)
+{
+    struct world *w = *state;
+    struct ft_rpc_channel *ch;
+    assert_int_equal(setenv("http_proxy", "http://127.0.0.1:1", 1), 0);
+    ch = world_channel(w, &w->shop);
+    assert_int_equal(echo(ch, ECHO, NULL), FT_OK);
+    ft_rpc_channel_close(ch);
+    assert_int_equal(unsetenv("http_proxy"), 0);
+}
+
 /* Calls beyond calls_max are turned away at once, with one audit event each; a free place serves again. */
 static void
 calls_above_the_limit_are_turned_away(void **state)
@@ -711,6 +815,8 @@ main(void)
         CASE(calls_unary_without_a_request_is_refused),
         CASE(calls_port_in_use_is_a_clear_error),
         CASE(calls_channel_survives_a_restart_of_the_server),
+        CASE(calls_silent_link_is_noticed_by_keepalive),
+        CASE(calls_loopback_needs_no_proxy),
         CASE(calls_above_the_limit_are_turned_away),
         CASE(calls_survive_clients_that_come_and_go),
     };
