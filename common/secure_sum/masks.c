@@ -6,6 +6,7 @@
 #include "common/secure_sum/prg.h"
 
 #include <pthread.h>
+#include <sodium.h>
 #include <stdatomic.h>
 
 /* What all threads read; only the two atomics change. */
@@ -48,8 +49,10 @@ worker_main(void *arg)
     for (;;) {
         const uint64_t i = atomic_fetch_add(&job->next, 1);
         enum ft_status st;
-        if (i >= job->chunks || atomic_load(&job->status) != FT_OK)
+        if (i >= job->chunks || atomic_load(&job->status) != FT_OK) {
+            sodium_stackzero(8192); /* round keys and keystream that the kernels spilt */
             return NULL;
+        }
         st = job_chunk(job, w->prg, job->first_chunk + i);
         if (st != FT_OK)
             atomic_store(&job->status, (int)st);

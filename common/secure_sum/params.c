@@ -279,13 +279,13 @@ check_classical(const struct cohort *c, const struct ft_ss_params *params, struc
 static enum ft_status
 check_graph(const struct cohort *c, unsigned sigma, const struct ft_ss_params *params, struct ft_error *err)
 {
-    if (ln_both_secrets(c, params->k, params->t) > -(double)(sigma + 1) * LN2)
+    if (!(ln_both_secrets(c, params->k, params->t) <= -(double)(sigma + 1) * LN2)) /* a NaN must not pass */
         return ft_fail(err, FT_ERR_VERIFY, "P3: with k %u and t %u both secrets of a client could be rebuilt",
                        params->k, params->t);
     if (!stays_connected(c, params->p, -(double)(sigma + 2) * LN2))
         return ft_fail(err, FT_ERR_VERIFY, "P4: the edge probability %.3g is too low for %u clients",
                        ldexp((double)params->p, -64), c->n);
-    if (ln_escrow_overflow(c, params->p, params->e_max) > -(double)sigma * LN2)
+    if (!(ln_escrow_overflow(c, params->p, params->e_max) <= -(double)sigma * LN2))
         return ft_fail(err, FT_ERR_VERIFY, "P5: %u escrow slots are too few for edge probability %.3g",
                        params->e_max, ldexp((double)params->p, -64));
     return FT_OK;
