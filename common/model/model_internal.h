@@ -38,6 +38,10 @@ void model_shape_of(const struct ft_model_spec *spec, struct model_shape *shape)
 /* Activations of `rows` <= FT_MODEL_CHUNK rows; z is m->act[last]. */
 void model_forward(struct ft_model *m, const float *params, const float *x, size_t rows);
 
+/* The gradient of at least one row, unchecked: a NaN passes on. Returns the sum of the losses, or 0 without. */
+double model_gradient(struct ft_model *m, const float *params, const struct ft_dataset *data, double weight_decay,
+                      bool with_loss, float *grad);
+
 /* The head: loss of each row, and dloss/dz times `scale` written over nothing but `dz`. */
 void head_losses(enum model_head head, uint32_t outputs, const float *z, const float *y, size_t rows,
                  double *losses);

@@ -156,11 +156,10 @@ descend(struct ft_trainer *t)
     }
 }
 
-static enum ft_status
+static void
 epoch_in_batches(struct ft_trainer *t, const struct ft_dataset *data, uint64_t *state)
 {
     const uint32_t features = ft_model_shape(t->model)->features;
-    enum ft_status st = FT_OK;
 
     shuffle(t->order, data->rows, state);
     for (size_t from = 0; from < data->rows; from += t->batch_max) {
@@ -171,11 +170,9 @@ epoch_in_batches(struct ft_trainer *t, const struct ft_dataset *data, uint64_t *
             memcpy(t->x + i * features, data->x + row * features, features * sizeof *t->x);
             t->y[i] = data->y[row];
         }
-        FT_TRY(ft_model_gradient(t->model, t->theta, &batch, t->config.weight_decay, t->grad, NULL));
+        (void)model_gradient(t->model, t->theta, &batch, t->config.weight_decay, false, t->grad);
         descend(t);
     }
-out:
-    return st;
 }
 
 enum ft_status
@@ -200,15 +197,15 @@ ft_train_local(struct ft_trainer *t, const struct ft_dataset *data, const struct
     }
     for (uint32_t epoch = 0; epoch < t->config.local_epochs; epoch++) {
         if (batches) {
-            FT_TRY(epoch_in_batches(t, data, &state));
+            epoch_in_batches(t, data, &state);
         } else {
-            FT_TRY(ft_model_gradient(t->model, t->theta, data, t->config.weight_decay, t->grad, NULL));
+            (void)model_gradient(t->model, t->theta, data, t->config.weight_decay, false, t->grad);
             descend(t);
         }
-    }
-    if (!floats_finite(t->theta, t->parameters) || !floats_finite(theta, t->parameters)) {
-        st = FT_ERR_NONFINITE;
-        goto out;
+        if (!floats_finite(t->theta, t->parameters)) { /* a NaN anywhere in the epoch stays one in theta */
+            st = FT_ERR_NONFINITE;
+            goto out;
+        }
     }
     for (uint64_t i = 0; i < t->parameters; i++)
         t->grad[i] = t->theta[i] - theta[i];

@@ -261,6 +261,24 @@ what_does_not_fit_is_refused_not_wrapped(void **state)
     ft_model_close(m);
 }
 
+/* The largest sum that 48 bits hold is 2^28 less one unit: a loss of 2^28 is refused, the float below it counts. */
+static void
+the_last_value_that_fits_is_kept(void **state)
+{
+    const float y[1] = { 0 }, over[1] = { 0x1p28f }, under[1] = { 0x1p28f - 16 };
+    const struct ft_metrics_plan plan = plan_of(&logistic, 2, 1, 10, 1);
+    struct ft_model *m = opened(&logistic);
+    struct ft_dataset train = { over, y, 1 };
+    uint64_t v[32];
+
+    (void)state;
+    assert_int_equal(ft_metrics_measure(&plan, m, identity, &nothing, &train, v, NULL), FT_ERR_LIMIT);
+    train.x = under;
+    assert_int_equal(ft_metrics_measure(&plan, m, identity, &nothing, &train, v, NULL), FT_OK);
+    assert_true(v[plan.groups[FT_METRIC_TRAIN_LOSS].at] == (UINT64_C(1) << 48) - (UINT64_C(16) << 20));
+    ft_model_close(m);
+}
+
 /* Plans out of range are refused by name. */
 static void
 impossible_plans_are_refused(void **state)
@@ -296,6 +314,7 @@ main(void)
         cmocka_unit_test(linear_losses_of_large_labels_keep_their_precision),
         cmocka_unit_test(softmax_counts_the_predicted_class),
         cmocka_unit_test(what_does_not_fit_is_refused_not_wrapped),
+        cmocka_unit_test(the_last_value_that_fits_is_kept),
         cmocka_unit_test(impossible_plans_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -141,6 +141,37 @@ training_that_cannot_give_an_update_is_refused(void **state)
     ft_trainer_close(t);
 }
 
+/* A refused call leaves nothing behind: the next one with sound rows gives what a new trainer gives, for a model of
+ * each product (one output and several). */
+static void
+a_trainer_recovers_after_a_refusal(void **state)
+{
+    const struct ft_model_spec specs[2] = {
+        { .kind = FT_MODEL_LOGISTIC, .features = 2 },
+        { .kind = FT_MODEL_MLP, .features = 2, .classes = 3, .hidden = { 3 }, .hidden_count = 1,
+          .activation = FT_ACT_TANH },
+    };
+    const struct ft_train_config config = { .local_epochs = 2, .learning_rate = 0.5, .momentum = 0.5 };
+    float x[2 * ROWS], bad[2 * ROWS], y[ROWS], theta[32], first[32], again[32];
+
+    (void)state;
+    make_rows(x, y);
+    for (int i = 0; i < 2 * ROWS; i++)
+        bad[i] = NAN;
+    for (int k = 0; k < 2; k++) {
+        const struct ft_dataset data = { x, y, ROWS }, poisoned = { bad, y, ROWS };
+        const uint64_t n = ft_model_parameters(&specs[k]);
+        struct ft_trainer *t = NULL;
+        ft_model_init(&specs[k], 3, theta);
+        assert_int_equal(ft_trainer_open(&specs[k], &config, ROWS, &t, NULL), FT_OK);
+        assert_int_equal(ft_train_local(t, &data, ft_env_system(), theta, first), FT_OK);
+        assert_int_equal(ft_train_local(t, &poisoned, ft_env_system(), theta, again), FT_ERR_NONFINITE);
+        assert_int_equal(ft_train_local(t, &data, ft_env_system(), theta, again), FT_OK);
+        assert_memory_equal(first, again, n * sizeof *first);
+        ft_trainer_close(t);
+    }
+}
+
 /* Settings that cannot train are refused by name. */
 static void
 impossible_settings_are_refused(void **state)
@@ -201,6 +232,7 @@ main(void)
         cmocka_unit_test(order_of_rows_comes_from_the_env),
         cmocka_unit_test(an_epoch_visits_every_row_once),
         cmocka_unit_test(training_that_cannot_give_an_update_is_refused),
+        cmocka_unit_test(a_trainer_recovers_after_a_refusal),
         cmocka_unit_test(impossible_settings_are_refused),
         cmocka_unit_test(trainer_open_survives_any_failed_allocation),
     };
