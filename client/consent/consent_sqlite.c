@@ -1,8 +1,9 @@
 /*
- * The registry in SQLite. One table of events; what is true now is always found from the events, never stored.
+ * The registry in SQLite. One table of events; what is true now is always found from the events, never
+ * stored.
  *
- * A customer's state for a purpose is the event with the latest time; among equal times one that is not a grant comes
- * first (`state > 1` sorts above `state = 1`). Events later than `now` do not count yet.
+ * A customer's state for a purpose is the event with the latest time; among equal times one that is not a
+ * grant comes first (`state > 1` sorts above `state = 1`). Events later than `now` do not count yet.
  */
 #include "client/consent/consent.h"
 #include "client/consent/consent_internal.h"
@@ -103,7 +104,8 @@ pragma_is(sqlite3 *handle, const char *sql, const char *want)
 }
 
 enum ft_status
-ft_consent_open(const char *path, const struct ft_node_key *key, struct ft_consent **out, struct ft_error *err)
+ft_consent_open(const char *path, const struct ft_node_key *key, struct ft_consent **out,
+                struct ft_error *err)
 {
     enum ft_status st;
     struct ft_consent *c = NULL;
@@ -118,16 +120,18 @@ ft_consent_open(const char *path, const struct ft_node_key *key, struct ft_conse
         goto out;
     }
     *c->key = *key;
-    if (sqlite3_open_v2(path, &c->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) !=
-        SQLITE_OK) {
+    if (sqlite3_open_v2(path, &c->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+                        NULL) != SQLITE_OK) {
         st = c->handle == NULL ? FT_ERR_NOMEM : db_fail(c->handle, "consent registry: cannot open", err);
         goto out;
     }
     sqlite3_busy_timeout(c->handle, 5000);
     FT_TRY(run(c->handle, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF",
                "consent registry: cannot set up", err));
-    if (!pragma_is(c->handle, "PRAGMA journal_mode", "wal") || !pragma_is(c->handle, "PRAGMA synchronous", "2")) {
-        st = ft_fail(err, FT_ERR_STATE, "consent registry: the database does not take WAL with synchronous=FULL");
+    if (!pragma_is(c->handle, "PRAGMA journal_mode", "wal") ||
+        !pragma_is(c->handle, "PRAGMA synchronous", "2")) {
+        st = ft_fail(err, FT_ERR_STATE,
+                     "consent registry: the database does not take WAL with synchronous=FULL");
         goto out;
     }
     FT_TRY(run(c->handle, schema, "consent registry: cannot set up", err));
@@ -181,7 +185,8 @@ consent_rollback(struct ft_consent *consent)
 static void
 bind_text(sqlite3_stmt *stmt, int at, const char *text)
 {
-    sqlite3_bind_text(stmt, at, text, -1, SQLITE_STATIC); /* without memory the NULL it leaves breaks NOT NULL */
+    sqlite3_bind_text(stmt, at, text, -1,
+                      SQLITE_STATIC); /* without memory the NULL it leaves breaks NOT NULL */
 }
 
 enum ft_status
@@ -212,9 +217,11 @@ static enum ft_status
 check_event(const struct ft_consent_event *event, uint64_t now_ms, struct ft_error *err)
 {
     if (memchr(event->purpose, '\0', sizeof event->purpose) == NULL || !ft_purpose_known(event->purpose))
-        return ft_fail(err, FT_ERR_FORMAT, "unknown purpose; expected train, score, measure or synthesise, then /, then "
-                                           "segmentation, propensity, demand or personalisation");
-    if (event->state != FT_CONSENT_GIVEN && event->state != FT_CONSENT_REFUSED && event->state != FT_CONSENT_WITHDRAWN)
+        return ft_fail(err, FT_ERR_FORMAT,
+                       "unknown purpose; expected train, score, measure or synthesise, then /, then "
+                       "segmentation, propensity, demand or personalisation");
+    if (event->state != FT_CONSENT_GIVEN && event->state != FT_CONSENT_REFUSED &&
+        event->state != FT_CONSENT_WITHDRAWN)
         return ft_fail(err, FT_ERR_FORMAT, "a consent event is given, refused or withdrawn");
     if (memchr(event->notice, '\0', sizeof event->notice) == NULL ||
         memchr(event->method, '\0', sizeof event->method) == NULL)
@@ -253,8 +260,8 @@ state_now(int state, uint64_t expires_ms, uint64_t now_ms)
 }
 
 enum ft_status
-consent_state(struct ft_consent *consent, const struct ft_pseudonym *customer, const char *purpose, uint64_t now_ms,
-              enum ft_consent_state *state, struct ft_error *err)
+consent_state(struct ft_consent *consent, const struct ft_pseudonym *customer, const char *purpose,
+              uint64_t now_ms, enum ft_consent_state *state, struct ft_error *err)
 {
     enum ft_status st = FT_OK;
     sqlite3_stmt *s = consent->latest;
@@ -292,7 +299,8 @@ ft_consent_state_of(struct ft_consent *consent, const char *customer_id, const c
 
 enum ft_status
 ft_consent_history(struct ft_consent *consent, const char *customer_id, const char *purpose,
-                   bool (*each)(void *ctx, const struct ft_consent_event *event), void *ctx, struct ft_error *err)
+                   bool (*each)(void *ctx, const struct ft_consent_event *event), void *ctx,
+                   struct ft_error *err)
 {
     enum ft_status st;
     sqlite3_stmt *s = NULL;
@@ -338,8 +346,8 @@ read_generation(struct ft_consent *consent, const char *purpose, uint64_t *gener
     return st;
 }
 
-/* When the passing of time alone next changes anything: the first expiry after now, or the first event that is dated
- * after now (a clock that was ahead once). */
+/* When the passing of time alone next changes anything: the first expiry after now, or the first event that
+ * is dated after now (a clock that was ahead once). */
 static enum ft_status
 read_valid_to(struct ft_consent *consent, const char *purpose, uint64_t now_ms, uint64_t *valid_to,
               struct ft_error *err)
@@ -348,11 +356,12 @@ read_valid_to(struct ft_consent *consent, const char *purpose, uint64_t now_ms, 
     sqlite3_stmt *s = NULL;
 
     *valid_to = UINT64_MAX;
-    FT_TRY(prepare(consent->handle,
-                   "SELECT min(at) FROM ("
-                   "SELECT expires_ms AS at FROM consent_event WHERE purpose = ?1 AND expires_ms > ?2 UNION ALL "
-                   "SELECT at_ms FROM consent_event WHERE purpose = ?1 AND at_ms > ?2)",
-                   &s, err));
+    FT_TRY(
+        prepare(consent->handle,
+                "SELECT min(at) FROM ("
+                "SELECT expires_ms AS at FROM consent_event WHERE purpose = ?1 AND expires_ms > ?2 UNION ALL "
+                "SELECT at_ms FROM consent_event WHERE purpose = ?1 AND at_ms > ?2)",
+                &s, err));
     bind_text(s, 1, purpose);
     sqlite3_bind_int64(s, 2, (sqlite3_int64)now_ms);
     if (sqlite3_step(s) != SQLITE_ROW)
@@ -365,7 +374,8 @@ out:
 }
 
 static enum ft_status
-fill_eligible(struct ft_consent *consent, const char *purpose, uint64_t now_ms, struct ft_db *db, struct ft_error *err)
+fill_eligible(struct ft_consent *consent, const char *purpose, uint64_t now_ms, struct ft_db *db,
+              struct ft_error *err)
 {
     enum ft_status st;
     sqlite3_stmt *s = NULL;
@@ -376,7 +386,8 @@ fill_eligible(struct ft_consent *consent, const char *purpose, uint64_t now_ms, 
     bind_text(s, 1, purpose);
     sqlite3_bind_int64(s, 2, (sqlite3_int64)now_ms);
     while ((code = sqlite3_step(s)) == SQLITE_ROW) {
-        if (state_now(sqlite3_column_int(s, 1), (uint64_t)sqlite3_column_int64(s, 2), now_ms) != FT_CONSENT_GIVEN)
+        if (state_now(sqlite3_column_int(s, 1), (uint64_t)sqlite3_column_int64(s, 2), now_ms) !=
+            FT_CONSENT_GIVEN)
             continue;
         snprintf(customer.text, sizeof customer.text, "%s", (const char *)sqlite3_column_text(s, 0));
         FT_TRY(ft_db_eligible_add(db, &customer, err));
@@ -403,7 +414,8 @@ ft_consent_eligible(struct ft_consent *consent, const char *purpose, uint64_t no
         goto out;
     }
     snprintf(now.purpose, sizeof now.purpose, "%s", purpose);
-    FT_TRY(run(consent->handle, "BEGIN", "consent registry: cannot read", err)); /* one snapshot for all three */
+    FT_TRY(
+        run(consent->handle, "BEGIN", "consent registry: cannot read", err)); /* one snapshot for all three */
     reading = true;
     FT_TRY(read_generation(consent, purpose, &now.generation, err));
     FT_TRY(read_valid_to(consent, purpose, now_ms, &now.valid_to_ms, err));
@@ -434,8 +446,8 @@ ft_consent_unchanged(struct ft_consent *consent, const struct ft_consent_mark *m
 }
 
 enum ft_status
-ft_consent_totals(struct ft_consent *consent, const char *purpose, uint64_t now_ms, struct ft_consent_totals *out,
-                  struct ft_error *err)
+ft_consent_totals(struct ft_consent *consent, const char *purpose, uint64_t now_ms,
+                  struct ft_consent_totals *out, struct ft_error *err)
 {
     enum ft_status st;
     sqlite3_stmt *s = NULL;

@@ -49,13 +49,26 @@ decision_of(const char *word)
         const char *word;
         enum ft_consent_state state;
     } words[] = {
-        { "given", FT_CONSENT_GIVEN },      { "grant", FT_CONSENT_GIVEN },         { "granted", FT_CONSENT_GIVEN },
-        { "yes", FT_CONSENT_GIVEN },        { "y", FT_CONSENT_GIVEN },             { "true", FT_CONSENT_GIVEN },
-        { "1", FT_CONSENT_GIVEN },          { "opt-in", FT_CONSENT_GIVEN },        { "accepted", FT_CONSENT_GIVEN },
-        { "refused", FT_CONSENT_REFUSED },  { "refuse", FT_CONSENT_REFUSED },      { "no", FT_CONSENT_REFUSED },
-        { "n", FT_CONSENT_REFUSED },        { "false", FT_CONSENT_REFUSED },       { "0", FT_CONSENT_REFUSED },
-        { "opt-out", FT_CONSENT_REFUSED },  { "declined", FT_CONSENT_REFUSED },    { "withdrawn", FT_CONSENT_WITHDRAWN },
-        { "withdraw", FT_CONSENT_WITHDRAWN }, { "revoked", FT_CONSENT_WITHDRAWN },
+        { "given", FT_CONSENT_GIVEN },
+        { "grant", FT_CONSENT_GIVEN },
+        { "granted", FT_CONSENT_GIVEN },
+        { "yes", FT_CONSENT_GIVEN },
+        { "y", FT_CONSENT_GIVEN },
+        { "true", FT_CONSENT_GIVEN },
+        { "1", FT_CONSENT_GIVEN },
+        { "opt-in", FT_CONSENT_GIVEN },
+        { "accepted", FT_CONSENT_GIVEN },
+        { "refused", FT_CONSENT_REFUSED },
+        { "refuse", FT_CONSENT_REFUSED },
+        { "no", FT_CONSENT_REFUSED },
+        { "n", FT_CONSENT_REFUSED },
+        { "false", FT_CONSENT_REFUSED },
+        { "0", FT_CONSENT_REFUSED },
+        { "opt-out", FT_CONSENT_REFUSED },
+        { "declined", FT_CONSENT_REFUSED },
+        { "withdrawn", FT_CONSENT_WITHDRAWN },
+        { "withdraw", FT_CONSENT_WITHDRAWN },
+        { "revoked", FT_CONSENT_WITHDRAWN },
     };
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if (strcasecmp(words[i].word, word) == 0)
@@ -140,7 +153,9 @@ refuse_doubts(struct import *im)
     enum ft_status st = FT_OK;
     struct doubt doubt;
     for (size_t at = 0; st == FT_OK && at < im->ambiguous.size; at += sizeof doubt) {
-        struct ft_consent_event event = { .state = FT_CONSENT_REFUSED, .method = "import", .at_ms = im->now_ms };
+        struct ft_consent_event event = { .state = FT_CONSENT_REFUSED,
+                                          .method = "import",
+                                          .at_ms = im->now_ms };
         memcpy(&doubt, im->ambiguous.data + at, sizeof doubt);
         event.customer = doubt.customer;
         memcpy(event.purpose, doubt.purpose, sizeof event.purpose);
@@ -205,7 +220,8 @@ map_columns(const struct ft_consent_import_config *config, struct ft_source_colu
         for (int k = 0; k < COLUMNS; k++)
             known = known || strcmp(config->columns[i].name, standard[k].name) == 0;
         if (!known)
-            return ft_fail(err, FT_ERR_CONFIG, "consent import: unknown column %.48s", config->columns[i].name);
+            return ft_fail(err, FT_ERR_CONFIG, "consent import: unknown column %.48s",
+                           config->columns[i].name);
     }
     return FT_OK;
 }
@@ -218,7 +234,8 @@ check_quarantine(const struct ft_consent_import_summary *summary, double ratio_m
     if (bad == 0 || (double)bad <= ratio_max * (double)summary->rows)
         return FT_OK;
     ft_quarantine_sentence(&summary->quarantine, 3, first, sizeof first);
-    return ft_fail(err, FT_ERR_FORMAT, "%llu of %llu rows rejected, at most %g %% allowed; nothing was imported. %s",
+    return ft_fail(err, FT_ERR_FORMAT,
+                   "%llu of %llu rows rejected, at most %g %% allowed; nothing was imported. %s",
                    (unsigned long long)bad, (unsigned long long)summary->rows, ratio_max * 100, first);
 }
 
@@ -245,8 +262,9 @@ ft_consent_import(struct ft_consent *consent, const struct ft_consent_import_con
         goto out;
     }
     FT_TRY(map_columns(config, columns, optional, err));
-    path = config->file[0] == '/' || config->base_dir == NULL ? ft_strdup(config->file)
-                                                              : ft_asprintf("%s/%s", config->base_dir, config->file);
+    path = config->file[0] == '/' || config->base_dir == NULL
+               ? ft_strdup(config->file)
+               : ft_asprintf("%s/%s", config->base_dir, config->file);
     if (path == NULL) {
         st = FT_ERR_NOMEM;
         goto out;

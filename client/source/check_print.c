@@ -26,9 +26,11 @@ print_column(const struct ft_column_summary *c, uint64_t rows, FILE *out)
 void
 ft_source_summary_print(const struct ft_source_summary *s, const struct ft_quarantine *q, FILE *out)
 {
-    fprintf(out, "files      %" PRIu64 " (%" PRIu64 " skipped as duplicates)\n", s->files, s->duplicate_files);
+    fprintf(out, "files      %" PRIu64 " (%" PRIu64 " skipped as duplicates)\n", s->files,
+            s->duplicate_files);
     fprintf(out, "lines      %" PRIu64 " (%" PRIu64 " rejected)\n", s->rows, s->rejected);
-    fprintf(out, "customers  %" PRIu64 " (%" PRIu64 " lines without one)\n", s->customers, s->lines_without_customer);
+    fprintf(out, "customers  %" PRIu64 " (%" PRIu64 " lines without one)\n", s->customers,
+            s->lines_without_customer);
     fprintf(out, "baskets    %" PRIu64 "\nproducts   %" PRIu64 "\n", s->baskets, s->products);
     if (s->first_ts[0] != '\0')
         fprintf(out, "dates      %s to %s\n", s->first_ts, s->last_ts);
@@ -77,7 +79,8 @@ pair_json(const char *first, json_t *value, const char *second, const char *text
 json_t *
 ft_source_summary_json(const struct ft_source_summary *s, const struct ft_quarantine *q)
 {
-    json_t *object = json_object(), *columns = json_array(), *warnings = json_array(), *rejected = json_array();
+    json_t *object = json_object(), *columns = json_array(), *warnings = json_array(),
+           *rejected = json_array();
     if (object == NULL || columns == NULL || warnings == NULL || rejected == NULL) {
         json_decref(object);
         json_decref(columns);
@@ -99,8 +102,8 @@ ft_source_summary_json(const struct ft_source_summary *s, const struct ft_quaran
     for (size_t i = 0; i < s->column_count; i++)
         json_array_append_new(columns, column_json(&s->columns[i], s->rows));
     for (size_t i = 0; i < s->warning_count; i++)
-        json_array_append_new(warnings,
-                              pair_json("name", json_string(s->warnings[i].name), "text", s->warnings[i].text));
+        json_array_append_new(
+            warnings, pair_json("name", json_string(s->warnings[i].name), "text", s->warnings[i].text));
     for (size_t i = 0; i < q->kept; i++) {
         json_t *row = pair_json("line", integer(q->first[i].line), "reason", q->first[i].reason);
         json_object_set_new(row, "file", json_string(q->first[i].file));

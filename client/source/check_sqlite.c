@@ -12,8 +12,7 @@
 #define DISTINCT_MAX       1000
 #define DOMINANT_LINES_MIN 1000 /* below, a loyal customer of a small shop may well have a tenth */
 
-static void FT_PRINTF(3, 4)
-warn(struct ft_source_summary *s, const char *name, const char *fmt, ...)
+static void FT_PRINTF(3, 4) warn(struct ft_source_summary *s, const char *name, const char *fmt, ...)
 {
     va_list args;
     if (s->warning_count == FT_SOURCE_WARNINGS_MAX)
@@ -53,7 +52,8 @@ summarise_number(struct ft_db *db, struct ft_column_summary *column, struct ft_e
     sqlite3_stmt *stmt;
     enum ft_status st;
 
-    snprintf(sql, sizeof sql, "SELECT count(*) - count(\"%s\"), min(\"%s\"), max(\"%s\") FROM ft_base_transactions",
+    snprintf(sql, sizeof sql,
+             "SELECT count(*) - count(\"%s\"), min(\"%s\"), max(\"%s\") FROM ft_base_transactions",
              column->name, column->name, column->name);
     st = query_row(db, sql, &stmt, err);
     if (st == FT_OK) {
@@ -79,7 +79,8 @@ summarise_text(struct ft_db *db, struct ft_column_summary *column, bool distinct
     if (!distinct)
         goto out;
     snprintf(sql, sizeof sql,
-             "SELECT count(*) FROM (SELECT DISTINCT \"%s\" FROM ft_base_transactions WHERE coalesce(\"%s\", '') <> ''"
+             "SELECT count(*) FROM (SELECT DISTINCT \"%s\" FROM ft_base_transactions WHERE coalesce(\"%s\", "
+             "'') <> ''"
              " LIMIT %d)",
              column->name, column->name, DISTINCT_MAX + 1);
     FT_TRY(query_count(db, sql, &column->distinct, err));
@@ -122,9 +123,10 @@ summarise_customers(const struct ft_source *source, struct ft_source_summary *s,
     s->lines_without_customer = s->rows;
     if (!ft_source_maps(source, "transactions", "customer_id"))
         return FT_OK;
-    FT_TRY(query_count(db, "SELECT count(DISTINCT customer_id) FROM ft_base_transactions", &s->customers, err));
-    FT_TRY(query_count(db, "SELECT count(*) - count(customer_id) FROM ft_base_transactions", &s->lines_without_customer,
-                       err));
+    FT_TRY(
+        query_count(db, "SELECT count(DISTINCT customer_id) FROM ft_base_transactions", &s->customers, err));
+    FT_TRY(query_count(db, "SELECT count(*) - count(customer_id) FROM ft_base_transactions",
+                       &s->lines_without_customer, err));
     FT_TRY(query_count(db,
                        "SELECT coalesce(max(n), 0) FROM (SELECT count(*) AS n FROM ft_base_transactions"
                        " WHERE customer_id IS NOT NULL GROUP BY customer_id)",
@@ -137,7 +139,8 @@ out:
 }
 
 static enum ft_status
-summarise_times(const struct ft_source *source, uint64_t wall_ms, struct ft_source_summary *s, struct ft_error *err)
+summarise_times(const struct ft_source *source, uint64_t wall_ms, struct ft_source_summary *s,
+                struct ft_error *err)
 {
     struct ft_db *db = ft_source_db(source);
     sqlite3_stmt *stmt = NULL;
@@ -167,7 +170,8 @@ out:
 }
 
 enum ft_status
-ft_source_summarise(const struct ft_source *source, uint64_t wall_ms, struct ft_source_summary *s, struct ft_error *err)
+ft_source_summarise(const struct ft_source *source, uint64_t wall_ms, struct ft_source_summary *s,
+                    struct ft_error *err)
 {
     const struct ft_source_counts *counts = ft_source_counts(source);
     struct ft_db *db = ft_source_db(source);
@@ -182,12 +186,15 @@ ft_source_summarise(const struct ft_source *source, uint64_t wall_ms, struct ft_
         warn(s, "EMPTY_SOURCE", "the files hold no transaction lines");
     FT_TRY(summarise_customers(source, s, err));
     if (ft_source_maps(source, "transactions", "basket_id"))
-        FT_TRY(query_count(db, "SELECT count(DISTINCT basket_id) FROM ft_base_transactions", &s->baskets, err));
+        FT_TRY(
+            query_count(db, "SELECT count(DISTINCT basket_id) FROM ft_base_transactions", &s->baskets, err));
     if (ft_source_maps(source, "transactions", "product_id"))
-        FT_TRY(query_count(db, "SELECT count(DISTINCT product_id) FROM ft_base_transactions", &s->products, err));
+        FT_TRY(query_count(db, "SELECT count(DISTINCT product_id) FROM ft_base_transactions", &s->products,
+                           err));
     FT_TRY(summarise_times(source, wall_ms, s, err));
     if (ft_source_maps(source, "transactions", "quantity"))
-        FT_TRY(query_count(db, "SELECT count(*) FROM ft_base_transactions WHERE quantity < 0", &negative, err));
+        FT_TRY(
+            query_count(db, "SELECT count(*) FROM ft_base_transactions WHERE quantity < 0", &negative, err));
     if (negative > 0)
         warn(s, "NEGATIVE_QUANTITIES", "%llu lines have a quantity below 0", (unsigned long long)negative);
     FT_TRY(summarise_columns(source, s, err));

@@ -44,13 +44,15 @@ check_columns(const struct ft_schema_table *schema, const struct ft_source_table
         const struct ft_source_column *column = &table->columns[i];
         enum ft_column_type type;
         if (column->name == NULL || !ft_schema_column_type(schema, column->name, &type))
-            return ft_fail(err, FT_ERR_CONFIG, "source.%s: %.48s is no column of the standard schema", schema->name,
-                           column->name != NULL ? column->name : "(none)");
+            return ft_fail(err, FT_ERR_CONFIG, "source.%s: %.48s is no column of the standard schema",
+                           schema->name, column->name != NULL ? column->name : "(none)");
         if (column->source == NULL || column->source[0] == '\0')
-            return ft_fail(err, FT_ERR_CONFIG, "source.%s: column %s has no source column", schema->name, column->name);
+            return ft_fail(err, FT_ERR_CONFIG, "source.%s: column %s has no source column", schema->name,
+                           column->name);
         for (size_t k = 0; k < i; k++)
             if (strcmp(table->columns[k].name, column->name) == 0)
-                return ft_fail(err, FT_ERR_CONFIG, "source.%s: column %s is mapped twice", schema->name, column->name);
+                return ft_fail(err, FT_ERR_CONFIG, "source.%s: column %s is mapped twice", schema->name,
+                               column->name);
     }
     return FT_OK;
 }
@@ -73,10 +75,11 @@ check_table(const struct ft_schema_table *schema, const struct ft_source_table *
 {
     if (table->files[0] == '\0')
         return ft_fail(err, FT_ERR_CONFIG, "source.%s: files is empty", schema->name);
-    if (strchr("\"\r\n. +-", table->delimiter) != NULL || (unsigned char)table->delimiter >= 0x80 || /* '\0' too */
+    if (strchr("\"\r\n. +-", table->delimiter) != NULL ||
+        (unsigned char)table->delimiter >= 0x80 || /* '\0' too */
         (table->delimiter >= '0' && table->delimiter <= '9'))
-        return ft_fail(err, FT_ERR_CONFIG, "source.%s: the delimiter must be one character such as , ; | or a tab",
-                       schema->name);
+        return ft_fail(err, FT_ERR_CONFIG,
+                       "source.%s: the delimiter must be one character such as , ; | or a tab", schema->name);
     if (table->decimal != '.' && table->decimal != ',')
         return ft_fail(err, FT_ERR_CONFIG, "source.%s: the decimal mark must be . or ,", schema->name);
     if ((int)table->encoding < 0 || table->encoding > FT_ENCODING_AUTO)

@@ -13,9 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define BLOCK_SIZE   ((size_t)64 << 10)
-#define ROW_SIZE_MAX ((size_t)8 << 20) /* kept bytes of one row */
-#define NO_SLOT      (-1)
+#define BLOCK_SIZE        ((size_t)64 << 10)
+#define ROW_SIZE_MAX      ((size_t)8 << 20) /* kept bytes of one row */
+#define NO_SLOT           (-1)
 #define CSV_ROW_NOT_BEGUN 0 /* libcsv's pstate between rows */
 
 struct reader {
@@ -28,8 +28,8 @@ struct reader {
 
     struct csv_parser parser;
     bool have_header;
-    struct ft_buf header;      /* names, each terminated */
-    size_t header_count;       /* columns of the file */
+    struct ft_buf header;         /* names, each terminated */
+    size_t header_count;          /* columns of the file */
     int slot[FT_CSV_COLUMNS_MAX]; /* file column -> slot, NO_SLOT: passed over */
     size_t slot_count;
     int slot_of[FT_SOURCE_COLUMNS_MAX]; /* chosen column -> slot, NO_SLOT: not in this file */
@@ -37,7 +37,7 @@ struct reader {
     char *row; /* kept fields of this row, each terminated */
     size_t row_size, row_capacity;
     size_t start[FT_SOURCE_COLUMNS_MAX], size[FT_SOURCE_COLUMNS_MAX]; /* by slot */
-    size_t field; /* next field's index in this row */
+    size_t field;                                                     /* next field's index in this row */
 
     uint64_t line;     /* physical line being read, 1-based */
     uint64_t row_line; /* line on which this row began */
@@ -89,13 +89,14 @@ on_field(void *data, size_t size, void *ctx)
         return;
     if (!r->have_header) {
         if (at >= FT_CSV_COLUMNS_MAX) {
-            r->status = ft_fail(r->err, FT_ERR_FORMAT, "%s: more than %d columns", r->name, FT_CSV_COLUMNS_MAX);
+            r->status =
+                ft_fail(r->err, FT_ERR_FORMAT, "%s: more than %d columns", r->name, FT_CSV_COLUMNS_MAX);
             return;
         }
         if (!ft_value_utf8(data, size)) {
-            r->status = ft_fail(r->err, FT_ERR_FORMAT,
-                                "%s: the first line is no text in the configured encoding; expected a CSV header",
-                                r->name);
+            r->status = ft_fail(
+                r->err, FT_ERR_FORMAT,
+                "%s: the first line is no text in the configured encoding; expected a CSV header", r->name);
             return;
         }
         r->status = ft_buf_append(&r->header, data, size);
@@ -119,18 +120,22 @@ on_field(void *data, size_t size, void *ctx)
     r->counts.fields_kept++;
 }
 
-/* True when every name could be a column's: so a file without a header does not show its first row in a message. */
+/* True when the first line is known to be a header, by another chosen column in it, and every name could be a
+ * column's: so a file without a header does not show its first row in a message. */
 static bool
 header_is_plausible(const struct reader *r)
 {
     const char *name = (const char *)r->header.data;
+    bool known = false;
     for (size_t i = 0; i < r->header_count; i++, name += strlen(name) + 1) {
         const unsigned char first = (unsigned char)name[0];
-        if (!(first == '_' || (first >= 'A' && first <= 'Z') || (first >= 'a' && first <= 'z')) || strlen(name) > 40 ||
-            strchr(name, '@') != NULL)
+        if (!(first == '_' || (first >= 'A' && first <= 'Z') || (first >= 'a' && first <= 'z')) ||
+            strlen(name) > 40 || strchr(name, '@') != NULL)
             return false;
+        for (size_t k = 0; k < r->spec->column_count; k++)
+            known = known || strcmp(name, r->spec->columns[k].source) == 0;
     }
-    return true;
+    return known;
 }
 
 static enum ft_status
@@ -142,11 +147,12 @@ column_missing(struct reader *r, const char *wanted)
 
     if (!header_is_plausible(r))
         return ft_fail(r->err, FT_ERR_FORMAT,
-                       "%s: column %.60s is missing: the first line does not look like a header (not shown)", r->name,
-                       wanted);
+                       "%s: column %.60s is missing: the first line does not look like a header (not shown)",
+                       r->name, wanted);
     for (size_t i = 0; i < r->header_count && at < sizeof found; i++, name += strlen(name) + 1)
         at += (size_t)snprintf(found + at, sizeof found - at, "%s%s", i > 0 ? ", " : "", name);
-    return ft_fail(r->err, FT_ERR_FORMAT, "%s: column %.60s is missing; the header has: %s", r->name, wanted, found);
+    return ft_fail(r->err, FT_ERR_FORMAT, "%s: column %.60s is missing; the header has: %s", r->name, wanted,
+                   found);
 }
 
 /* The header is complete: find where each chosen column is. */
@@ -164,7 +170,8 @@ header_done(struct reader *r)
             if (strcmp(name, wanted) != 0)
                 continue;
             if (found != SIZE_MAX)
-                return ft_fail(r->err, FT_ERR_FORMAT, "%s: the header has column %.60s twice", r->name, wanted);
+                return ft_fail(r->err, FT_ERR_FORMAT, "%s: the header has column %.60s twice", r->name,
+                               wanted);
             found = i;
         }
         r->slot_of[k] = NO_SLOT;
@@ -188,7 +195,8 @@ row_done(struct reader *r)
     char expected[64];
 
     if (r->field != r->header_count) {
-        snprintf(expected, sizeof expected, "%zu fields as in the header, found %zu", r->header_count, r->field);
+        snprintf(expected, sizeof expected, "%zu fields as in the header, found %zu", r->header_count,
+                 r->field);
         return r->sink->bad(r->sink->ctx, r->row_line, NULL, expected);
     }
     for (size_t k = 0; k < r->spec->column_count; k++) {
@@ -198,7 +206,8 @@ row_done(struct reader *r)
             continue;
         fields[k] = (struct ft_csv_field){ r->row + r->start[slot], r->size[slot] };
         if (!ft_value_utf8(fields[k].text, fields[k].size))
-            return r->sink->bad(r->sink->ctx, r->row_line, r->spec->columns[k].name, "text in the configured encoding");
+            return r->sink->bad(r->sink->ctx, r->row_line, r->spec->columns[k].name,
+                                "text in the configured encoding");
     }
     return r->sink->row(r->sink->ctx, r->row_line, fields);
 }
@@ -269,7 +278,8 @@ chunk(struct reader *r, const uint8_t *p, size_t size)
         r->skipping = true;
     }
     if (r->parser.entry_pos > FT_CSV_FIELD_MAX)
-        return ft_fail(r->err, FT_ERR_FORMAT, "%s:%llu: a field is longer than %zu MiB; is a quote left open?", r->name,
+        return ft_fail(r->err, FT_ERR_FORMAT,
+                       "%s:%llu: a field is longer than %zu MiB; is a quote left open?", r->name,
                        (unsigned long long)r->row_line, FT_CSV_FIELD_MAX >> 20);
     r->line += r->cr_rows;
     if (ends_line && !(ends_crlf && r->last_cr))
@@ -295,7 +305,8 @@ text(struct reader *r, const uint8_t *p, size_t size)
 static enum ft_status
 finish(struct reader *r)
 {
-    if (r->status == FT_OK && !r->skipping && csv_fini(&r->parser, on_field, on_row, r) != 0 && r->status == FT_OK)
+    if (r->status == FT_OK && !r->skipping && csv_fini(&r->parser, on_field, on_row, r) != 0 &&
+        r->status == FT_OK)
         r->status = quote_error(r, "a closing quote before the file's end");
     if (r->status == FT_OK && !r->have_header)
         r->status = ft_fail(r->err, FT_ERR_FORMAT, "%s: the file is empty; expected a CSV header", r->name);
@@ -370,7 +381,8 @@ read_all(struct input *in, const char *name, const struct ft_csv_spec *spec, con
         r->counts.bytes += size;
         const size_t got = ft_decode(&decoder, block, size, size < BLOCK_SIZE, decoded);
         if (first && memchr(decoded, '\0', got) != NULL) {
-            st = ft_fail(err, FT_ERR_FORMAT, "%s: holds NUL bytes, so it is no text in the configured encoding", r->name);
+            st = ft_fail(err, FT_ERR_FORMAT,
+                         "%s: holds NUL bytes, so it is no text in the configured encoding", r->name);
             goto out;
         }
         first = false;

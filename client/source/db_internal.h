@@ -16,7 +16,8 @@ struct ft_db {
 #define FT_BASE_PREFIX "ft_base_"
 
 /* Run statements without results. Errors: NOMEM, FULL, INTERNAL; `what` begins the sentence. */
-FT_NODISCARD enum ft_status ft_db_exec(struct ft_db *db, const char *sql, const char *what, struct ft_error *err);
+FT_NODISCARD enum ft_status ft_db_exec(struct ft_db *db, const char *sql, const char *what,
+                                       struct ft_error *err);
 
 /* The status for SQLite's last error on this connection, with its message unless it could show a value. */
 enum ft_status ft_db_fail(struct ft_db *db, const char *what, struct ft_error *err);

@@ -50,14 +50,16 @@ ft_db_open(struct ft_db **out, struct ft_error *err)
     db = ft_calloc(1, sizeof *db);
     if (db == NULL)
         return FT_ERR_NOMEM;
-    if (sqlite3_open_v2(":memory:", &db->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+    if (sqlite3_open_v2(":memory:", &db->handle,
+                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
                         NULL) != SQLITE_OK) {
-        st = ft_fail(err, db->handle == NULL ? FT_ERR_NOMEM : FT_ERR_INTERNAL, "cannot open the in-memory database");
+        st = ft_fail(err, db->handle == NULL ? FT_ERR_NOMEM : FT_ERR_INTERNAL,
+                     "cannot open the in-memory database");
         goto out;
     }
     /* What could reach a file or run foreign code is off for every statement, the client's own included. */
-    if (sqlite3_db_config(db->handle, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, &on) != SQLITE_OK || on != 0 ||
-        sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, &on) != SQLITE_OK || on != 1 ||
+    if (sqlite3_db_config(db->handle, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, &on) != SQLITE_OK ||
+        on != 0 || sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, &on) != SQLITE_OK || on != 1 ||
         sqlite3_db_config(db->handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, &on) != SQLITE_OK || on != 0 ||
         sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DQS_DML, 0, &on) != SQLITE_OK || on != 0 ||
         sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DQS_DDL, 0, &on) != SQLITE_OK || on != 0 ||
@@ -93,9 +95,10 @@ ft_db_eligible_begin(struct ft_db *db, struct ft_error *err)
     enum ft_status st;
     if (db->eligible_add != NULL)
         return FT_ERR_STATE;
-    FT_TRY(ft_db_exec(db, "SAVEPOINT ft_eligible; DELETE FROM ft_base_eligible", "cannot start the eligible set", err));
-    if (sqlite3_prepare_v2(db->handle, "INSERT OR IGNORE INTO ft_base_eligible VALUES (?1)", -1, &db->eligible_add,
-                           NULL) != SQLITE_OK) {
+    FT_TRY(ft_db_exec(db, "SAVEPOINT ft_eligible; DELETE FROM ft_base_eligible",
+                      "cannot start the eligible set", err));
+    if (sqlite3_prepare_v2(db->handle, "INSERT OR IGNORE INTO ft_base_eligible VALUES (?1)", -1,
+                           &db->eligible_add, NULL) != SQLITE_OK) {
         st = ft_db_fail(db, "cannot start the eligible set", err);
         ft_db_eligible_abort(db);
     }
@@ -122,7 +125,8 @@ eligible_count(struct ft_db *db, uint64_t *count, struct ft_error *err)
     sqlite3_stmt *stmt = NULL;
     if (count == NULL)
         return FT_OK;
-    if (sqlite3_prepare_v2(db->handle, "SELECT count(*) FROM ft_base_eligible", -1, &stmt, NULL) != SQLITE_OK ||
+    if (sqlite3_prepare_v2(db->handle, "SELECT count(*) FROM ft_base_eligible", -1, &stmt, NULL) !=
+            SQLITE_OK ||
         sqlite3_step(stmt) != SQLITE_ROW)
         st = ft_db_fail(db, "cannot count the eligible set", err);
     else

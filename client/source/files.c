@@ -57,7 +57,8 @@ file_init(struct ft_source_file *file, const char *path, struct ft_error *err)
 }
 
 enum ft_status
-ft_source_files_list(const char *base_dir, const char *pattern, struct ft_source_files *out, struct ft_error *err)
+ft_source_files_list(const char *base_dir, const char *pattern, struct ft_source_files *out,
+                     struct ft_error *err)
 {
     enum ft_status st = FT_OK;
     struct ft_source_files files = { 0 };
@@ -148,8 +149,8 @@ ft_source_files_same(const struct ft_source_files *a, const struct ft_source_fil
         return false;
     for (size_t i = 0; i < a->count; i++) {
         const struct ft_source_file *x = &a->list[i], *y = &b->list[i];
-        if (strcmp(x->path, y->path) != 0 || x->device != y->device || x->inode != y->inode || x->size != y->size ||
-            x->modified_ns != y->modified_ns || x->changed_ns != y->changed_ns)
+        if (strcmp(x->path, y->path) != 0 || x->device != y->device || x->inode != y->inode ||
+            x->size != y->size || x->modified_ns != y->modified_ns || x->changed_ns != y->changed_ns)
             return false;
     }
     return true;

@@ -12,7 +12,8 @@ ft_pseudonym_make(const struct ft_node_key *key, const char *id, size_t size, st
     uint8_t hash[16];
     int bad = 0;
 
-    static_assert(sizeof out->text >= sodium_base64_ENCODED_LEN(sizeof hash, sodium_base64_VARIANT_URLSAFE_NO_PADDING),
+    static_assert(sizeof out->text >=
+                      sodium_base64_ENCODED_LEN(sizeof hash, sodium_base64_VARIANT_URLSAFE_NO_PADDING),
                   "a pseudonym holds the whole hash");
     bad |= crypto_generichash_init(&state, key->bytes, sizeof key->bytes, sizeof hash);
     bad |= crypto_generichash_update(&state, (const unsigned char *)domain, sizeof domain);
@@ -20,6 +21,7 @@ ft_pseudonym_make(const struct ft_node_key *key, const char *id, size_t size, st
     bad |= crypto_generichash_final(&state, hash, sizeof hash);
     assert(bad == 0); /* only a wrong size makes it fail */
     (void)bad;
-    sodium_bin2base64(out->text, sizeof out->text, hash, sizeof hash, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+    sodium_bin2base64(out->text, sizeof out->text, hash, sizeof hash,
+                      sodium_base64_VARIANT_URLSAFE_NO_PADDING);
     sodium_memzero(&state, sizeof state);
 }

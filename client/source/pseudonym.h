@@ -1,6 +1,6 @@
 /*
- * Pseudonyms: the customer key becomes a keyed hash on the way in. The key is made on the node and never leaves
- * it, so the same customer has different pseudonyms at two shops and nobody can link them.
+ * Pseudonyms: the customer key becomes a keyed hash on the way in. The key is made on the node and never
+ * leaves it, so the same customer has different pseudonyms at two shops and nobody can link them.
  *
  * pseudonym = base64url(first 16 bytes of BLAKE2b(key = node key, "fedtill/customer" 0x00 customer id))
  */

@@ -14,7 +14,8 @@ short_name(const char *file, size_t size_max)
 }
 
 void
-ft_quarantine_add(struct ft_quarantine *q, const char *file, uint64_t line, const char *column, const char *expected)
+ft_quarantine_add(struct ft_quarantine *q, const char *file, uint64_t line, const char *column,
+                  const char *expected)
 {
     q->count++;
     if (q->kept == FT_QUARANTINE_KEPT)

@@ -1,6 +1,6 @@
 /*
- * Rows that were refused: where and why, never what they held. The first FT_QUARANTINE_KEPT are kept with their
- * place, all are counted.
+ * Rows that were refused: where and why, never what they held. The first FT_QUARANTINE_KEPT are kept with
+ * their place, all are counted.
  */
 #ifndef FT_SOURCE_QUARANTINE_H
 #define FT_SOURCE_QUARANTINE_H
@@ -28,8 +28,8 @@ struct ft_quarantine {
 void ft_quarantine_add(struct ft_quarantine *q, const char *file, uint64_t line, const char *column,
                        const char *expected);
 
-/* "a.csv:17: column quantity: expected a number; a.csv:19: ..." of at most `most` rows, appended to `out`, which
- * has `size` bytes. Always terminated. */
+/* "a.csv:17: column quantity: expected a number; a.csv:19: ..." of at most `most` rows, appended to `out`,
+ * which has `size` bytes. Always terminated. */
 void ft_quarantine_sentence(const struct ft_quarantine *q, size_t most, char *out, size_t size);
 
 #endif

@@ -3,10 +3,12 @@
 #include <string.h>
 
 static const struct ft_schema_column transactions[] = {
-    { "customer_id", FT_COLUMN_CUSTOMER }, { "basket_id", FT_COLUMN_TEXT },  { "line", FT_COLUMN_INTEGER },
-    { "ts", FT_COLUMN_TIME },              { "product_id", FT_COLUMN_TEXT }, { "department", FT_COLUMN_TEXT },
-    { "category", FT_COLUMN_TEXT },        { "brand", FT_COLUMN_TEXT },      { "quantity", FT_COLUMN_REAL },
-    { "amount", FT_COLUMN_REAL },          { "discount", FT_COLUMN_REAL },   { "coupon", FT_COLUMN_REAL },
+    { "customer_id", FT_COLUMN_CUSTOMER }, { "basket_id", FT_COLUMN_TEXT },
+    { "line", FT_COLUMN_INTEGER },         { "ts", FT_COLUMN_TIME },
+    { "product_id", FT_COLUMN_TEXT },      { "department", FT_COLUMN_TEXT },
+    { "category", FT_COLUMN_TEXT },        { "brand", FT_COLUMN_TEXT },
+    { "quantity", FT_COLUMN_REAL },        { "amount", FT_COLUMN_REAL },
+    { "discount", FT_COLUMN_REAL },        { "coupon", FT_COLUMN_REAL },
     { "coupon_match", FT_COLUMN_REAL },    { "week", FT_COLUMN_INTEGER },
 };
 static const struct ft_schema_column customers[] = { { "customer_id", FT_COLUMN_CUSTOMER } };
@@ -56,8 +58,8 @@ ft_schema_column_type(const struct ft_schema_table *table, const char *column, e
         }
     }
     *type = FT_COLUMN_TEXT;
-    return table->open && name_is_plain(column) && strncmp(column, "ft_", 3) != 0 && strcmp(column, "rowid") != 0 &&
-           strcmp(column, "oid") != 0;
+    return table->open && name_is_plain(column) && strncmp(column, "ft_", 3) != 0 &&
+           strcmp(column, "rowid") != 0 && strcmp(column, "oid") != 0;
 }
 
 const char *

@@ -31,7 +31,8 @@ extern const struct ft_schema_table ft_schema[FT_TABLE_COUNT];
 /* The table's index, or -1. */
 int ft_schema_find_table(const char *name);
 /* The type of a column; false when the table cannot have it. */
-bool ft_schema_column_type(const struct ft_schema_table *table, const char *column, enum ft_column_type *type);
+bool ft_schema_column_type(const struct ft_schema_table *table, const char *column,
+                           enum ft_column_type *type);
 const char *ft_column_type_sql(enum ft_column_type type); /* "TEXT" */
 
 #endif

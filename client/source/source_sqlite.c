@@ -1,8 +1,8 @@
 /*
  * Import: every table in one transaction, so that a refused import leaves what was there before.
  *
- * A table ft_base_<name> holds the mapped columns only. Rows go from the CSV reader's buffer straight into one
- * prepared INSERT; nothing is held but the row at hand.
+ * A table ft_base_<name> holds the mapped columns only. Rows go from the CSV reader's buffer straight into
+ * one prepared INSERT; nothing is held but the row at hand.
  */
 #include "client/source/csv.h"
 #include "client/source/db_internal.h"
@@ -96,7 +96,8 @@ bind(struct import *im, int at, enum ft_column_type type, const struct ft_csv_fi
         if (field->size == 0)
             *code = sqlite3_bind_null(im->insert, at);
         else
-            *code = sqlite3_bind_text(im->insert, at, pseudonym(im, field)->text, FT_PSEUDONYM_LENGTH, SQLITE_STATIC);
+            *code = sqlite3_bind_text(im->insert, at, pseudonym(im, field)->text, FT_PSEUDONYM_LENGTH,
+                                      SQLITE_STATIC);
         return true;
     case FT_COLUMN_TIME:
         *expected = "a date and time in the configured format";
@@ -171,7 +172,8 @@ out:
     return st;
 }
 
-/* Hashes what another file of the same size makes a possible duplicate; true when an earlier file has this content. */
+/* Hashes what another file of the same size makes a possible duplicate; true when an earlier file has this
+ * content. */
 static enum ft_status
 is_duplicate(struct ft_source_files *files, size_t at, bool *duplicate, struct ft_error *err)
 {
@@ -226,18 +228,20 @@ out:
 
 /* The sentence for too many bad rows: how many, how many may be, and the first few places. */
 static enum ft_status
-too_many(const struct import *im, const struct ft_quarantine *quarantine, double ratio_max, struct ft_error *err)
+too_many(const struct import *im, const struct ft_quarantine *quarantine, double ratio_max,
+         struct ft_error *err)
 {
     char first[320];
     const uint64_t all = im->rows + im->rejected;
     ft_quarantine_sentence(quarantine, 3, first, sizeof first);
-    return ft_fail(err, FT_ERR_FORMAT, "%llu of %llu rows rejected, at most %g %% allowed; nothing was imported. %s",
+    return ft_fail(err, FT_ERR_FORMAT,
+                   "%llu of %llu rows rejected, at most %g %% allowed; nothing was imported. %s",
                    (unsigned long long)im->rejected, (unsigned long long)all, ratio_max * 100, first);
 }
 
 static enum ft_status
-import_table(struct ft_source *source, int table, struct ft_source_files *files, struct ft_source_counts *counts,
-             struct ft_quarantine *quarantine, struct ft_error *err)
+import_table(struct ft_source *source, int table, struct ft_source_files *files,
+             struct ft_source_counts *counts, struct ft_quarantine *quarantine, struct ft_error *err)
 {
     enum ft_status st = FT_OK;
     struct import *im = NULL;
@@ -255,7 +259,8 @@ import_table(struct ft_source *source, int table, struct ft_source_files *files,
     im->quarantine = quarantine;
     im->err = err;
     for (size_t i = 0; i < config->column_count; i++)
-        (void)ft_schema_column_type(&ft_schema[table], config->columns[i].name, &im->types[i]); /* checked at open */
+        (void)ft_schema_column_type(&ft_schema[table], config->columns[i].name,
+                                    &im->types[i]); /* checked at open */
     FT_TRY(make_table(im, ft_schema[table].name));
     FT_TRY(import_files(im, files, counts));
     if (quarantine->count > quarantined &&
@@ -278,13 +283,14 @@ import_all(struct ft_source *source, struct ft_source_files files[FT_TABLE_COUNT
 
     if (quarantine == NULL)
         return FT_ERR_NOMEM;
-    FT_TRY(ft_db_exec(source->db,
-                      "SAVEPOINT ft_import;"
-                      "DROP VIEW IF EXISTS transactions; DROP VIEW IF EXISTS customers; DROP VIEW IF EXISTS products;"
-                      "DROP TABLE IF EXISTS ft_base_transactions;"
-                      "DROP TABLE IF EXISTS ft_base_customers;"
-                      "DROP TABLE IF EXISTS ft_base_products",
-                      "cannot start the import", err));
+    FT_TRY(ft_db_exec(
+        source->db,
+        "SAVEPOINT ft_import;"
+        "DROP VIEW IF EXISTS transactions; DROP VIEW IF EXISTS customers; DROP VIEW IF EXISTS products;"
+        "DROP TABLE IF EXISTS ft_base_transactions;"
+        "DROP TABLE IF EXISTS ft_base_customers;"
+        "DROP TABLE IF EXISTS ft_base_products",
+        "cannot start the import", err));
     for (int table = 0; table < FT_TABLE_COUNT && st == FT_OK; table++)
         st = import_table(source, table, &files[table], &counts, quarantine, err);
     if (st == FT_OK)
@@ -398,7 +404,8 @@ content_same(const struct ft_source_files *now, const struct ft_source_files *be
     if (now->count != before->count)
         return false;
     for (size_t i = 0; i < now->count; i++) {
-        if (strcmp(now->list[i].path, before->list[i].path) != 0 || now->list[i].size != before->list[i].size ||
+        if (strcmp(now->list[i].path, before->list[i].path) != 0 ||
+            now->list[i].size != before->list[i].size ||
             ft_source_file_hash(now->list[i].path, hash, NULL) != FT_OK ||
             memcmp(hash, before->list[i].hash, sizeof hash) != 0)
             return false;

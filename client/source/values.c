@@ -26,7 +26,8 @@ ft_value_integer(const char *text, size_t size, int64_t *out)
         return false;
     for (; at < size; at++) {
         if (!is_digit(text[at]) || __builtin_mul_overflow(value, 10, &value) ||
-            __builtin_sub_overflow(value, text[at] - '0', &value)) /* downwards, so that INT64_MIN can be read */
+            __builtin_sub_overflow(value, text[at] - '0',
+                                   &value)) /* downwards, so that INT64_MIN can be read */
             return false;
     }
     if (!minus && value == INT64_MIN)
@@ -38,8 +39,8 @@ ft_value_integer(const char *text, size_t size, int64_t *out)
 bool
 ft_value_real(const char *text, size_t size, char decimal, double *out)
 {
-    static const double power[] = { 1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
-                                    1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15 };
+    static const double power[] = { 1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                    1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15 };
     char copy[64];
     size_t at = 0, digits = 0, decimals = 0;
     uint64_t mantissa = 0;
@@ -183,8 +184,8 @@ ft_value_time(const char *text, const char *format, char out[20], int64_t *ms)
     if (iso_date || (!iso_full && !format_has(format, "HIklTRrcX")))
         snprintf(wide, sizeof wide, "%04d-%02d-%02d", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday);
     else
-        snprintf(wide, sizeof wide, "%04d-%02d-%02d %02d:%02d:%02d", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
-                 tm.tm_hour, tm.tm_min, tm.tm_sec);
+        snprintf(wide, sizeof wide, "%04d-%02d-%02d %02d:%02d:%02d", tm.tm_year + 1900, tm.tm_mon + 1,
+                 tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
     memcpy(out, wide, 20);
     out[19] = '\0';
     if (ms != NULL) {

@@ -10,8 +10,9 @@
 bool ft_value_real(const char *text, size_t size, char decimal, double *out);
 bool ft_value_integer(const char *text, size_t size, int64_t *out);
 
-/* A timestamp by strptime(3) format, all of the text, a day that exists. `out` gets YYYY-MM-DD HH:MM:SS, or the date
- * alone when the format has no hour. *ms (may be NULL): milliseconds since 1970, the text taken as UTC. */
+/* A timestamp by strptime(3) format, all of the text, a day that exists. `out` gets YYYY-MM-DD HH:MM:SS, or
+ * the date alone when the format has no hour. *ms (may be NULL): milliseconds since 1970, the text taken as
+ * UTC. */
 bool ft_value_time(const char *text, const char *format, char out[20], int64_t *ms);
 bool ft_value_time_format_ok(const char *format); /* holds year, month and day */
 

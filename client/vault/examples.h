@@ -2,16 +2,17 @@
  * Examples: the task's SELECT, run over the shop's records under the shop's rules, into training matrices.
  *
  * Invariants
- *   1. The query sees transactions, customers and products as views over eligible customers, after the standing
- *      exclusions; nothing else of the database exists for it.
- *   2. It is one SELECT; columns and functions are allowed by name, everything else is refused when it is prepared.
+ *   1. The query sees transactions, customers and products as views over eligible customers, after the
+ * standing exclusions; nothing else of the database exists for it.
+ *   2. It is one SELECT; columns and functions are allowed by name, everything else is refused when it is
+ * prepared.
  *   3. It ends within its limits of time, memory and rows, or is refused with the limit's name.
  *   4. Every value is finite and inside its declared bounds; what was clipped is counted.
- *   5. Unit customer: at most rows_per_customer rows of one customer in each split, and every row's customer is an
- *      eligible one (else a query could give one customer's rows many names).
+ *   5. Unit customer: at most rows_per_customer rows of one customer in each split, and every row's customer
+ * is an eligible one (else a query could give one customer's rows many names).
  *
- * Result columns by name, in any order: customer_id, split ('train' or 'test'), the label and every feature. Further
- * columns are read by nobody, but must be allowed all the same.
+ * Result columns by name, in any order: customer_id, split ('train' or 'test'), the label and every feature.
+ * Further columns are read by nobody, but must be allowed all the same.
  */
 #ifndef FT_VAULT_EXAMPLES_H
 #define FT_VAULT_EXAMPLES_H
@@ -29,13 +30,14 @@
 enum ft_examples_basis {
     FT_EXAMPLES_NONE = 0, /* nothing: zero rows */
     FT_EXAMPLES_CONSENT,  /* the customer's consent: rows of the eligible set only */
-    FT_EXAMPLES_RECORDS,  /* records without people: refused when the source has customers, or the unit is customer */
+    FT_EXAMPLES_RECORDS,  /* records without people: refused when the source has customers, or the unit is
+                             customer */
 };
 
-/* A standing exclusion: rows whose column is one of `values` (compared as text, or as numbers in a number column), or,
- * without values, rows whose column is below a bound or no number. A rule on customers, or on
- * transactions.customer_id, leaves the whole customer out; a rule on products leaves out that product's lines.
- * customer_id is given as the source writes it. */
+/* A standing exclusion: rows whose column is one of `values` (compared as text, or as numbers in a number
+ * column), or, without values, rows whose column is below a bound or no number. A rule on customers, or on
+ * transactions.customer_id, leaves the whole customer out; a rule on products leaves out that product's
+ * lines. customer_id is given as the source writes it. */
 struct ft_examples_exclude {
     const char *table, *column;
     const char *const *values; /* (value_count) */
@@ -45,28 +47,31 @@ struct ft_examples_exclude {
 
 struct ft_examples_rules {
     enum ft_examples_basis basis;
-    bool anonymous_baskets; /* lines without a customer are visible too; they make no example of unit customer */
-    bool consent_source; /* false: no registry is set up, so nobody is eligible, whatever the set in the db says */
+    bool anonymous_baskets; /* lines without a customer are visible too; they make no example of unit customer
+                             */
+    bool consent_source;    /* false: no registry is set up, so nobody is eligible, whatever the set in the db
+                               says */
     /* The policy's column allow-list for the task's purpose. */
     bool (*allowed)(void *ctx, const char *table, const char *column);
     void *allowed_ctx;
     const struct ft_node_key *key; /* turns an excluded customer_id into its pseudonym */
     const struct ft_examples_exclude *exclude;
     size_t exclude_count;
-    uint64_t query_ms;     /* 0: 20,000 */
-    uint64_t query_rows;   /* result rows; 0: task->rows_max alone */
-    uint64_t query_memory; /* bytes SQLite may take beyond what it holds already; 0: 512 MiB */
-    uint64_t min_customers; /* fewer train customers (unit customer) are refused; 0: no minimum */
-    const struct ft_env *env; /* its monotonic clock times the query */
+    uint64_t query_ms;        /* 0: 20,000 */
+    uint64_t query_rows;      /* result rows; 0: task->rows_max alone */
+    uint64_t query_memory;    /* bytes SQLite may take beyond what it holds already; 0: 512 MiB. SQLite counts
+                                 for the whole    process, so other threads' databases count with it. */
+    uint64_t min_customers;   /* fewer train customers (unit customer) are refused; 0: no minimum */
+    const struct ft_env *env; /* its monotonic clock times the query; NULL: the machine's */
 };
 
 /* Owned by the caller; clear with ft_examples_clear. Row-major, in the query's order within each split. */
 struct ft_examples {
     size_t rows_train, rows_test, feature_count;
-    float *x_train; /* (rows_train, feature_count), within the declared bounds */
-    float *y_train; /* (rows_train) */
-    float *x_test;  /* (rows_test, feature_count) */
-    float *y_test;  /* (rows_test) */
+    float *x_train;                           /* (rows_train, feature_count), within the declared bounds */
+    float *y_train;                           /* (rows_train) */
+    float *x_test;                            /* (rows_test, feature_count) */
+    float *y_test;                            /* (rows_test) */
     uint64_t customers_train, customers_test; /* distinct customer_id values */
     uint64_t clipped_values;                  /* features, and labels of linear and Poisson models */
     uint64_t rows_over_cap;                   /* dropped by rows_per_customer */
@@ -79,26 +84,25 @@ struct ft_examples {
  * Build the examples. Every reason is added to `refusals` (NULL is allowed) by the codes of
  * common/task/refusal_codes.h; the first goes to *err.
  *
- *   REFUSED  COLUMN_NOT_ALLOWED for each column; QUERY_REFUSED: a function, statement or table that is not allowed, a
- *            column the source does not map; BASIS_MISMATCH; CUSTOMERS_TOO_FEW
- *   FORMAT   QUERY_RESULT: not SQL, a result column missing, a bad split, label or customer_id
- *            DATA_NONFINITE: a feature or label that is no number in some rows
- *   LIMIT    QUERY_TOO_LARGE: time, memory or rows
- *   CONFIG   an exclusion of an unmapped column
- *   NOMEM, INTERNAL
+ *   REFUSED  COLUMN_NOT_ALLOWED for each column; QUERY_REFUSED: a function, statement or table that is not
+ * allowed, a column the source does not map; BASIS_MISMATCH; CUSTOMERS_TOO_FEW FORMAT   QUERY_RESULT: not
+ * SQL, a result column missing, a bad split, label or customer_id DATA_NONFINITE: a feature or label that is
+ * no number in some rows LIMIT    QUERY_TOO_LARGE: time, memory or rows CONFIG   an exclusion of an unmapped
+ * column NOMEM, INTERNAL
  */
 FT_NODISCARD enum ft_status ft_examples_build(struct ft_db *db, const struct ft_task *task,
                                               const struct ft_examples_rules *rules, struct ft_examples *out,
                                               struct ft_refusals *refusals, struct ft_error *err);
 
-/* Prepare the query and check it as build does, without running it: for `policy explain` and before approval. */
+/* Prepare the query and check it as build does, without running it: for `policy explain` and before approval.
+ */
 FT_NODISCARD enum ft_status ft_examples_check(struct ft_db *db, const struct ft_task *task,
-                                              const struct ft_examples_rules *rules, struct ft_refusals *refusals,
-                                              struct ft_error *err);
+                                              const struct ft_examples_rules *rules,
+                                              struct ft_refusals *refusals, struct ft_error *err);
 
-/* The columns of the standard tables that a query reads, each once, by SQLite's own account; what the policy would
- * say of them does not matter here. A column that a table is read without (count(*)) counts as reading the table:
- * column is "". */
+/* The columns of the standard tables that a query reads, each once, by SQLite's own account; what the policy
+ * would say of them does not matter here. A column that a table is read without (count(*)) counts as reading
+ * the table: column is "". */
 #define FT_EXAMPLES_USES_MAX 256
 struct ft_examples_use {
     char table[16];
@@ -109,8 +113,8 @@ struct ft_examples_uses {
     size_t count;
 };
 /* Works without records: `db` may be freshly opened. Errors: FORMAT, REFUSED (as build), NOMEM. */
-FT_NODISCARD enum ft_status ft_examples_find_uses(struct ft_db *db, const char *sql, struct ft_examples_uses *out,
-                                                  struct ft_error *err);
+FT_NODISCARD enum ft_status ft_examples_find_uses(struct ft_db *db, const char *sql,
+                                                  struct ft_examples_uses *out, struct ft_error *err);
 
 void ft_examples_clear(struct ft_examples *examples); /* wipes and frees */
 

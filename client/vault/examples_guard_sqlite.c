@@ -1,7 +1,7 @@
 /*
- * What a query may touch. Default: nothing. A column of a view is the policy's to decide; a base table is read only
- * through a view, and no query can name one, for a text that holds the prefix is refused before it is prepared
- * (SQLite gives a CTE's name where it gives a view's, so the name alone would prove nothing).
+ * What a query may touch. Default: nothing. A column of a view is the policy's to decide; a base table is
+ * read only through a view, and no query can name one, for a text that holds the prefix is refused before it
+ * is prepared (SQLite gives a CTE's name where it gives a view's, so the name alone would prove nothing).
  */
 #include "client/vault/examples_internal.h"
 
@@ -18,15 +18,15 @@
 
 /* Deterministic, of its arguments alone, small results. Sorted. */
 static const char *const functions[] = {
-    "abs",        "acos",      "asin",       "atan",         "atan2",    "avg",          "ceil",       "ceiling",
-    "coalesce",   "cos",       "count",      "cume_dist",    "date",     "datetime",     "degrees",    "dense_rank",
-    "exp",        "first_value", "floor",    "glob",         "ifnull",   "iif",          "instr",      "julianday",
-    "lag",        "last_value", "lead",      "length",       "like",     "ln",           "log",        "log10",
-    "log2",       "lower",     "ltrim",      "max",          "min",      "mod",          "nth_value",  "ntile",
-    "nullif",     "percent_rank", "pi",      "pow",          "power",    "radians",      "rank",       "replace",
-    "round",      "row_number", "rtrim",     "sign",         "sin",      "sqrt",         "strftime",   "substr",
-    "substring",  "sum",       "tan",        "tanh",         "time",     "total",        "trim",       "trunc",
-    "typeof",     "unixepoch", "upper",
+    "abs",       "acos",         "asin",  "atan",      "atan2",  "avg",      "ceil",      "ceiling",
+    "coalesce",  "cos",          "count", "cume_dist", "date",   "datetime", "degrees",   "dense_rank",
+    "exp",       "first_value",  "floor", "glob",      "ifnull", "iif",      "instr",     "julianday",
+    "lag",       "last_value",   "lead",  "length",    "like",   "ln",       "log",       "log10",
+    "log2",      "lower",        "ltrim", "max",       "min",    "mod",      "nth_value", "ntile",
+    "nullif",    "percent_rank", "pi",    "pow",       "power",  "radians",  "rank",      "replace",
+    "round",     "row_number",   "rtrim", "sign",      "sin",    "sqrt",     "strftime",  "substr",
+    "substring", "sum",          "tan",   "tanh",      "time",   "total",    "trim",      "trunc",
+    "typeof",    "unixepoch",    "upper",
 };
 
 static bool
@@ -77,7 +77,8 @@ verdict(const struct guard *g)
     return g->mode == GUARD_CHECK ? SQLITE_IGNORE : SQLITE_DENY;
 }
 
-/* A table read without a column, as count(*) does: how many rows there are is told by any allowed column too. */
+/* A table read without a column, as count(*) does: how many rows there are is told by any allowed column too.
+ */
 static bool
 any_column_allowed(const struct guard *g, int table)
 {
@@ -100,16 +101,18 @@ read_view(struct guard *g, int table, const char *column)
     if (column[0] == '\0') {
         if (any_column_allowed(g, table))
             return SQLITE_OK;
-        guard_deny(g, FT_REFUSAL_COLUMN_NOT_ALLOWED, "no column of %s is allowed for purpose %s", name, g->purpose);
-        return verdict(g);
-    }
-    if (g->rules->allowed == NULL || !g->rules->allowed(g->rules->allowed_ctx, name, column)) {
-        guard_deny(g, FT_REFUSAL_COLUMN_NOT_ALLOWED, "column %s.%s is not allowed for purpose %s", name, column,
+        guard_deny(g, FT_REFUSAL_COLUMN_NOT_ALLOWED, "no column of %s is allowed for purpose %s", name,
                    g->purpose);
         return verdict(g);
     }
+    if (g->rules->allowed == NULL || !g->rules->allowed(g->rules->allowed_ctx, name, column)) {
+        guard_deny(g, FT_REFUSAL_COLUMN_NOT_ALLOWED, "column %s.%s is not allowed for purpose %s", name,
+                   column, g->purpose);
+        return verdict(g);
+    }
     if (!g->mapped(g->mapped_ctx, name, column)) {
-        guard_deny(g, FT_REFUSAL_QUERY_REFUSED, "column %s.%s is not mapped by this shop's source", name, column);
+        guard_deny(g, FT_REFUSAL_QUERY_REFUSED, "column %s.%s is not mapped by this shop's source", name,
+                   column);
         return verdict(g);
     }
     return SQLITE_OK;
@@ -134,13 +137,15 @@ read_column(struct guard *g, const char *table, const char *column, const char *
         const int base = find_view(table + strlen(FT_BASE_PREFIX));
         if (through != NULL && find_view(through) >= 0)
             return SQLITE_OK; /* inside one of our views */
-        if (base >= 0 && column[0] == '\0') /* one of our views, merged into the query, of which no column is used */
+        if (base >= 0 &&
+            column[0] == '\0') /* one of our views, merged into the query, of which no column is used */
             return read_view(g, base, column);
     } else if (view >= 0) {
         return read_view(g, view, column);
     } else if (column[0] == '\0' && sqlite3_strnicmp(table, "sqlite_", 7) != 0 &&
                sqlite3_strnicmp(table, "pragma_", 7) != 0) {
-        return SQLITE_OK; /* a CTE of the query itself, read without a column; virtual tables are not registered */
+        return SQLITE_OK; /* a CTE of the query itself, read without a column; virtual tables are not
+                             registered */
     }
     guard_deny(g, FT_REFUSAL_QUERY_REFUSED, "table %.48s is not one a task may read", table);
     return SQLITE_DENY;
@@ -174,7 +179,7 @@ on_authorize(void *ctx, int action, const char *a, const char *b, const char *da
 bool
 guard_expired(struct guard *g)
 {
-    if (!g->out_of_time && g->rules->env != NULL && g->rules->env->now_ms(g->rules->env->ctx) > g->deadline_ms)
+    if (!g->out_of_time && g->rules->env->now_ms(g->rules->env->ctx) > g->deadline_ms)
         g->out_of_time = true;
     if (!g->out_of_memory && sqlite3_memory_used() + (int64_t)g->own_memory > g->memory_max)
         g->out_of_memory = true;

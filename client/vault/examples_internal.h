@@ -54,15 +54,16 @@ struct views {
     struct ft_db *db;
     bool mapped[FT_TABLE_COUNT][64]; /* standard columns, by ft_schema's order */
     bool table[FT_TABLE_COUNT];      /* the source has this table */
-    bool narrow; /* only what is allowed and mapped; otherwise the rest is there as NULL, for the authorizer to name */
+    bool narrow; /* only what is allowed and mapped; otherwise the rest is there as NULL, for the authorizer
+                    to name */
 };
 
 /* What the source maps. Errors: NOMEM, INTERNAL. */
 FT_NODISCARD enum ft_status views_init(struct views *v, struct ft_db *db, struct ft_error *err);
 bool views_mapped(void *views, const char *table, const char *column);
 /* Who is visible: eligible, less excluded. Errors: CONFIG, NOMEM, INTERNAL. */
-FT_NODISCARD enum ft_status views_choose_customers(const struct views *v, const struct ft_examples_rules *rules,
-                                                   struct ft_error *err);
+FT_NODISCARD enum ft_status
+views_choose_customers(const struct views *v, const struct ft_examples_rules *rules, struct ft_error *err);
 /* (Re)make the three views. `allowed` NULL: every column. Errors: CONFIG, NOMEM, INTERNAL. */
 FT_NODISCARD enum ft_status views_make(const struct views *v, const struct ft_examples_rules *rules,
                                        struct ft_error *err);
@@ -78,7 +79,8 @@ struct id_counts {
     struct id_count *slots;
     size_t capacity, count;
 };
-/* The entry of an id, added with zero counts when it is new; NULL without memory. Valid until the next call. */
+/* The entry of an id, added with zero counts when it is new; NULL without memory. Valid until the next call.
+ */
 struct id_count *id_counts_add(struct id_counts *ids, const char *text, size_t size);
 /* The entry of an id, or NULL when it was never added. */
 struct id_count *id_counts_find(struct id_counts *ids, const char *text, size_t size);

@@ -1,7 +1,8 @@
 /*
- * Prepare, check, run and collect. The query is prepared twice: first over views in which what is not allowed is
- * NULL, so that the authorizer can name every such column; then over views that do not have those columns at all,
- * for there are ways to use a column that SQLite does not ask the authorizer about (USING and NATURAL JOIN).
+ * Prepare, check, run and collect. The query is prepared twice: first over views in which what is not allowed
+ * is NULL, so that the authorizer can name every such column; then over views that do not have those columns
+ * at all, for there are ways to use a column that SQLite does not ask the authorizer about (USING and NATURAL
+ * JOIN).
  */
 #include "client/vault/examples_internal.h"
 #include "common/base/alloc.h"
@@ -44,7 +45,7 @@ struct run {
 
 /* Refuse with a code: a reason for people, the first of them also the error. */
 static enum ft_status FT_PRINTF(4, 5)
-refuse(struct run *r, enum ft_status st, enum ft_refusal_code code, const char *fmt, ...)
+    refuse(struct run *r, enum ft_status st, enum ft_refusal_code code, const char *fmt, ...)
 {
     char text[360];
     va_list args;
@@ -65,7 +66,8 @@ prepare_failed(struct run *r)
         return refuse(r, FT_ERR_LIMIT, FT_REFUSAL_QUERY_TOO_LARGE, "the query takes longer than %llu ms",
                       (unsigned long long)r->rules->query_ms);
     if (r->guard.out_of_memory)
-        return refuse(r, FT_ERR_LIMIT, FT_REFUSAL_QUERY_TOO_LARGE, "the query takes more than %llu MiB of memory",
+        return refuse(r, FT_ERR_LIMIT, FT_REFUSAL_QUERY_TOO_LARGE,
+                      "the query takes more than %llu MiB of memory",
                       (unsigned long long)(r->rules->query_memory >> 20));
     for (size_t i = 0; i < r->guard.denied_count; i++)
         (void)refuse(r, FT_ERR_REFUSED, r->guard.denied[i].code, "%s", r->guard.denied[i].text);
@@ -116,10 +118,11 @@ prepare(struct run *r, const char *sql)
         const int more = sqlite3_prepare_v2(r->db->handle, rest, -1, &second, &tail);
         sqlite3_finalize(second);
         if (more != SQLITE_OK || second != NULL || tail == rest)
-            return refuse(r, FT_ERR_REFUSED, FT_REFUSAL_QUERY_REFUSED, "the query is more than one statement");
+            return refuse(r, FT_ERR_REFUSED, FT_REFUSAL_QUERY_REFUSED,
+                          "the query is more than one statement");
     }
-    if (!sqlite3_stmt_readonly(r->query) || sqlite3_stmt_isexplain(r->query) || sqlite3_column_count(r->query) == 0 ||
-        sqlite3_bind_parameter_count(r->query) > 0)
+    if (!sqlite3_stmt_readonly(r->query) || sqlite3_stmt_isexplain(r->query) ||
+        sqlite3_column_count(r->query) == 0 || sqlite3_bind_parameter_count(r->query) > 0)
         return refuse(r, FT_ERR_REFUSED, FT_REFUSAL_QUERY_REFUSED, "the query is not one plain SELECT");
     return FT_OK;
 }
@@ -145,7 +148,8 @@ map_one(struct run *r, const char *name, int *at)
     *at = result_column(r->query, name);
     if (*at >= 0)
         return FT_OK;
-    return refuse(r, FT_ERR_FORMAT, FT_REFUSAL_QUERY_RESULT, "the query does not return exactly one column %.64s", name);
+    return refuse(r, FT_ERR_FORMAT, FT_REFUSAL_QUERY_RESULT,
+                  "the query does not return exactly one column %.64s", name);
 }
 
 /* Find the declared columns in the result; every missing one is named. */
@@ -300,8 +304,8 @@ fill_row(struct run *r, struct matrix *m)
     return good;
 }
 
-/* The visible customers, held beside the query: a statement of our own would be prepared again under the guard, which
- * would refuse it. */
+/* The visible customers, held beside the query: a statement of our own would be prepared again under the
+ * guard, which would refuse it. */
 static enum ft_status
 load_visible(struct run *r)
 {
@@ -309,7 +313,8 @@ load_visible(struct run *r)
     sqlite3_stmt *stmt = NULL;
     int code;
 
-    if (sqlite3_prepare_v2(r->db->handle, "SELECT customer_id FROM ft_base_visible", -1, &stmt, NULL) != SQLITE_OK)
+    if (sqlite3_prepare_v2(r->db->handle, "SELECT customer_id FROM ft_base_visible", -1, &stmt, NULL) !=
+        SQLITE_OK)
         return ft_db_fail(r->db, "cannot list the customers", r->err);
     while ((code = sqlite3_step(stmt)) == SQLITE_ROW) {
         const char *id = (const char *)sqlite3_column_text(stmt, 0);
@@ -361,7 +366,8 @@ take_row(struct run *r)
         r->bad_split++;
         return FT_OK;
     }
-    entry = by_customer ? id_counts_find(&r->ids, id, (size_t)size) : id_counts_add(&r->ids, id, (size_t)size);
+    entry =
+        by_customer ? id_counts_find(&r->ids, id, (size_t)size) : id_counts_add(&r->ids, id, (size_t)size);
     if (entry == NULL && by_customer) {
         r->strange_customer++;
         return FT_OK;
@@ -401,7 +407,8 @@ step_failed(struct run *r, int code)
     if (limit != NULL)
         return refuse(r, FT_ERR_LIMIT, FT_REFUSAL_QUERY_TOO_LARGE, "%s", limit);
     /* Not SQLite's own message: it may show a value. */
-    return refuse(r, FT_ERR_FORMAT, FT_REFUSAL_QUERY_RESULT, "the query fails while it runs: %s", sqlite3_errstr(code));
+    return refuse(r, FT_ERR_FORMAT, FT_REFUSAL_QUERY_RESULT, "the query fails while it runs: %s",
+                  sqlite3_errstr(code));
 }
 
 static enum ft_status
@@ -445,22 +452,24 @@ check_values(struct run *r)
                     "customer_id is not a customer of this shop in %llu of %llu rows",
                     (unsigned long long)r->strange_customer, all);
     if (r->bad_split > 0)
-        st = refuse(r, FT_ERR_FORMAT, FT_REFUSAL_QUERY_RESULT, "split is neither train nor test in %llu of %llu rows",
-                    (unsigned long long)r->bad_split, all);
+        st = refuse(r, FT_ERR_FORMAT, FT_REFUSAL_QUERY_RESULT,
+                    "split is neither train nor test in %llu of %llu rows", (unsigned long long)r->bad_split,
+                    all);
     for (uint32_t i = 0; i < r->task->feature_count; i++)
         if (r->bad_feature[i] > 0)
-            st = refuse(r, FT_ERR_FORMAT, FT_REFUSAL_DATA_NONFINITE, "feature %s is no number in %llu of %llu rows",
-                        r->task->features[i].name, (unsigned long long)r->bad_feature[i], all);
+            st = refuse(r, FT_ERR_FORMAT, FT_REFUSAL_DATA_NONFINITE,
+                        "feature %s is no number in %llu of %llu rows", r->task->features[i].name,
+                        (unsigned long long)r->bad_feature[i], all);
     if (r->bad_label > 0)
         st = refuse(r, FT_ERR_FORMAT, FT_REFUSAL_DATA_NONFINITE, "label %s is no number in %llu of %llu rows",
                     r->task->label, (unsigned long long)r->bad_label, all);
     if (r->label_outside > 0)
         st = refuse(r, FT_ERR_FORMAT, FT_REFUSAL_QUERY_RESULT,
-                    "label %s is no class from %g to %g in %llu of %llu rows", r->task->label, r->task->label_min,
-                    r->task->label_max, (unsigned long long)r->label_outside, all);
+                    "label %s is no class from %g to %g in %llu of %llu rows", r->task->label,
+                    r->task->label_min, r->task->label_max, (unsigned long long)r->label_outside, all);
     if (st == FT_OK && r->task->unit == FT_UNIT_CUSTOMER && r->out.customers_train < r->rules->min_customers)
-        st = refuse(r, FT_ERR_REFUSED, FT_REFUSAL_CUSTOMERS_TOO_FEW, "fewer than %llu customers have train rows",
-                    (unsigned long long)r->rules->min_customers);
+        st = refuse(r, FT_ERR_REFUSED, FT_REFUSAL_CUSTOMERS_TOO_FEW,
+                    "fewer than %llu customers have train rows", (unsigned long long)r->rules->min_customers);
     return st;
 }
 
@@ -505,12 +514,13 @@ run_init(struct run *r, struct ft_db *db, const struct ft_task *task, const stru
 
     *full = *rules;
     full->query_ms = rules->query_ms > 0 ? rules->query_ms : 20000;
+    full->env = rules->env != NULL ? rules->env : ft_env_system();
     full->query_memory = rules->query_memory > 0 ? rules->query_memory : (uint64_t)512 << 20;
     *r = (struct run){ .db = db, .task = task, .rules = full, .refusals = refusals, .err = err };
     r->out.feature_count = task->feature_count;
     r->guard = (struct guard){ .db = db, .rules = full, .purpose = task->purpose, .mapped = views_mapped };
     r->guard.mapped_ctx = &r->views;
-    r->guard.deadline_ms = full->env != NULL ? full->env->now_ms(full->env->ctx) + full->query_ms : UINT64_MAX;
+    r->guard.deadline_ms = full->env->now_ms(full->env->ctx) + full->query_ms;
     r->guard.memory_max = sqlite3_memory_used() + (int64_t)(full->query_memory & INT64_MAX);
     r->at_feature = ft_calloc(task->feature_count, sizeof *r->at_feature);
     r->bad_feature = ft_calloc(task->feature_count, sizeof *r->bad_feature);
@@ -528,8 +538,10 @@ run_clear(struct run *r)
     views_drop(r->db);
     (void)sqlite3_exec(r->db->handle, "DROP TABLE IF EXISTS ft_base_visible", NULL, NULL, NULL);
     for (int i = 0; i < 2; i++) {
-        struct ft_examples half = { .x_train = r->split[i].x, .y_train = r->split[i].y,
-                                    .rows_train = r->split[i].rows, .feature_count = r->task->feature_count };
+        struct ft_examples half = { .x_train = r->split[i].x,
+                                    .y_train = r->split[i].y,
+                                    .rows_train = r->split[i].rows,
+                                    .feature_count = r->task->feature_count };
         ft_examples_clear(&half);
     }
     id_counts_clear(&r->ids);

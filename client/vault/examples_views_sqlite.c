@@ -1,7 +1,8 @@
 /*
  * The views a query sees. They are made anew for each query, from the shop's rules alone.
  *
- * ft_base_visible holds the customers who are eligible and not excluded; a line is seen when its customer is in it.
+ * ft_base_visible holds the customers who are eligible and not excluded; a line is seen when its customer is
+ * in it.
  */
 #include "client/vault/examples_internal.h"
 #include "client/source/values.h"
@@ -16,7 +17,8 @@ has_column(struct ft_db *db, const char *table, const char *column)
 {
     char base[64];
     snprintf(base, sizeof base, FT_BASE_PREFIX "%s", table);
-    return sqlite3_table_column_metadata(db->handle, "main", base, column, NULL, NULL, NULL, NULL, NULL) == SQLITE_OK;
+    return sqlite3_table_column_metadata(db->handle, "main", base, column, NULL, NULL, NULL, NULL, NULL) ==
+           SQLITE_OK;
 }
 
 enum ft_status
@@ -28,8 +30,9 @@ views_init(struct views *v, struct ft_db *db, struct ft_error *err)
         for (size_t i = 0; v->table[t] && i < ft_schema[t].column_count; i++)
             v->mapped[t][i] = has_column(db, ft_schema[t].name, ft_schema[t].columns[i].name);
     }
-    return ft_db_exec(db, "CREATE TABLE IF NOT EXISTS ft_base_visible(customer_id TEXT PRIMARY KEY NOT NULL) WITHOUT ROWID",
-                      "cannot prepare the views", err);
+    return ft_db_exec(
+        db, "CREATE TABLE IF NOT EXISTS ft_base_visible(customer_id TEXT PRIMARY KEY NOT NULL) WITHOUT ROWID",
+        "cannot prepare the views", err);
 }
 
 bool
@@ -59,8 +62,8 @@ out:
 }
 
 static enum ft_status
-add_value(struct ft_buf *sql, enum ft_column_type type, const char *value, const struct ft_examples_rules *rules,
-          const struct ft_examples_exclude *rule, struct ft_error *err)
+add_value(struct ft_buf *sql, enum ft_column_type type, const char *value,
+          const struct ft_examples_rules *rules, const struct ft_examples_exclude *rule, struct ft_error *err)
 {
     struct ft_pseudonym pseudonym;
     double number;
@@ -74,8 +77,8 @@ add_value(struct ft_buf *sql, enum ft_column_type type, const char *value, const
     case FT_COLUMN_INTEGER:
     case FT_COLUMN_REAL:
         if (!ft_value_real(value, strlen(value), '.', &number))
-            return ft_fail(err, FT_ERR_CONFIG, "exclude: %s.%s is a number, so its value must be one", rule->table,
-                           rule->column);
+            return ft_fail(err, FT_ERR_CONFIG, "exclude: %s.%s is a number, so its value must be one",
+                           rule->table, rule->column);
         return ft_buf_printf(sql, "%.17g", number);
     case FT_COLUMN_TEXT:
     case FT_COLUMN_TIME:
@@ -103,12 +106,14 @@ add_condition(struct ft_buf *sql, enum ft_column_type type, const struct ft_exam
     } else if (type == FT_COLUMN_INTEGER || type == FT_COLUMN_REAL) {
         FT_TRY(ft_buf_printf(sql, "(b.\"%s\" IS NULL OR b.\"%s\" < %.17g)", column, column, rule->below));
     } else if (type == FT_COLUMN_TEXT) {
-        FT_TRY(ft_buf_printf(sql,
-                             "(b.\"%s\" NOT GLOB '[0-9]*' OR b.\"%s\" GLOB '*[^0-9.]*' OR b.\"%s\" GLOB '*.*.*' OR "
-                             "CAST(b.\"%s\" AS REAL) < %.17g)",
-                             column, column, column, column, rule->below));
+        FT_TRY(ft_buf_printf(
+            sql,
+            "(b.\"%s\" NOT GLOB '[0-9]*' OR b.\"%s\" GLOB '*[^0-9.]*' OR b.\"%s\" GLOB '*.*.*' OR "
+            "CAST(b.\"%s\" AS REAL) < %.17g)",
+            column, column, column, column, rule->below));
     } else {
-        st = ft_fail(err, FT_ERR_CONFIG, "exclude: %s.%s is no number, so `below` cannot apply", rule->table, column);
+        st = ft_fail(err, FT_ERR_CONFIG, "exclude: %s.%s is no number, so `below` cannot apply", rule->table,
+                     column);
     }
 out:
     return st;
@@ -116,16 +121,16 @@ out:
 
 /* The rule's table, and its column's type. */
 static enum ft_status
-rule_target(const struct views *v, const struct ft_examples_exclude *rule, int *table, enum ft_column_type *type,
-            struct ft_error *err)
+rule_target(const struct views *v, const struct ft_examples_exclude *rule, int *table,
+            enum ft_column_type *type, struct ft_error *err)
 {
     *table = ft_schema_find_table(rule->table);
     if (*table < 0 || !ft_schema_column_type(&ft_schema[*table], rule->column, type))
-        return ft_fail(err, FT_ERR_CONFIG, "exclude: %.15s.%.48s is no column of the standard schema", rule->table,
-                       rule->column);
+        return ft_fail(err, FT_ERR_CONFIG, "exclude: %.15s.%.48s is no column of the standard schema",
+                       rule->table, rule->column);
     if (!v->table[*table] || !has_column(v->db, rule->table, rule->column))
-        return ft_fail(err, FT_ERR_CONFIG, "exclude: column %s.%s is not mapped by this shop's source", rule->table,
-                       rule->column);
+        return ft_fail(err, FT_ERR_CONFIG, "exclude: column %s.%s is not mapped by this shop's source",
+                       rule->table, rule->column);
     return FT_OK;
 }
 
@@ -135,26 +140,28 @@ names_customers(int table, enum ft_column_type type)
     return table == FT_TABLE_CUSTOMERS || type == FT_COLUMN_CUSTOMER;
 }
 
-/* Take the customers a rule excludes out of ft_base_visible. `below` wants a number from everybody, so it also takes
- * out who has no row. */
+/* Take the customers a rule excludes out of ft_base_visible. `below` wants a number from everybody, so it
+ * also takes out who has no row. */
 static enum ft_status
 exclude_customers(const struct views *v, const struct ft_examples_rules *rules,
-                  const struct ft_examples_exclude *rule, int table, enum ft_column_type type, struct ft_error *err)
+                  const struct ft_examples_exclude *rule, int table, enum ft_column_type type,
+                  struct ft_error *err)
 {
     enum ft_status st;
     struct ft_buf sql = { 0 };
     const char *name = ft_schema[table].name;
 
-    FT_TRY(ft_buf_printf(&sql,
-                         "DELETE FROM ft_base_visible WHERE customer_id IN (SELECT b.customer_id FROM " FT_BASE_PREFIX
-                         "%s AS b WHERE ",
-                         name));
+    FT_TRY(ft_buf_printf(
+        &sql,
+        "DELETE FROM ft_base_visible WHERE customer_id IN (SELECT b.customer_id FROM " FT_BASE_PREFIX
+        "%s AS b WHERE ",
+        name));
     FT_TRY(add_condition(&sql, type, rules, rule, err));
     FT_TRY(ft_buf_str(&sql, ")"));
     if (rule->value_count == 0)
         FT_TRY(ft_buf_printf(&sql,
-                             "; DELETE FROM ft_base_visible WHERE customer_id NOT IN (SELECT b.customer_id FROM "
-                             FT_BASE_PREFIX "%s AS b WHERE b.customer_id IS NOT NULL)",
+                             "; DELETE FROM ft_base_visible WHERE customer_id NOT IN (SELECT b.customer_id "
+                             "FROM " FT_BASE_PREFIX "%s AS b WHERE b.customer_id IS NOT NULL)",
                              name));
     FT_TRY(ft_buf_u8(&sql, 0));
     FT_TRY(ft_db_exec(v->db, (const char *)sql.data, "cannot apply an exclusion", err));
@@ -200,16 +207,18 @@ add_exclusions(struct ft_buf *sql, const struct views *v, const struct ft_exampl
             FT_TRY(add_condition(sql, type, rules, rule, err));
         } else if (target == FT_TABLE_PRODUCTS && table == FT_TABLE_TRANSACTIONS) {
             if (!has_column(v->db, "transactions", "product_id")) {
-                st = ft_fail(err, FT_ERR_CONFIG, "exclude: products.%s cannot apply, the lines have no product_id",
-                             rule->column);
+                st = ft_fail(err, FT_ERR_CONFIG,
+                             "exclude: products.%s cannot apply, the lines have no product_id", rule->column);
                 goto out;
             }
-            FT_TRY(ft_buf_str(sql, " AND NOT coalesce(b.product_id IN (SELECT b.product_id FROM main.ft_base_products"
-                                   " AS b WHERE "));
+            FT_TRY(ft_buf_str(
+                sql, " AND NOT coalesce(b.product_id IN (SELECT b.product_id FROM main.ft_base_products"
+                     " AS b WHERE "));
             FT_TRY(add_condition(sql, type, rules, rule, err));
             FT_TRY(ft_buf_str(sql, "), 0)"));
             if (rule->value_count == 0)
-                FT_TRY(ft_buf_str(sql, " AND b.product_id IN (SELECT product_id FROM main.ft_base_products)"));
+                FT_TRY(
+                    ft_buf_str(sql, " AND b.product_id IN (SELECT product_id FROM main.ft_base_products)"));
         }
     }
 out:
@@ -221,7 +230,8 @@ static enum ft_status
 add_column(struct ft_buf *sql, const struct views *v, const struct ft_examples_rules *rules, int table,
            const char *column, bool mapped, bool *first)
 {
-    const bool allowed = rules->allowed != NULL && rules->allowed(rules->allowed_ctx, ft_schema[table].name, column);
+    const bool allowed =
+        rules->allowed != NULL && rules->allowed(rules->allowed_ctx, ft_schema[table].name, column);
     const char *comma = *first ? "" : ", ";
     if (v->narrow && !(allowed && mapped))
         return FT_OK;
@@ -313,7 +323,8 @@ views_make(const struct views *v, const struct ft_examples_rules *rules, struct 
 void
 views_drop(struct ft_db *db)
 {
-    (void)sqlite3_exec(db->handle,
-                       "DROP VIEW IF EXISTS transactions; DROP VIEW IF EXISTS customers; DROP VIEW IF EXISTS products",
-                       NULL, NULL, NULL);
+    (void)sqlite3_exec(
+        db->handle,
+        "DROP VIEW IF EXISTS transactions; DROP VIEW IF EXISTS customers; DROP VIEW IF EXISTS products", NULL,
+        NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /*
- * A shop's records for tests: files in a folder of their own, a source over them, customers made eligible by the ids
- * the source writes.
+ * A shop's records for tests: files in a folder of their own, a source over them, customers made eligible by
+ * the ids the source writes.
  */
 #ifndef FT_TESTS_SUPPORT_SHOP_H
 #define FT_TESTS_SUPPORT_SHOP_H

@@ -1,6 +1,6 @@
 /*
- * A task's SELECT of any text, under the rules of a shop: nothing that a query returns is a value of a customer who is
- * not eligible or of a column that is not allowed, and the records are the same afterwards.
+ * A task's SELECT of any text, under the rules of a shop: nothing that a query returns is a value of a
+ * customer who is not eligible or of a column that is not allowed, and the records are the same afterwards.
  *
  * Those values are odd numbers that no sum or product of the others gives by chance.
  */
@@ -22,6 +22,7 @@ static const char lines[] = "customer_id,basket_id,ts,product_id,amount,brand,qu
 static void
 open_shop(struct example_shop *s)
 {
+    static char feature[] = "f";
     void *state = NULL;
     struct ft_error err = { 0 };
     assert(example_setup(&state) == 0);
@@ -31,12 +32,12 @@ open_shop(struct example_shop *s)
     shop_text(&s->shop, "lines.csv", lines);
     assert(ft_source_refresh(s->shop.source, NULL, &err) == FT_OK);
     free(state);
-    s->features[0] = (struct ft_task_feature){ (char[]){ "f" }, -1e12, 1e12 };
+    s->features[0] = (struct ft_task_feature){ feature, -1e12, 1e12 };
     s->task.model = FT_MODEL_LINEAR;
     s->task.label_min = -1e12;
     s->task.label_max = 1e12;
     s->task.unit = FT_UNIT_RECORD;
-    s->rules.query_ms = 200;
+    s->rules.query_ms = 50;
     s->rules.query_memory = (uint64_t)32 << 20;
 }
 

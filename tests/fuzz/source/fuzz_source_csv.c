@@ -1,6 +1,7 @@
 /*
- * A CSV file of any bytes: the first byte chooses encoding and delimiter, the rest is the file. Whatever comes out as
- * a row is text, has all its fields and a line of the file; nothing leaks; reading twice gives the same.
+ * A CSV file of any bytes: the first byte chooses encoding and delimiter, the rest is the file. Whatever
+ * comes out as a row is text, has all its fields and a line of the file; nothing leaks; reading twice gives
+ * the same.
  */
 #include "client/source/csv.h"
 #include "client/source/values.h"

@@ -44,9 +44,12 @@ teardown(void **state)
 }
 
 static bool
-record(struct registry *r, const char *id, const char *purpose, enum ft_consent_state state, uint64_t at, uint64_t expires)
+record(struct registry *r, const char *id, const char *purpose, enum ft_consent_state state, uint64_t at,
+       uint64_t expires)
 {
-    struct ft_consent_event e = { .state = state, .at_ms = at, .expires_ms = expires, .notice = "v1", .method = "desk" };
+    struct ft_consent_event e = {
+        .state = state, .at_ms = at, .expires_ms = expires, .notice = "v1", .method = "desk"
+    };
     struct ft_error err = { 0 };
     bool added;
     snprintf(e.purpose, sizeof e.purpose, "%s", purpose);
@@ -158,8 +161,8 @@ static bool
 collect(void *ctx, const struct ft_consent_event *event)
 {
     char *text = ctx;
-    sprintf(text + strlen(text), "%s@%llu/%s ", ft_consent_state_name(event->state), (unsigned long long)event->at_ms,
-            event->notice);
+    sprintf(text + strlen(text), "%s@%llu/%s ", ft_consent_state_name(event->state),
+            (unsigned long long)event->at_ms, event->notice);
     return true;
 }
 
@@ -184,7 +187,8 @@ consent_history_is_append_only(void **state)
     sqlite3 *db;
     record(r, "1", P, FT_CONSENT_REFUSED, 10, 0);
     assert_int_equal(sqlite3_open(r->path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, "UPDATE consent_event SET state = 1", NULL, NULL, NULL), SQLITE_CONSTRAINT);
+    assert_int_equal(sqlite3_exec(db, "UPDATE consent_event SET state = 1", NULL, NULL, NULL),
+                     SQLITE_CONSTRAINT);
     assert_int_equal(sqlite3_exec(db, "DELETE FROM consent_event", NULL, NULL, NULL), SQLITE_CONSTRAINT);
     sqlite3_close(db);
     assert_int_equal(state_of(r, "1", P, NOW), FT_CONSENT_REFUSED);
@@ -220,7 +224,8 @@ consent_disk_holds_pseudonyms_only(void **state)
     ft_consent_close(foreign);
 }
 
-/* The eligible set is exactly those who agreed, under the pseudonyms the source gives; a withdrawal empties it. */
+/* The eligible set is exactly those who agreed, under the pseudonyms the source gives; a withdrawal empties
+ * it. */
 static void
 consent_eligible_set_matches_the_source(void **state)
 {
@@ -233,23 +238,30 @@ consent_eligible_set_matches_the_source(void **state)
     record(r, "2", P, FT_CONSENT_REFUSED, 10, 0);
     record(r, "4", P, FT_CONSENT_GIVEN, 10, 0);
     assert_int_equal(eligible(r, P, NOW, NULL), 2);
-    assert_int_equal(sqlite3_prepare_v2(r->shop.db->handle,
-                                        "SELECT group_concat(basket_id) FROM ft_base_transactions WHERE customer_id IN "
-                                        "ft_base_eligible", -1, &stmt, NULL), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_prepare_v2(r->shop.db->handle,
+                           "SELECT group_concat(basket_id) FROM ft_base_transactions WHERE customer_id IN "
+                           "ft_base_eligible",
+                           -1, &stmt, NULL),
+        SQLITE_OK);
     assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
     assert_string_equal((const char *)sqlite3_column_text(stmt, 0), "a");
     sqlite3_finalize(stmt);
     record(r, "1", P, FT_CONSENT_WITHDRAWN, 11, 0);
     assert_int_equal(eligible(r, P, NOW, NULL), 1);
     uint64_t count;
-    assert_int_equal(ft_consent_eligible(r->consent, "no/purpose", NOW, r->shop.db, &count, NULL, NULL), FT_ERR_FORMAT);
-    assert_int_equal(sqlite3_prepare_v2(r->shop.db->handle, "SELECT count(*) FROM ft_base_eligible", -1, &stmt, NULL), SQLITE_OK);
+    assert_int_equal(ft_consent_eligible(r->consent, "no/purpose", NOW, r->shop.db, &count, NULL, NULL),
+                     FT_ERR_FORMAT);
+    assert_int_equal(
+        sqlite3_prepare_v2(r->shop.db->handle, "SELECT count(*) FROM ft_base_eligible", -1, &stmt, NULL),
+        SQLITE_OK);
     assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
     assert_int_equal(sqlite3_column_int(stmt, 0), 0); /* after an error: nobody */
     sqlite3_finalize(stmt);
 }
 
-/* Between reading the set and sealing: an event, an expiry and a clock set back are each a change; nothing else is. */
+/* Between reading the set and sealing: an event, an expiry and a clock set back are each a change; nothing
+ * else is. */
 static void
 consent_mark_tells_what_happened_since(void **state)
 {
@@ -285,7 +297,8 @@ consent_open_reads_back_and_refuses_rubbish(void **state)
     ft_consent_close(r->consent);
     assert_int_equal(ft_consent_open(r->path, &r->shop.key, &r->consent, NULL), FT_OK);
     assert_int_equal(state_of(r, "1", P, NOW), FT_CONSENT_GIVEN);
-    shop_text(&r->shop, "rubbish.db", "this is no database, however long one makes it: 0123456789 0123456789 0123456789");
+    shop_text(&r->shop, "rubbish.db",
+              "this is no database, however long one makes it: 0123456789 0123456789 0123456789");
     snprintf(path, sizeof path, "%s/rubbish.db", r->shop.folder);
     assert_int_equal(ft_consent_open(path, &r->shop.key, &none, NULL), FT_ERR_FORMAT);
     assert_null(none);
@@ -328,13 +341,15 @@ model_state(const struct model_event *events, size_t count, int customer, int pu
     return FT_CONSENT_GIVEN;
 }
 
-/* Against the reference, over random histories recorded in random order: every state, every eligible count and every
- * total agrees at random times. (Which of refused and withdrawn stands at one time is of no account.) */
+/* Against the reference, over random histories recorded in random order: every state, every eligible count
+ * and every total agrees at random times. (Which of refused and withdrawn stands at one time is of no
+ * account.) */
 static void
 consent_agrees_with_a_reference_table(void **state)
 {
     static const char *const purposes[] = { P, OTHER };
-    static const enum ft_consent_state states[] = { FT_CONSENT_GIVEN, FT_CONSENT_GIVEN, FT_CONSENT_REFUSED, FT_CONSENT_WITHDRAWN };
+    static const enum ft_consent_state states[] = { FT_CONSENT_GIVEN, FT_CONSENT_GIVEN, FT_CONSENT_REFUSED,
+                                                    FT_CONSENT_WITHDRAWN };
     struct registry *r = *state;
     struct model_event events[300];
     struct ft_env_seeded env;
@@ -363,7 +378,8 @@ consent_agrees_with_a_reference_table(void **state)
                 const bool both_no = (want == FT_CONSENT_REFUSED || want == FT_CONSENT_WITHDRAWN) &&
                                      (got == FT_CONSENT_REFUSED || got == FT_CONSENT_WITHDRAWN);
                 if (want != got && !both_no)
-                    fail_msg("event %zu customer %d at %llu: %d, expected %d", n, customer, (unsigned long long)now, got, want);
+                    fail_msg("event %zu customer %d at %llu: %d, expected %d", n, customer,
+                             (unsigned long long)now, got, want);
                 given += want == FT_CONSENT_GIVEN;
                 no += want == FT_CONSENT_REFUSED || want == FT_CONSENT_WITHDRAWN;
                 expired += want == FT_CONSENT_EXPIRED;

@@ -67,11 +67,14 @@ static void
 consent_import_records_decisions(void **state)
 {
     struct registry *r = *state;
-    assert_int_equal(import(r, HEADER "1," P ",given,2017-01-01 00:00:00,v1\n"
-                                      "2," P ",refused,2017-01-01 00:00:00,v1\n"
-                                      "3," P ",Yes,2017-01-01,v1\n"
-                                      "3," P ",withdrawn,2017-02-01 00:00:00,v1\n"
-                                      "4,score/demand,opt-in,2017-01-01 00:00:00,\n", NOW), FT_OK);
+    assert_int_equal(import(r,
+                            HEADER "1," P ",given,2017-01-01 00:00:00,v1\n"
+                                   "2," P ",refused,2017-01-01 00:00:00,v1\n"
+                                   "3," P ",Yes,2017-01-01,v1\n"
+                                   "3," P ",withdrawn,2017-02-01 00:00:00,v1\n"
+                                   "4,score/demand,opt-in,2017-01-01 00:00:00,\n",
+                            NOW),
+                     FT_OK);
     assert_int_equal(r->summary.rows, 5);
     assert_int_equal(r->summary.grants, 3);
     assert_int_equal(r->summary.refusals, 1);
@@ -89,10 +92,14 @@ static void
 consent_import_takes_doubt_for_refusal(void **state)
 {
     static const char *const doubts[] = {
-        "1," P ",perhaps,2017-01-01 00:00:00,v1\n", "1," P ",,2017-01-01 00:00:00,v1\n",
-        "1," P ",given,yesterday,v1\n",             "1," P ",given,,v1\n",
-        "1," P ",given,2031-01-01 00:00:00,v1\n",   "1," P ",refused,31.12.2016,v1\n",
-        "1,*,given,2017-01-01 00:00:00,v1\n",       "1," P ",given,2017-01-01 00:00:00,a notice that is far too long to be a version\n",
+        "1," P ",perhaps,2017-01-01 00:00:00,v1\n",
+        "1," P ",,2017-01-01 00:00:00,v1\n",
+        "1," P ",given,yesterday,v1\n",
+        "1," P ",given,,v1\n",
+        "1," P ",given,2031-01-01 00:00:00,v1\n",
+        "1," P ",refused,31.12.2016,v1\n",
+        "1,*,given,2017-01-01 00:00:00,v1\n",
+        "1," P ",given,2017-01-01 00:00:00,a notice that is far too long to be a version\n",
         "1," P ",withdrawn,2031-01-01 00:00:00,v1\n",
     };
     for (size_t i = 0; i < sizeof doubts / sizeof doubts[0]; i++) {
@@ -100,8 +107,10 @@ consent_import_takes_doubt_for_refusal(void **state)
             struct registry *r;
             char text[400];
             assert_int_equal(setup((void **)&r), 0);
-            snprintf(text, sizeof text, HEADER "%s" "1," P ",given,2017-01-01 00:00:00,v1\n%s", before ? doubts[i] : "",
-                     before ? "" : doubts[i]);
+            snprintf(text, sizeof text,
+                     HEADER "%s"
+                            "1," P ",given,2017-01-01 00:00:00,v1\n%s",
+                     before ? doubts[i] : "", before ? "" : doubts[i]);
             assert_int_equal(import(r, text, NOW), FT_OK);
             assert_int_equal(r->summary.ambiguous, 1);
             if (state_of(r, "1", P) != FT_CONSENT_REFUSED)
@@ -138,12 +147,15 @@ consent_import_honours_a_global_opt_out(void **state)
 {
     struct registry *r = *state;
     char purpose[32];
-    assert_int_equal(import(r, "customer_id,purpose,decision,time,opt_out\n"
-                               "1," P ",given,2017-01-01 00:00:00,1\n"
-                               "2," P ",given,2017-01-01 00:00:00,0\n"
-                               "3," P ",given,2017-01-01 00:00:00,\n"
-                               "4," P ",given,2017-01-01 00:00:00,gpc\n"
-                               "5,*,no,2017-01-01 00:00:00,\n", NOW), FT_OK);
+    assert_int_equal(import(r,
+                            "customer_id,purpose,decision,time,opt_out\n"
+                            "1," P ",given,2017-01-01 00:00:00,1\n"
+                            "2," P ",given,2017-01-01 00:00:00,0\n"
+                            "3," P ",given,2017-01-01 00:00:00,\n"
+                            "4," P ",given,2017-01-01 00:00:00,gpc\n"
+                            "5,*,no,2017-01-01 00:00:00,\n",
+                            NOW),
+                     FT_OK);
     for (size_t i = 0; ft_purpose_at(i, purpose); i++) {
         assert_int_equal(state_of(r, "1", purpose), FT_CONSENT_REFUSED);
         assert_int_equal(state_of(r, "4", purpose), FT_CONSENT_REFUSED);
@@ -163,9 +175,10 @@ consent_import_quarantines(void **state)
                                       "2,train/everything,given,2017-01-01 00:00:00,v1\n"
                                       "3," P ",given\n";
     assert_int_equal(import(r, text, NOW), FT_ERR_FORMAT);
-    assert_non_null(strstr(r->err.text, "3 of 4 rows rejected, at most 0 % allowed; nothing was imported. consent.csv:3: "
-                                        "column customer_id: expected a customer; consent.csv:4: column purpose: expected a "
-                                        "known purpose; consent.csv:5: "));
+    assert_non_null(strstr(
+        r->err.text, "3 of 4 rows rejected, at most 0 % allowed; nothing was imported. consent.csv:3: "
+                     "column customer_id: expected a customer; consent.csv:4: column purpose: expected a "
+                     "known purpose; consent.csv:5: "));
     assert_int_equal(state_of(r, "1", P), FT_CONSENT_UNKNOWN);
     r->config.max_reject_ratio = 0.75;
     assert_int_equal(import(r, text, NOW), FT_OK);
@@ -187,7 +200,8 @@ consent_import_asks_before_it_commits(void **state)
     struct registry *r = *state;
     uint64_t grants = 0;
     shop_text(&r->shop, "consent.csv", HEADER "1," P ",given,2017-01-01 00:00:00,v1\n");
-    assert_int_equal(ft_consent_import(r->consent, &r->config, NOW, decline, &grants, &r->summary, NULL), FT_ERR_CANCELLED);
+    assert_int_equal(ft_consent_import(r->consent, &r->config, NOW, decline, &grants, &r->summary, NULL),
+                     FT_ERR_CANCELLED);
     assert_int_equal(grants, 1);
     assert_int_equal(state_of(r, "1", P), FT_CONSENT_UNKNOWN);
     assert_int_equal(import(r, NULL, NOW), FT_OK);
@@ -207,7 +221,10 @@ consent_import_maps_a_foreign_export(void **state)
     r->config.delimiter = ';';
     r->config.purpose = P;
     r->config.time_format = "%d.%m.%Y";
-    assert_int_equal(import(r, "Name;Kundennummer;Einwilligung;Datum\nSomebody;906;1;31.01.2017\nElse;907;ja;31.01.2017\n", NOW), FT_OK);
+    assert_int_equal(
+        import(r, "Name;Kundennummer;Einwilligung;Datum\nSomebody;906;1;31.01.2017\nElse;907;ja;31.01.2017\n",
+               NOW),
+        FT_OK);
     assert_int_equal(state_of(r, "906", P), FT_CONSENT_GIVEN);
     assert_int_equal(state_of(r, "907", P), FT_CONSENT_UNKNOWN); /* a word nobody defined is no grant */
     assert_int_equal(import(r, "Kundennummer;Datum\n906;31.01.2017\n", NOW), FT_ERR_FORMAT);
@@ -253,14 +270,10 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(consent_import_records_decisions),
-        TEST(consent_import_takes_doubt_for_refusal),
-        TEST(consent_import_again_changes_nothing),
-        TEST(consent_import_honours_a_global_opt_out),
-        TEST(consent_import_quarantines),
-        TEST(consent_import_asks_before_it_commits),
-        TEST(consent_import_maps_a_foreign_export),
-        TEST(consent_import_reads_the_demo_files),
+        TEST(consent_import_records_decisions),     TEST(consent_import_takes_doubt_for_refusal),
+        TEST(consent_import_again_changes_nothing), TEST(consent_import_honours_a_global_opt_out),
+        TEST(consent_import_quarantines),           TEST(consent_import_asks_before_it_commits),
+        TEST(consent_import_maps_a_foreign_export), TEST(consent_import_reads_the_demo_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,7 +11,8 @@ __attribute__((unused)) static bool
 most_allowed(void *ctx, const char *table, const char *column)
 {
     (void)ctx;
-    return !(strcmp(table, "transactions") == 0 && (strcmp(column, "amount") == 0 || strcmp(column, "brand") == 0)) &&
+    return !(strcmp(table, "transactions") == 0 &&
+             (strcmp(column, "amount") == 0 || strcmp(column, "brand") == 0)) &&
            strcmp(column, "income") != 0;
 }
 
@@ -42,18 +43,21 @@ example_setup(void **state)
     struct example_shop *s = calloc(1, sizeof *s);
     struct test_shop *shop = &s->shop;
     shop_init(shop);
-    shop_map(&shop->config.transactions, "lines.csv", "customer_id basket_id ts product_id amount brand quantity week");
+    shop_map(&shop->config.transactions, "lines.csv",
+             "customer_id basket_id ts product_id amount brand quantity week");
     shop_map(&shop->config.customers, "customers.csv", "customer_id age income");
     shop_map(&shop->config.products, "products.csv", "product_id category");
-    shop_text(shop, "lines.csv", "customer_id,basket_id,ts,product_id,amount,brand,quantity,week\n"
-                                 "101,b1,2017-01-01 08:00:00,p1,1.5,N,1,1\n"
-                                 "101,b1,2017-01-01 08:00:00,p2,2.5,N,2,1\n"
-                                 "102,b2,2017-01-02 08:00:00,p1,3.5,P,3,2\n"
-                                 "103,b3,2017-01-03 08:00:00,p3,4.5,P,4,3\n"
-                                 "104,b4,2017-01-04 08:00:00,p1,1000,P,500,4\n" /* not eligible */
-                                 "105,b5,2017-01-05 08:00:00,p2,2000,P,600,5\n" /* not eligible */
-                                 ",b6,2017-01-06 08:00:00,p2,3000,P,700,6\n"); /* nobody's */
-    shop_text(shop, "customers.csv", "customer_id,age,income\n101,30,1\n102,17,2\n103,60,3\n104,50,4\n105,,5\n");
+    shop_text(shop, "lines.csv",
+              "customer_id,basket_id,ts,product_id,amount,brand,quantity,week\n"
+              "101,b1,2017-01-01 08:00:00,p1,1.5,N,1,1\n"
+              "101,b1,2017-01-01 08:00:00,p2,2.5,N,2,1\n"
+              "102,b2,2017-01-02 08:00:00,p1,3.5,P,3,2\n"
+              "103,b3,2017-01-03 08:00:00,p3,4.5,P,4,3\n"
+              "104,b4,2017-01-04 08:00:00,p1,1000,P,500,4\n" /* not eligible */
+              "105,b5,2017-01-05 08:00:00,p2,2000,P,600,5\n" /* not eligible */
+              ",b6,2017-01-06 08:00:00,p2,3000,P,700,6\n");  /* nobody's */
+    shop_text(shop, "customers.csv",
+              "customer_id,age,income\n101,30,1\n102,17,2\n103,60,3\n104,50,4\n105,,5\n");
     shop_text(shop, "products.csv", "product_id,category\np1,FOOD\np2,TOBACCO\np3,FOOD\n");
     if (shop_open(shop) != FT_OK)
         return -1;
@@ -104,7 +108,8 @@ __attribute__((unused)) static const char *
 feature_sql(const char *expression)
 {
     static char sql[4096];
-    snprintf(sql, sizeof sql, "SELECT customer_id, 'train' AS split, 0 AS y, %s AS f FROM transactions GROUP BY customer_id",
+    snprintf(sql, sizeof sql,
+             "SELECT customer_id, 'train' AS split, 0 AS y, %s AS f FROM transactions GROUP BY customer_id",
              expression);
     return sql;
 }

@@ -8,7 +8,7 @@
 
 /* Rows of (customer, split, y, f) over the three eligible customers, by a VALUES list that names baskets. */
 #define ROWS(values)                                                                                         \
-    "WITH v(b, split, y, f) AS (VALUES " values ") SELECT t.customer_id, v.split, v.y, v.f FROM v JOIN "      \
+    "WITH v(b, split, y, f) AS (VALUES " values ") SELECT t.customer_id, v.split, v.y, v.f FROM v JOIN "     \
     "(SELECT DISTINCT customer_id, basket_id FROM transactions) t ON t.basket_id = v.b"
 
 static void
@@ -29,9 +29,11 @@ examples_build_finds_columns_by_name(void **state)
     s->task.feature_count = 2;
     s->features[1] = (struct ft_task_feature){ (char *)"g", -5, 5 };
     s->task.rows_per_customer = 4;
-    assert_int_equal(example_build(s, "SELECT 3 AS extra, quantity AS f, week > 2 AS y, CASE WHEN week = 1 THEN 'test' ELSE "
-                                      "'train' END AS split, customer_id, -week AS g FROM transactions ORDER BY quantity DESC"),
-                     FT_OK);
+    assert_int_equal(
+        example_build(
+            s, "SELECT 3 AS extra, quantity AS f, week > 2 AS y, CASE WHEN week = 1 THEN 'test' ELSE "
+               "'train' END AS split, customer_id, -week AS g FROM transactions ORDER BY quantity DESC"),
+        FT_OK);
     assert_int_equal(s->out.rows_train, 2);
     assert_int_equal(s->out.rows_test, 2);
     assert_int_equal(s->out.feature_count, 2);
@@ -48,11 +50,16 @@ static void
 examples_build_names_missing_columns(void **state)
 {
     struct example_shop *s = *state;
-    expect_invalid(s, "SELECT customer_id, 'train' AS split, 0 AS y FROM transactions", "QUERY_RESULT", "one column f");
-    expect_invalid(s, "SELECT customer_id, 'train' AS split, 1 AS f FROM transactions", "QUERY_RESULT", "one column y");
-    expect_invalid(s, "SELECT 'train' AS split, 0 AS y, 1 AS f FROM transactions", "QUERY_RESULT", "one column customer_id");
-    expect_invalid(s, "SELECT customer_id, 0 AS y, 1 AS f FROM transactions", "QUERY_RESULT", "one column split");
-    expect_invalid(s, "SELECT customer_id, 'train' AS split, 0 AS y, 1 AS f, 2 AS f FROM transactions", "QUERY_RESULT", "one column f");
+    expect_invalid(s, "SELECT customer_id, 'train' AS split, 0 AS y FROM transactions", "QUERY_RESULT",
+                   "one column f");
+    expect_invalid(s, "SELECT customer_id, 'train' AS split, 1 AS f FROM transactions", "QUERY_RESULT",
+                   "one column y");
+    expect_invalid(s, "SELECT 'train' AS split, 0 AS y, 1 AS f FROM transactions", "QUERY_RESULT",
+                   "one column customer_id");
+    expect_invalid(s, "SELECT customer_id, 0 AS y, 1 AS f FROM transactions", "QUERY_RESULT",
+                   "one column split");
+    expect_invalid(s, "SELECT customer_id, 'train' AS split, 0 AS y, 1 AS f, 2 AS f FROM transactions",
+                   "QUERY_RESULT", "one column f");
     expect_invalid(s, "SELECT 1", "QUERY_RESULT", "one column customer_id");
     assert_int_equal(s->refusals.count, 4);
 }
@@ -65,7 +72,8 @@ examples_build_refuses_values_that_are_no_number(void **state)
     static const char *const bad[] = { "NULL", "'SECRET'", "x'00'", "9e999", "-9e999", "'1'" };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         char sql[600];
-        snprintf(sql, sizeof sql, ROWS("('b1','train',0,%s), ('b2','train',0,1), ('b3','test',0,%s)"), bad[i], bad[i]);
+        snprintf(sql, sizeof sql, ROWS("('b1','train',0,%s), ('b2','train',0,1), ('b3','test',0,%s)"), bad[i],
+                 bad[i]);
         expect_invalid(s, sql, "DATA_NONFINITE", "feature f is no number in 2 of 3 rows");
         assert_null(strstr(s->err.text, "SECRET"));
         snprintf(sql, sizeof sql, ROWS("('b1','train',%s,0), ('b2','train',0,1)"), bad[i]);
@@ -80,7 +88,10 @@ examples_build_clips_and_counts(void **state)
     struct example_shop *s = *state;
     s->features[0].min = -0.1;
     s->features[0].max = 0.1;
-    assert_int_equal(example_build(s, ROWS("('b1','train',0,5), ('b2','train',0,-5), ('b3','train',0,0.05), ('b3','test',0,0.1)")), FT_OK);
+    assert_int_equal(
+        example_build(
+            s, ROWS("('b1','train',0,5), ('b2','train',0,-5), ('b3','train',0,0.05), ('b3','test',0,0.1)")),
+        FT_OK);
     assert_int_equal(s->out.clipped_values, 2);
     assert_true((double)s->out.x_train[0] <= 0.1 && (double)s->out.x_train[0] > 0.0999);
     assert_true((double)s->out.x_train[1] >= -0.1 && (double)s->out.x_train[1] < -0.0999);
@@ -93,7 +104,8 @@ static void
 examples_build_checks_labels_by_model(void **state)
 {
     struct example_shop *s = *state;
-    expect_invalid(s, ROWS("('b1','train',0.5,1)"), "QUERY_RESULT", "label y is no class from 0 to 1 in 1 of 1 rows");
+    expect_invalid(s, ROWS("('b1','train',0.5,1)"), "QUERY_RESULT",
+                   "label y is no class from 0 to 1 in 1 of 1 rows");
     expect_invalid(s, ROWS("('b1','train',2,1), ('b2','train',-1,1)"), "QUERY_RESULT", "in 2 of 2 rows");
     s->task.model = FT_MODEL_SOFTMAX;
     s->task.classes = 3;
@@ -116,10 +128,13 @@ static void
 examples_build_checks_split_and_customer(void **state)
 {
     struct example_shop *s = *state;
-    expect_invalid(s, ROWS("('b1','Train',0,1)"), "QUERY_RESULT", "split is neither train nor test in 1 of 1 rows");
+    expect_invalid(s, ROWS("('b1','Train',0,1)"), "QUERY_RESULT",
+                   "split is neither train nor test in 1 of 1 rows");
     expect_invalid(s, ROWS("('b1',NULL,0,1), ('b2',1,0,1)"), "QUERY_RESULT", "in 2 of 2 rows");
-    expect_invalid(s, "SELECT NULL AS customer_id, 'train' AS split, 0 AS y, 1 AS f", "QUERY_RESULT", "customer_id is missing in 1 of 1");
-    expect_invalid(s, "SELECT 1 AS customer_id, 'train' AS split, 0 AS y, 1 AS f", "QUERY_RESULT", "customer_id is missing");
+    expect_invalid(s, "SELECT NULL AS customer_id, 'train' AS split, 0 AS y, 1 AS f", "QUERY_RESULT",
+                   "customer_id is missing in 1 of 1");
+    expect_invalid(s, "SELECT 1 AS customer_id, 'train' AS split, 0 AS y, 1 AS f", "QUERY_RESULT",
+                   "customer_id is missing");
 }
 
 /* One customer's purchases cannot be handed out under many names. */
@@ -127,8 +142,10 @@ static void
 examples_build_refuses_made_up_customers(void **state)
 {
     struct example_shop *s = *state;
-    expect_invalid(s, "SELECT customer_id || product_id AS customer_id, 'train' AS split, 0 AS y, 1 AS f FROM transactions",
-                   "QUERY_RESULT", "customer_id is not a customer of this shop in 4 of 4 rows");
+    expect_invalid(
+        s,
+        "SELECT customer_id || product_id AS customer_id, 'train' AS split, 0 AS y, 1 AS f FROM transactions",
+        "QUERY_RESULT", "customer_id is not a customer of this shop in 4 of 4 rows");
     s->task.unit = FT_UNIT_RECORD; /* there the name is the record's own */
     assert_int_equal(example_build(s, s->task.sql), FT_OK);
     assert_int_equal(s->out.rows_train, 4);
@@ -139,8 +156,9 @@ static void
 examples_build_caps_rows_of_a_customer(void **state)
 {
     struct example_shop *s = *state;
-    const char *sql = ROWS("('b1','train',0,1), ('b1','train',0,2), ('b1','train',0,3), ('b2','train',0,4), ('b1','test',0,5), "
-                           "('b1','test',0,6)") " ORDER BY v.f";
+    const char *sql = ROWS(
+        "('b1','train',0,1), ('b1','train',0,2), ('b1','train',0,3), ('b2','train',0,4), ('b1','test',0,5), "
+        "('b1','test',0,6)") " ORDER BY v.f";
     assert_int_equal(example_build(s, sql), FT_OK);
     assert_int_equal(s->out.rows_train, 2);
     assert_int_equal(s->out.rows_test, 1);
@@ -216,8 +234,9 @@ examples_build_reads_records_of_a_source_without_customers(void **state)
     shop_map(&shop->config.transactions, "lines.csv", "basket_id product_id quantity");
     assert_int_equal(shop_open(shop), FT_OK);
     s->task.unit = FT_UNIT_RECORD;
-    const char *sql = "SELECT product_id AS customer_id, 'train' AS split, 0 AS y, sum(quantity) AS f FROM transactions "
-                      "GROUP BY 1 ORDER BY 1";
+    const char *sql =
+        "SELECT product_id AS customer_id, 'train' AS split, 0 AS y, sum(quantity) AS f FROM transactions "
+        "GROUP BY 1 ORDER BY 1";
     s->rules.basis = FT_EXAMPLES_RECORDS;
     assert_int_equal(example_build(s, sql), FT_OK);
     assert_int_equal(s->out.rows_train, 3);
@@ -227,7 +246,8 @@ examples_build_reads_records_of_a_source_without_customers(void **state)
     assert_int_equal(s->out.rows_train, 0);
 }
 
-/* Lines without a customer are out unless the shop includes them; and then they still make no example of a customer. */
+/* Lines without a customer are out unless the shop includes them; and then they still make no example of a
+ * customer. */
 static void
 examples_build_leaves_anonymous_baskets_out(void **state)
 {
@@ -246,19 +266,22 @@ total(struct example_shop *s, const struct ft_examples_exclude *rules, size_t co
 {
     s->rules.exclude = rules;
     s->rules.exclude_count = count;
-    const enum ft_status st = example_build(s, "SELECT customer_id, 'train' AS split, 0 AS y, (SELECT sum(quantity) FROM "
-                                               "transactions) AS f FROM customers");
+    const enum ft_status st =
+        example_build(s, "SELECT customer_id, 'train' AS split, 0 AS y, (SELECT sum(quantity) FROM "
+                         "transactions) AS f FROM customers");
     if (st != FT_OK)
         fail_msg("%s", s->err.text);
     return s->out.rows_train > 0 ? s->out.x_train[0] : 0.0f;
 }
 
-/* Standing exclusions leave no trace: a customer's rule takes the customer, a product's rule its lines, others rows. */
+/* Standing exclusions leave no trace: a customer's rule takes the customer, a product's rule its lines,
+ * others rows. */
 static void
 examples_build_applies_standing_exclusions(void **state)
 {
     struct example_shop *s = *state;
-    static const char *const id[] = { "101" }, *const tobacco[] = { "TOBACCO" }, *const basket[] = { "b2", "b3" };
+    static const char *const id[] = { "101" }, *const tobacco[] = { "TOBACCO" },
+                             *const basket[] = { "b2", "b3" };
     static const char *const two[] = { "2" }, *const quote[] = { "it's" }, *const word[] = { "x" };
     const struct ft_examples_exclude by_id = { "transactions", "customer_id", id, 1, 0 };
     const struct ft_examples_exclude by_product = { "products", "category", tobacco, 1, 0 };
@@ -283,14 +306,16 @@ examples_build_applies_standing_exclusions(void **state)
     assert_true(total(s, &adults, 1) == 4.0f);
     assert_true(total(s, &small, 1) == 7.0f);
     assert_true(total(s, &nobody, 1) == 10.0f);
-    shop_eligible(&s->shop, (const char *const[]){ "101", "105", "999", NULL }); /* 105 has no age, 999 no row */
+    shop_eligible(&s->shop,
+                  (const char *const[]){ "101", "105", "999", NULL }); /* 105 has no age, 999 no row */
     assert_true(total(s, &minors, 1) == 3.0f);
     shop_eligible(&s->shop, eligible_ids);
 
     s->rules.exclude = &unmapped;
     s->rules.exclude_count = 1;
     assert_int_equal(example_build(s, feature_sql("1")), FT_ERR_CONFIG);
-    assert_string_equal(s->err.text, "exclude: column transactions.department is not mapped by this shop's source");
+    assert_string_equal(s->err.text,
+                        "exclude: column transactions.department is not mapped by this shop's source");
     s->rules.exclude = &unknown;
     assert_int_equal(example_build(s, feature_sql("1")), FT_ERR_CONFIG);
     s->rules.exclude = &bad_number;
@@ -304,8 +329,10 @@ examples_check_says_what_build_would(void **state)
     struct example_shop *s = *state;
     s->task.sql = (char *)feature_sql("sum(amount)");
     assert_int_equal(ft_examples_check(s->shop.db, &s->task, &s->rules, NULL, &s->err), FT_ERR_REFUSED);
-    assert_string_equal(s->err.text, "column transactions.amount is not allowed for purpose train/propensity");
-    s->task.sql = (char *)"WITH RECURSIVE k(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM k) SELECT customer_id, 'train' AS split, "
+    assert_string_equal(s->err.text,
+                        "column transactions.amount is not allowed for purpose train/propensity");
+    s->task.sql = (char *)"WITH RECURSIVE k(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM k) SELECT "
+                          "customer_id, 'train' AS split, "
                           "0 AS y, (SELECT max(i) FROM k) AS f FROM transactions";
     assert_int_equal(ft_examples_check(s->shop.db, &s->task, &s->rules, NULL, NULL), FT_OK);
 }

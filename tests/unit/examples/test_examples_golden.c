@@ -12,13 +12,28 @@
 #define FEATURES_MAX 24
 
 /* The two tasks with their features in the query's order. */
-static const char *const cj_features[] = { "log_recency", "log_first", "log_lines", "log_baskets", "log_weeks",
-                                           "log_departments", "log_amount", "share_discount", "used_coupon",
-                                           "share_private", "log_lines_4", "log_lines_13" };
-static const char *const iowa_features[] = { "log_days_since", "log_days_known", "log_n_182", "log_n_91", "log_n_28",
-                                             "rate", "log_gap_ratio", "log_bottles_per_order", "log_price",
-                                             "log_order_days_91", "year_sin", "year_cos", "vodka", "whisky", "rum",
-                                             "tequila", "liqueur", "brandy", "ready_or_gift" };
+static const char *const cj_features[] = { "log_recency", "log_first",       "log_lines",   "log_baskets",
+                                           "log_weeks",   "log_departments", "log_amount",  "share_discount",
+                                           "used_coupon", "share_private",   "log_lines_4", "log_lines_13" };
+static const char *const iowa_features[] = { "log_days_since",
+                                             "log_days_known",
+                                             "log_n_182",
+                                             "log_n_91",
+                                             "log_n_28",
+                                             "rate",
+                                             "log_gap_ratio",
+                                             "log_bottles_per_order",
+                                             "log_price",
+                                             "log_order_days_91",
+                                             "year_sin",
+                                             "year_cos",
+                                             "vodka",
+                                             "whisky",
+                                             "rum",
+                                             "tequila",
+                                             "liqueur",
+                                             "brandy",
+                                             "ready_or_gift" };
 
 struct task_of {
     struct ft_task task;
@@ -51,8 +66,11 @@ task_init(struct task_of *t, const char *name, const char *const *features, uint
 static void
 run(struct test_shop *shop, const struct task_of *t, enum ft_examples_basis basis, struct ft_examples *out)
 {
-    const struct ft_examples_rules rules = { .basis = basis, .consent_source = true, .allowed = all_allowed,
-                                             .key = &shop->key, .env = ft_env_system() };
+    const struct ft_examples_rules rules = { .basis = basis,
+                                             .consent_source = true,
+                                             .allowed = all_allowed,
+                                             .key = &shop->key,
+                                             .env = ft_env_system() };
     struct ft_error err = { 0 };
     if (ft_examples_build(shop->db, &t->task, &rules, out, NULL, &err) != FT_OK)
         fail_msg("%s", err.text);
@@ -172,7 +190,8 @@ examples_cj_return_equals_an_independent_sqlite(void **state)
     assert_int_equal(ft_db_eligible_everyone(shop.db, NULL, NULL), FT_OK);
     task_init(&t, "cj_return", cj_features, 12, FT_UNIT_CUSTOMER);
     run(&shop, &t, FT_EXAMPLES_CONSENT, &ex);
-    struct row *got = rows_of(&ex, &n), *want = rows_of_golden("tests/data/golden/cj_return.store-367.csv", 12, 1, &want_n);
+    struct row *got = rows_of(&ex, &n),
+               *want = rows_of_golden("tests/data/golden/cj_return.store-367.csv", 12, 1, &want_n);
     expect_same(got, n, want, want_n, true);
     assert_int_equal(ex.customers_train, ex.rows_train);
     ft_examples_clear(&ex);
@@ -208,8 +227,9 @@ examples_cj_return_matches_the_pooled_reference(void **state)
 {
     static const double mean[] = { 1.65785496, 1.86759746, 1.40308489, 1.06741325, 0.98994502, 0.72150737,
                                    2.54561949, 0.47452289, 0.06984786, 0.29249209, 0.52979854, 1.16697375 };
-    static const double deviation[] = { 1.05119057, 0.88692572, 1.18016274, 1.03247593, 0.95306036, 0.66258450,
-                                        1.20918351, 0.33700978, 0.25489043, 0.30895044, 0.70239779, 0.95185153 };
+    static const double deviation[] = { 1.05119057, 0.88692572, 1.18016274, 1.03247593,
+                                        0.95306036, 0.66258450, 1.20918351, 0.33700978,
+                                        0.25489043, 0.30895044, 0.70239779, 0.95185153 };
     double sum[12] = { 0 }, square[12] = { 0 };
     size_t train = 0, test = 0, shops = 0;
     struct task_of t;
@@ -307,7 +327,8 @@ examples_of(const char *file, bool (*eligible)(long customer), size_t *count)
     return rows;
 }
 
-/* Examples with consents are the examples of a shop that never had the others as customers; same rows, same order. */
+/* Examples with consents are the examples of a shop that never had the others as customers; same rows, same
+ * order. */
 static void
 examples_with_consents_equal_the_consenting_subset(void **state)
 {

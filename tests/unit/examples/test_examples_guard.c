@@ -12,7 +12,8 @@
 /* The eight rows of the small shop in which 101, 102 and 103 are eligible. */
 #define HEAD "SELECT customer_id, 'train' AS split, 0 AS y, "
 
-/* What SQL may do: everything a task's features need, and nothing that leaves the consenting customers' views. */
+/* What SQL may do: everything a task's features need, and nothing that leaves the consenting customers'
+ * views. */
 static void
 examples_guard_decides_by_table(void **state)
 {
@@ -24,66 +25,109 @@ examples_guard_decides_by_table(void **state)
         /* Allowed. */
         { HEAD "sum(quantity) AS f FROM transactions GROUP BY 1", FT_OK, NULL },
         { HEAD "f FROM (SELECT customer_id, sum(quantity) AS f FROM transactions GROUP BY 1)", FT_OK, NULL },
-        { "WITH t AS (SELECT customer_id, quantity AS q FROM transactions) " HEAD "max(q) AS f FROM t GROUP BY 1", FT_OK, NULL },
-        { "WITH transactions AS (SELECT customer_id, 7 AS q FROM main.transactions) " HEAD "max(q) AS f FROM transactions GROUP BY 1",
+        { "WITH t AS (SELECT customer_id, quantity AS q FROM transactions) " HEAD
+          "max(q) AS f FROM t GROUP BY 1",
+          FT_OK, NULL },
+        { "WITH transactions AS (SELECT customer_id, 7 AS q FROM main.transactions) " HEAD
+          "max(q) AS f FROM transactions GROUP BY 1",
           FT_OK, NULL },
         { "WITH RECURSIVE k(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM k WHERE i < 9) " HEAD
-          "(SELECT max(i) FROM k) AS f FROM transactions GROUP BY 1", FT_OK, NULL },
-        { HEAD "max(r) AS f FROM (SELECT customer_id, row_number() OVER (PARTITION BY customer_id ORDER BY ts) AS r FROM transactions) GROUP BY 1",
+          "(SELECT max(i) FROM k) AS f FROM transactions GROUP BY 1",
           FT_OK, NULL },
-        { HEAD "max(coalesce(d, 0)) AS f FROM (SELECT customer_id, quantity - lag(quantity) OVER (ORDER BY ts) AS d FROM transactions) GROUP BY 1",
+        { HEAD "max(r) AS f FROM (SELECT customer_id, row_number() OVER (PARTITION BY customer_id ORDER BY "
+               "ts) AS r FROM transactions) GROUP BY 1",
           FT_OK, NULL },
-        { HEAD "ln(1 + sum(quantity)) + abs(sin(1)) + cos(0) + julianday('2017-01-02') - julianday(min(ts)) AS f FROM transactions GROUP BY 1",
+        { HEAD "max(coalesce(d, 0)) AS f FROM (SELECT customer_id, quantity - lag(quantity) OVER (ORDER BY "
+               "ts) AS d FROM transactions) GROUP BY 1",
           FT_OK, NULL },
-        { HEAD "count(*) AS f FROM transactions t JOIN products p USING (product_id) WHERE p.category LIKE '%FOO%' GROUP BY 1",
+        { HEAD "ln(1 + sum(quantity)) + abs(sin(1)) + cos(0) + julianday('2017-01-02') - julianday(min(ts)) "
+               "AS f FROM transactions GROUP BY 1",
+          FT_OK, NULL },
+        { HEAD "count(*) AS f FROM transactions t JOIN products p USING (product_id) WHERE p.category LIKE "
+               "'%FOO%' GROUP BY 1",
           FT_OK, NULL },
         { HEAD "age + 0 AS f FROM customers", FT_OK, NULL },
         { "-- a comment\n" HEAD "count(*) AS f FROM transactions GROUP BY 1; -- and an end\n", FT_OK, NULL },
         { HEAD "(SELECT count(*) FROM transactions) AS f FROM customers", FT_OK, NULL },
         /* Forbidden columns, by every way there is to say them. */
-        { HEAD "sum(amount) AS f FROM transactions GROUP BY 1", FT_ERR_REFUSED, "column transactions.amount is not allowed for purpose train/propensity" },
-        { HEAD "sum(t.amount) AS f FROM transactions t GROUP BY 1", FT_ERR_REFUSED, "column transactions.amount is not allowed" },
-        { HEAD "sum(main.transactions.\"amount\") AS f FROM main.transactions GROUP BY 1", FT_ERR_REFUSED, "transactions.amount" },
+        { HEAD "sum(amount) AS f FROM transactions GROUP BY 1", FT_ERR_REFUSED,
+          "column transactions.amount is not allowed for purpose train/propensity" },
+        { HEAD "sum(t.amount) AS f FROM transactions t GROUP BY 1", FT_ERR_REFUSED,
+          "column transactions.amount is not allowed" },
+        { HEAD "sum(main.transactions.\"amount\") AS f FROM main.transactions GROUP BY 1", FT_ERR_REFUSED,
+          "transactions.amount" },
         { HEAD "sum([AmOuNt]) AS f FROM TRANSACTIONS GROUP BY 1", FT_ERR_REFUSED, "transactions.amount" },
-        { HEAD "count(*) AS f FROM transactions WHERE amount > 2 GROUP BY 1", FT_ERR_REFUSED, "transactions.amount" },
-        { HEAD "count(*) AS f FROM transactions GROUP BY 1 ORDER BY max(amount)", FT_ERR_REFUSED, "transactions.amount" },
-        { HEAD "count(*) AS f FROM transactions GROUP BY 1 HAVING sum(amount) > 1", FT_ERR_REFUSED, "transactions.amount" },
-        { HEAD "sum(x) AS f FROM (SELECT customer_id, amount AS x FROM transactions) GROUP BY 1", FT_ERR_REFUSED, "transactions.amount" },
-        { "WITH t AS (SELECT * FROM transactions) " HEAD "sum(quantity) AS f FROM t GROUP BY 1", FT_ERR_REFUSED, "column transactions." },
-        { "WITH transactions AS (SELECT customer_id, amount FROM main.transactions) " HEAD "sum(amount) AS f FROM transactions GROUP BY 1", FT_ERR_REFUSED, "transactions.amount" },
-        { "SELECT *, 'train' AS split, 0 AS y, quantity AS f FROM transactions", FT_ERR_REFUSED, "column transactions." },
-        { HEAD "count(*) AS f FROM transactions t WHERE EXISTS (SELECT 1 FROM customers c WHERE c.income = t.quantity) GROUP BY 1",
+        { HEAD "count(*) AS f FROM transactions WHERE amount > 2 GROUP BY 1", FT_ERR_REFUSED,
+          "transactions.amount" },
+        { HEAD "count(*) AS f FROM transactions GROUP BY 1 ORDER BY max(amount)", FT_ERR_REFUSED,
+          "transactions.amount" },
+        { HEAD "count(*) AS f FROM transactions GROUP BY 1 HAVING sum(amount) > 1", FT_ERR_REFUSED,
+          "transactions.amount" },
+        { HEAD "sum(x) AS f FROM (SELECT customer_id, amount AS x FROM transactions) GROUP BY 1",
+          FT_ERR_REFUSED, "transactions.amount" },
+        { "WITH t AS (SELECT * FROM transactions) " HEAD "sum(quantity) AS f FROM t GROUP BY 1",
+          FT_ERR_REFUSED, "column transactions." },
+        { "WITH transactions AS (SELECT customer_id, amount FROM main.transactions) " HEAD
+          "sum(amount) AS f FROM transactions GROUP BY 1",
+          FT_ERR_REFUSED, "transactions.amount" },
+        { "SELECT *, 'train' AS split, 0 AS y, quantity AS f FROM transactions", FT_ERR_REFUSED,
+          "column transactions." },
+        { HEAD "count(*) AS f FROM transactions t WHERE EXISTS (SELECT 1 FROM customers c WHERE c.income = "
+               "t.quantity) GROUP BY 1",
           FT_ERR_REFUSED, "column customers.income is not allowed" },
-        { HEAD "sum(quantity) OVER (ORDER BY amount) AS f FROM transactions", FT_ERR_REFUSED, "transactions.amount" },
-        { HEAD "sum(quantity) FILTER (WHERE brand = 'N') AS f FROM transactions GROUP BY 1", FT_ERR_REFUSED, "transactions.brand" },
+        { HEAD "sum(quantity) OVER (ORDER BY amount) AS f FROM transactions", FT_ERR_REFUSED,
+          "transactions.amount" },
+        { HEAD "sum(quantity) FILTER (WHERE brand = 'N') AS f FROM transactions GROUP BY 1", FT_ERR_REFUSED,
+          "transactions.brand" },
         /* SQLite asks nobody about the column of USING: the view has none. */
-        { HEAD "count(*) AS f FROM transactions JOIN (SELECT 1.5 AS amount) USING (amount) GROUP BY 1", FT_ERR_REFUSED, "joins by a column that is not allowed" },
-        { HEAD "discount AS f FROM transactions", FT_ERR_REFUSED, "column transactions.discount is not mapped by this shop's source" },
+        { HEAD "count(*) AS f FROM transactions JOIN (SELECT 1.5 AS amount) USING (amount) GROUP BY 1",
+          FT_ERR_REFUSED, "joins by a column that is not allowed" },
+        { HEAD "discount AS f FROM transactions", FT_ERR_REFUSED,
+          "column transactions.discount is not mapped by this shop's source" },
         { HEAD "rowid AS f FROM transactions", FT_ERR_REFUSED, "column transactions.ROWID is not mapped" },
         { HEAD "max(oid) AS f FROM transactions GROUP BY 1", FT_ERR_REFUSED, "ROWID" },
         { HEAD "max(_rowid_) AS f FROM customers", FT_ERR_REFUSED, "ROWID" },
         /* Other tables. */
-        { HEAD "count(*) AS f FROM ft_base_transactions GROUP BY 1", FT_ERR_REFUSED, "reserved (ft_base_...)" },
+        { HEAD "count(*) AS f FROM ft_base_transactions GROUP BY 1", FT_ERR_REFUSED,
+          "reserved (ft_base_...)" },
         { HEAD "count(*) AS f FROM main.\"FT_Base_transactions\" GROUP BY 1", FT_ERR_REFUSED, "reserved" },
-        { "WITH transactions AS (SELECT * FROM [ft_base_transactions]) " HEAD "sum(amount) AS f FROM transactions GROUP BY 1", FT_ERR_REFUSED, "reserved" },
-        { HEAD "(SELECT count(*) FROM sqlite_master) AS f FROM transactions GROUP BY 1", FT_ERR_REFUSED, "sqlite_master" },
-        { HEAD "(SELECT count(*) FROM sqlite_schema) AS f FROM transactions GROUP BY 1", FT_ERR_REFUSED, "table sqlite_" },
-        { HEAD "(SELECT length(sql) FROM sqlite_schema) AS f FROM transactions GROUP BY 1", FT_ERR_REFUSED, "table sqlite_" },
-        { HEAD "(SELECT count(*) FROM temp.sqlite_master) AS f FROM transactions GROUP BY 1", FT_ERR_REFUSED, "sqlite_" },
-        { HEAD "(SELECT count(*) FROM pragma_table_info('transactions')) AS f FROM transactions GROUP BY 1", FT_ERR_REFUSED, NULL },
-        { HEAD "(SELECT max(cid) FROM pragma_table_info('transactions')) AS f FROM transactions GROUP BY 1", FT_ERR_REFUSED, NULL },
-        { HEAD "(SELECT count(*) FROM pragma_database_list) AS f FROM transactions GROUP BY 1", FT_ERR_REFUSED, NULL },
-        { HEAD "(SELECT count(*) FROM json_each('[1]')) AS f FROM transactions GROUP BY 1", FT_ERR_FORMAT, "no such table: json_each" },
-        { HEAD "(SELECT count(*) FROM dbstat) AS f FROM transactions GROUP BY 1", FT_ERR_FORMAT, "no such table: dbstat" },
-        { HEAD "(SELECT count(*) FROM sqlite_stmt) AS f FROM transactions GROUP BY 1", FT_ERR_FORMAT, "no such table" },
-        { HEAD "(SELECT count(*) FROM sqlite_dbpage) AS f FROM transactions GROUP BY 1", FT_ERR_FORMAT, "no such table" },
-        { HEAD "(SELECT count(*) FROM fts5vocab) AS f FROM transactions GROUP BY 1", FT_ERR_FORMAT, "no such table" },
-        { HEAD "(SELECT count(*) FROM generate_series(1, 2)) AS f FROM transactions GROUP BY 1", FT_ERR_FORMAT, "no such table" },
+        { "WITH transactions AS (SELECT * FROM [ft_base_transactions]) " HEAD
+          "sum(amount) AS f FROM transactions GROUP BY 1",
+          FT_ERR_REFUSED, "reserved" },
+        { HEAD "(SELECT count(*) FROM sqlite_master) AS f FROM transactions GROUP BY 1", FT_ERR_REFUSED,
+          "sqlite_master" },
+        { HEAD "(SELECT count(*) FROM sqlite_schema) AS f FROM transactions GROUP BY 1", FT_ERR_REFUSED,
+          "table sqlite_" },
+        { HEAD "(SELECT length(sql) FROM sqlite_schema) AS f FROM transactions GROUP BY 1", FT_ERR_REFUSED,
+          "table sqlite_" },
+        { HEAD "(SELECT count(*) FROM temp.sqlite_master) AS f FROM transactions GROUP BY 1", FT_ERR_REFUSED,
+          "sqlite_" },
+        { HEAD "(SELECT count(*) FROM pragma_table_info('transactions')) AS f FROM transactions GROUP BY 1",
+          FT_ERR_REFUSED, NULL },
+        { HEAD "(SELECT max(cid) FROM pragma_table_info('transactions')) AS f FROM transactions GROUP BY 1",
+          FT_ERR_REFUSED, NULL },
+        { HEAD "(SELECT count(*) FROM pragma_database_list) AS f FROM transactions GROUP BY 1",
+          FT_ERR_REFUSED, NULL },
+        { HEAD "(SELECT count(*) FROM json_each('[1]')) AS f FROM transactions GROUP BY 1", FT_ERR_FORMAT,
+          "no such table: json_each" },
+        { HEAD "(SELECT count(*) FROM dbstat) AS f FROM transactions GROUP BY 1", FT_ERR_FORMAT,
+          "no such table: dbstat" },
+        { HEAD "(SELECT count(*) FROM sqlite_stmt) AS f FROM transactions GROUP BY 1", FT_ERR_FORMAT,
+          "no such table" },
+        { HEAD "(SELECT count(*) FROM sqlite_dbpage) AS f FROM transactions GROUP BY 1", FT_ERR_FORMAT,
+          "no such table" },
+        { HEAD "(SELECT count(*) FROM fts5vocab) AS f FROM transactions GROUP BY 1", FT_ERR_FORMAT,
+          "no such table" },
+        { HEAD "(SELECT count(*) FROM generate_series(1, 2)) AS f FROM transactions GROUP BY 1",
+          FT_ERR_FORMAT, "no such table" },
         /* Functions. */
         { HEAD "random() AS f FROM transactions", FT_ERR_REFUSED, "function random is not allowed" },
-        { HEAD "length(randomblob(9)) AS f FROM transactions", FT_ERR_REFUSED, "function randomblob is not allowed" },
-        { HEAD "load_extension('x') AS f FROM transactions", FT_ERR_REFUSED, "function load_extension is not allowed" },
-        { HEAD "readfile('/etc/passwd') AS f FROM transactions", FT_ERR_FORMAT, "no such function: readfile" },
+        { HEAD "length(randomblob(9)) AS f FROM transactions", FT_ERR_REFUSED,
+          "function randomblob is not allowed" },
+        { HEAD "load_extension('x') AS f FROM transactions", FT_ERR_REFUSED,
+          "function load_extension is not allowed" },
+        { HEAD "readfile('/etc/passwd') AS f FROM transactions", FT_ERR_FORMAT,
+          "no such function: readfile" },
         { HEAD "sqlite_version() AS f FROM transactions", FT_ERR_REFUSED, "sqlite_version" },
         { HEAD "length(zeroblob(9)) AS f FROM transactions", FT_ERR_REFUSED, "zeroblob" },
         { HEAD "json_array_length('[]') AS f FROM transactions", FT_ERR_REFUSED, "json_array_length" },
@@ -113,9 +157,12 @@ examples_guard_decides_by_table(void **state)
         { "EXPLAIN SELECT customer_id FROM transactions", FT_ERR_REFUSED, "not one plain SELECT" },
         { "EXPLAIN QUERY PLAN SELECT customer_id FROM transactions", FT_ERR_REFUSED, "not one plain SELECT" },
         { HEAD "?1 AS f FROM transactions", FT_ERR_REFUSED, "not one plain SELECT" },
-        { HEAD "count(*) AS f FROM transactions GROUP BY 1; SELECT 1", FT_ERR_REFUSED, "more than one statement" },
-        { HEAD "count(*) AS f FROM transactions GROUP BY 1; DROP VIEW transactions", FT_ERR_REFUSED, "more than one statement" },
-        { HEAD "count(*) AS f FROM transactions GROUP BY 1;;; PRAGMA user_version", FT_ERR_REFUSED, "more than one statement" },
+        { HEAD "count(*) AS f FROM transactions GROUP BY 1; SELECT 1", FT_ERR_REFUSED,
+          "more than one statement" },
+        { HEAD "count(*) AS f FROM transactions GROUP BY 1; DROP VIEW transactions", FT_ERR_REFUSED,
+          "more than one statement" },
+        { HEAD "count(*) AS f FROM transactions GROUP BY 1;;; PRAGMA user_version", FT_ERR_REFUSED,
+          "more than one statement" },
         /* No SQL. */
         { "", FT_ERR_FORMAT, "empty" },
         { "-- nothing", FT_ERR_FORMAT, "empty" },
@@ -139,8 +186,10 @@ static void
 examples_guard_lists_all_that_is_forbidden(void **state)
 {
     struct example_shop *s = *state;
-    assert_int_equal(example_build(s, HEAD "sum(amount + amount) + random() AS f FROM transactions WHERE brand = 'N' AND "
-                                           "discount > 0 GROUP BY 1"), FT_ERR_REFUSED);
+    assert_int_equal(
+        example_build(s, HEAD "sum(amount + amount) + random() AS f FROM transactions WHERE brand = 'N' AND "
+                              "discount > 0 GROUP BY 1"),
+        FT_ERR_REFUSED);
     assert_int_equal(s->refusals.count, 4);
     assert_string_equal(s->refusals.list[0].code, "COLUMN_NOT_ALLOWED");
 }
@@ -150,11 +199,11 @@ static void
 examples_guard_shows_eligible_customers_only(void **state)
 {
     static const char *const probes[] = {
-        "(SELECT count(*) FROM transactions)",                                     /* 4 lines of 7 */
-        "(SELECT sum(quantity) FROM transactions) - 6",                            /* 1+2+3+4 */
-        "(SELECT count(*) FROM customers) + 1",                                    /* 3 of 5 */
-        "(SELECT max(week) FROM transactions) + 1",                                /* 3 */
-        "(SELECT count(DISTINCT t.customer_id) + 1 FROM main.transactions t)",     /* 3 */
+        "(SELECT count(*) FROM transactions)",                                 /* 4 lines of 7 */
+        "(SELECT sum(quantity) FROM transactions) - 6",                        /* 1+2+3+4 */
+        "(SELECT count(*) FROM customers) + 1",                                /* 3 of 5 */
+        "(SELECT max(week) FROM transactions) + 1",                            /* 3 */
+        "(SELECT count(DISTINCT t.customer_id) + 1 FROM main.transactions t)", /* 3 */
         "(SELECT count(*) FROM transactions a LEFT JOIN customers b ON b.customer_id = a.customer_id)",
         "(SELECT count(*) FROM (SELECT customer_id FROM transactions UNION ALL SELECT NULL WHERE 0))",
     };
@@ -169,7 +218,8 @@ examples_guard_shows_eligible_customers_only(void **state)
     shop_eligible(&s->shop, (const char *const[]){ NULL });
     assert_int_equal(example_build(s, feature_sql("count(*)")), FT_OK);
     assert_int_equal(s->out.rows_train, 0);
-    assert_int_equal(example_build(s, HEAD "count(*) AS f FROM transactions"), FT_ERR_FORMAT); /* one row, nobody's */
+    assert_int_equal(example_build(s, HEAD "count(*) AS f FROM transactions"),
+                     FT_ERR_FORMAT); /* one row, nobody's */
 }
 
 /* A policy that allows no column of a table does not let its rows be counted. */
@@ -192,14 +242,16 @@ examples_guard_counts_only_tables_with_an_allowed_column(void **state)
     assert_int_equal(example_build(s, feature_sql("count(*)")), FT_ERR_REFUSED);
 }
 
-/* A view with a forbidden column left in it would still leak nothing: the column is not there, so NATURAL JOIN cannot
- * join by it either. */
+/* A view with a forbidden column left in it would still leak nothing: the column is not there, so NATURAL
+ * JOIN cannot join by it either. */
 static void
 examples_guard_natural_join_ignores_forbidden_columns(void **state)
 {
     struct example_shop *s = *state;
-    assert_int_equal(example_build(s, HEAD "count(*) AS f FROM transactions NATURAL JOIN (SELECT 1.5 AS amount, 'b1' AS "
-                                           "basket_id) GROUP BY 1"), FT_OK);
+    assert_int_equal(
+        example_build(s, HEAD "count(*) AS f FROM transactions NATURAL JOIN (SELECT 1.5 AS amount, 'b1' AS "
+                              "basket_id) GROUP BY 1"),
+        FT_OK);
     assert_int_equal(s->out.rows_train, 1);
     assert_true(s->out.x_train[0] == 2.0f); /* both lines of b1, also the one whose amount is 2.5 */
 }
@@ -227,13 +279,14 @@ examples_guard_bounds_time(void **state)
     s->rules.env = &env;
     s->rules.query_ms = 500;
     assert_int_equal(example_build(s, "WITH RECURSIVE k(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM k) " HEAD
-                                      "(SELECT max(i) FROM k) AS f FROM transactions GROUP BY 1"), FT_ERR_LIMIT);
+                                      "(SELECT max(i) FROM k) AS f FROM transactions GROUP BY 1"),
+                     FT_ERR_LIMIT);
     assert_string_equal(s->err.text, "the query takes longer than 500 ms");
     assert_string_equal(s->refusals.list[0].code, "QUERY_TOO_LARGE");
 }
 
-/* A text that takes long to prepare is ended before it runs; one whose plan would double with each line never gets
- * that far. */
+/* A text that takes long to prepare is ended before it runs; one whose plan would double with each line never
+ * gets that far. */
 static void
 examples_guard_bounds_preparing(void **state)
 {
@@ -255,8 +308,10 @@ examples_guard_bounds_preparing(void **state)
     s->rules.query_ms = 0;
     assert_int_equal(ft_buf_str(&sql, "WITH c0 AS (SELECT customer_id FROM transactions)"), FT_OK);
     for (int i = 1; i < 60; i++)
-        assert_int_equal(ft_buf_printf(&sql, ", c%d AS (SELECT a.customer_id FROM c%d a, c%d b)", i, i - 1, i - 1), FT_OK);
-    assert_int_equal(ft_buf_append(&sql, " " HEAD "1 AS f FROM c59", sizeof " " HEAD "1 AS f FROM c59"), FT_OK);
+        assert_int_equal(
+            ft_buf_printf(&sql, ", c%d AS (SELECT a.customer_id FROM c%d a, c%d b)", i, i - 1, i - 1), FT_OK);
+    assert_int_equal(ft_buf_append(&sql, " " HEAD "1 AS f FROM c59", sizeof " " HEAD "1 AS f FROM c59"),
+                     FT_OK);
     assert_int_equal(example_build(s, (const char *)sql.data), FT_ERR_FORMAT);
     ft_buf_clear(&sql);
 }
@@ -269,16 +324,19 @@ examples_guard_bounds_memory(void **state)
     const struct ft_env env = { .now_ms = still_clock };
     s->rules.env = &env;
     s->rules.query_memory = (uint64_t)8 << 20;
-    assert_int_equal(example_build(s, "WITH RECURSIVE k(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM k) " HEAD
-                                      "(SELECT count(*) FROM (SELECT i FROM k ORDER BY -i)) AS f FROM transactions"),
-                     FT_ERR_LIMIT);
+    assert_int_equal(
+        example_build(s, "WITH RECURSIVE k(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM k) " HEAD
+                         "(SELECT count(*) FROM (SELECT i FROM k ORDER BY -i)) AS f FROM transactions"),
+        FT_ERR_LIMIT);
     assert_string_equal(s->err.text, "the query takes more than 8 MiB of memory");
     /* One long value is refused by its length. */
-    assert_int_equal(example_build(s, feature_sql("length(replace(replace(replace('aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', 'a', "
-                                                  "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'), 'a', "
-                                                  "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'), 'a', "
-                                                  "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'))")),
-                     FT_ERR_LIMIT);
+    assert_int_equal(
+        example_build(s,
+                      feature_sql("length(replace(replace(replace('aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', 'a', "
+                                  "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'), 'a', "
+                                  "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'), 'a', "
+                                  "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'))")),
+        FT_ERR_LIMIT);
     assert_string_equal(s->err.text, "the query makes a value that is too long");
 }
 
@@ -306,9 +364,12 @@ examples_find_uses_names_tables_and_columns(void **state)
     char text[400] = "";
     (void)state;
     assert_int_equal(ft_db_open(&db, NULL), FT_OK);
-    assert_int_equal(ft_examples_find_uses(db, "SELECT customer_id, ln(sum(t.amount)), (SELECT count(*) FROM products) FROM "
-                                               "transactions t WHERE week > 3 AND t.amount > 0 GROUP BY 1", &uses, NULL),
-                     FT_OK);
+    assert_int_equal(
+        ft_examples_find_uses(db,
+                              "SELECT customer_id, ln(sum(t.amount)), (SELECT count(*) FROM products) FROM "
+                              "transactions t WHERE week > 3 AND t.amount > 0 GROUP BY 1",
+                              &uses, NULL),
+        FT_OK);
     for (size_t i = 0; i < uses.count; i++) {
         strcat(text, uses.list[i].table);
         strcat(text, ".");
@@ -335,9 +396,12 @@ examples_guard_leaves_nothing_behind(void **state)
     for (size_t i = 0; i < 3; i++) {
         sqlite3_stmt *stmt = NULL;
         (void)(example_build(s, queries[i]) == FT_OK);
-        assert_int_equal(sqlite3_prepare_v2(s->shop.db->handle,
-                                            "SELECT count(*) FROM sqlite_schema WHERE type = 'view' OR name LIKE '%visible%'",
-                                            -1, &stmt, NULL), SQLITE_OK);
+        assert_int_equal(
+            sqlite3_prepare_v2(
+                s->shop.db->handle,
+                "SELECT count(*) FROM sqlite_schema WHERE type = 'view' OR name LIKE '%visible%'", -1, &stmt,
+                NULL),
+            SQLITE_OK);
         assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
         assert_int_equal(sqlite3_column_int(stmt, 0), 0);
         sqlite3_finalize(stmt);

@@ -64,21 +64,22 @@ source_check_summarises_in_counts(void **state)
     FILE *f = open_memstream(&text, &size);
     ft_source_summary_print(s, ft_source_quarantine(shop->source), f);
     fclose(f);
-    assert_string_equal(text, "files      1 (0 skipped as duplicates)\n"
-                              "lines      3 (1 rejected)\n"
-                              "customers  1 (1 lines without one)\n"
-                              "baskets    2\n"
-                              "products   0\n"
-                              "dates      2017-01-01 08:00:00 to 2017-03-01 09:00:00\n"
-                              "columns\n"
-                              "  customer_id     33.33 % missing\n"
-                              "  basket_id        0.00 % missing, 2 values\n"
-                              "  ts               0.00 % missing\n"
-                              "  department      33.33 % missing, 1 values\n"
-                              "  quantity         0.00 % missing, 1 to 3\n"
-                              "  amount          33.33 % missing, 2.5 to 10\n"
-                              "warning[REJECTED_ROWS]: 1 rows were rejected\n"
-                              "rejected a.csv:5: column ts: expected a date and time in the configured format\n");
+    assert_string_equal(text,
+                        "files      1 (0 skipped as duplicates)\n"
+                        "lines      3 (1 rejected)\n"
+                        "customers  1 (1 lines without one)\n"
+                        "baskets    2\n"
+                        "products   0\n"
+                        "dates      2017-01-01 08:00:00 to 2017-03-01 09:00:00\n"
+                        "columns\n"
+                        "  customer_id     33.33 % missing\n"
+                        "  basket_id        0.00 % missing, 2 values\n"
+                        "  ts               0.00 % missing\n"
+                        "  department      33.33 % missing, 1 values\n"
+                        "  quantity         0.00 % missing, 1 to 3\n"
+                        "  amount          33.33 % missing, 2.5 to 10\n"
+                        "warning[REJECTED_ROWS]: 1 rows were rejected\n"
+                        "rejected a.csv:5: column ts: expected a date and time in the configured format\n");
     assert_null(strstr(text, "CUSTOMER1"));
     free(text);
 }
@@ -131,7 +132,8 @@ shared(struct test_shop *shop, int all, int mine)
     return s;
 }
 
-/* A till's default card shows as one customer with more than a tenth of the lines, in a shop large enough to tell. */
+/* A till's default card shows as one customer with more than a tenth of the lines, in a shop large enough to
+ * tell. */
 static void
 source_check_finds_an_implausible_customer(void **state)
 {

@@ -90,12 +90,24 @@ static void
 source_decode_follows_the_byte_order_mark(void **state)
 {
     (void)state;
-    expect(FT_ENCODING_AUTO, "\xFF\xFE" "a\0", 4, "a", 1);
+    expect(FT_ENCODING_AUTO,
+           "\xFF\xFE"
+           "a\0",
+           4, "a", 1);
     expect(FT_ENCODING_AUTO, "\xFE\xFF\0a", 4, "a", 1);
-    expect(FT_ENCODING_AUTO, "\xEF\xBB\xBF" "a", 4, "a", 1);
+    expect(FT_ENCODING_AUTO,
+           "\xEF\xBB\xBF"
+           "a",
+           4, "a", 1);
     expect(FT_ENCODING_AUTO, "ab", 2, "ab", 2);
-    expect(FT_ENCODING_UTF8, "\xEF\xBB\xBF" "a", 4, "a", 1);
-    expect(FT_ENCODING_UTF16LE, "\xFF\xFE" "a\0", 4, "a", 1);
+    expect(FT_ENCODING_UTF8,
+           "\xEF\xBB\xBF"
+           "a",
+           4, "a", 1);
+    expect(FT_ENCODING_UTF16LE,
+           "\xFF\xFE"
+           "a\0",
+           4, "a", 1);
 }
 
 /* Half a pair, or half a unit at the end, becomes a byte that no UTF-8 text holds. */
@@ -103,8 +115,20 @@ static void
 source_decode_marks_what_is_no_text(void **state)
 {
     (void)state;
-    expect(FT_ENCODING_UTF16LE, "\x00\xD8" "a\0", 4, "\xFF" "a", 2);
-    expect(FT_ENCODING_UTF16LE, "\x00\xDC" "a\0", 4, "\xFF" "a", 2);
+    expect(FT_ENCODING_UTF16LE,
+           "\x00\xD8"
+           "a\0",
+           4,
+           "\xFF"
+           "a",
+           2);
+    expect(FT_ENCODING_UTF16LE,
+           "\x00\xDC"
+           "a\0",
+           4,
+           "\xFF"
+           "a",
+           2);
     expect(FT_ENCODING_UTF16LE, "a\0b", 3, "a\xFF", 2);
     expect(FT_ENCODING_UTF16LE, "a\0\x3D\xD8", 4, "a\xFF", 2);
 }

@@ -9,7 +9,7 @@
 #include <sqlite3.h>
 #include "client/source/db_internal.h"
 
-#define BASIC "customer_id basket_id ts quantity amount"
+#define BASIC  "customer_id basket_id ts quantity amount"
 #define HEADER "customer_id,basket_id,ts,quantity,amount,card_number\n"
 
 /* The whole table as text, in its order. */
@@ -22,7 +22,8 @@ dump(struct test_shop *shop, const char *sql)
     while (sqlite3_step(stmt) == SQLITE_ROW) {
         for (int i = 0; i < sqlite3_column_count(stmt); i++) {
             const char *text = (const char *)sqlite3_column_text(stmt, i);
-            assert_int_equal(ft_buf_printf(&out, "%s%s", i > 0 ? "|" : "", text != NULL ? text : "NULL"), FT_OK);
+            assert_int_equal(ft_buf_printf(&out, "%s%s", i > 0 ? "|" : "", text != NULL ? text : "NULL"),
+                             FT_OK);
         }
         assert_int_equal(ft_buf_str(&out, ";"), FT_OK);
     }
@@ -66,9 +67,11 @@ source_import_keeps_mapped_columns_typed(void **state)
     struct test_shop *shop = *state;
     shop_text(shop, "a.csv", HEADER "906,b1,2017-01-01 07:30:27,1,1.50,X\n,b2,2017-01-02 00:00:00,-2,,X\n");
     assert_int_equal(shop_open(shop), FT_OK);
-    expect_dump(shop, "SELECT basket_id, ts, typeof(quantity), quantity, amount, customer_id IS NULL, length(customer_id) "
-                      "FROM ft_base_transactions",
-                "b1|2017-01-01 07:30:27|real|1.0|1.5|0|22;b2|2017-01-02 00:00:00|real|-2.0|NULL|1|NULL;");
+    expect_dump(
+        shop,
+        "SELECT basket_id, ts, typeof(quantity), quantity, amount, customer_id IS NULL, length(customer_id) "
+        "FROM ft_base_transactions",
+        "b1|2017-01-01 07:30:27|real|1.0|1.5|0|22;b2|2017-01-02 00:00:00|real|-2.0|NULL|1|NULL;");
     assert_int_equal(ft_source_counts(shop->source)->rows, 2);
     assert_true(ft_source_maps(shop->source, "transactions", "amount"));
     assert_false(ft_source_maps(shop->source, "transactions", "discount"));
@@ -128,8 +131,9 @@ source_import_above_the_limit_is_rolled_back(void **state)
     write_rows(shop, 98, 2);
     assert_int_equal(shop_open(shop), FT_ERR_FORMAT);
     assert_null(shop->source);
-    assert_non_null(strstr(shop->err.text, "2 of 100 rows rejected, at most 1 % allowed; nothing was imported. "
-                                           "a.csv:2: column quantity: expected a number; a.csv:3: "));
+    assert_non_null(strstr(shop->err.text,
+                           "2 of 100 rows rejected, at most 1 % allowed; nothing was imported. "
+                           "a.csv:2: column quantity: expected a number; a.csv:3: "));
     assert_null(strstr(shop->err.text, "SECRETVALUE"));
     expect_dump(shop, "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'ft_base_transactions'", "0;");
 }
@@ -141,14 +145,16 @@ source_import_names_column_and_expectation(void **state)
     static const struct {
         const char *row, *reason;
     } table[] = {
-        { "1,b,2017-02-30 00:00:00,1,1,x\n", "a.csv:2: column ts: expected a date and time in the configured format" },
+        { "1,b,2017-02-30 00:00:00,1,1,x\n",
+          "a.csv:2: column ts: expected a date and time in the configured format" },
         { "1,b,,1,1,x\n", "a.csv:2: column ts: expected a date and time in the configured format" },
         { "1,b,2017-02-03 00:00:00,1.2.3,1,x\n", "a.csv:2: column quantity: expected a number" },
         { "1,b,2017-02-03 00:00:00,1,inf,x\n", "a.csv:2: column amount: expected a number" },
         { "1,b,2017-02-03 00:00:00,1,nan,x\n", "a.csv:2: column amount: expected a number" },
         { "1,b,2017-02-03 00:00:00,1,1\n", "a.csv:2: expected 6 fields as in the header, found 5" },
         { "1,\"b,2017-02-03 00:00:00,1,1,x\n", "a.csv:2: expected a closing quote before the file's end" },
-        { "1,\xC3,2017-02-03 00:00:00,1,1,x\n", "a.csv:2: column basket_id: expected text in the configured encoding" },
+        { "1,\xC3,2017-02-03 00:00:00,1,1,x\n",
+          "a.csv:2: column basket_id: expected text in the configured encoding" },
     };
     struct test_shop *shop = *state;
     shop->config.max_reject_ratio = 1.0;
@@ -164,7 +170,8 @@ source_import_names_column_and_expectation(void **state)
     }
 }
 
-/* A file with the same content as another is taken in once, by whatever name; in the golden order of names. */
+/* A file with the same content as another is taken in once, by whatever name; in the golden order of names.
+ */
 static void
 source_import_takes_each_content_once(void **state)
 {
@@ -178,7 +185,8 @@ source_import_takes_each_content_once(void **state)
     assert_int_equal(ft_source_counts(shop->source)->duplicate_files, 1);
 }
 
-/* Decimal commas, another delimiter, another date format, UTF-16: the golden rows of the plain file come out. */
+/* Decimal commas, another delimiter, another date format, UTF-16: the golden rows of the plain file come out.
+ */
 static void
 source_import_reads_a_foreign_export(void **state)
 {
@@ -218,9 +226,11 @@ source_import_reads_customers_and_products(void **state)
     shop_text(shop, "customers.csv", "id,years,name\n906,41,Somebody\n");
     shop_text(shop, "products.csv", "product_id,brand\n7,National\n");
     assert_int_equal(shop_open(shop), FT_OK);
-    expect_dump(shop, "SELECT c.age, p.brand FROM ft_base_transactions t JOIN ft_base_customers c USING (customer_id), "
-                      "ft_base_products p",
-                "41|National;");
+    expect_dump(
+        shop,
+        "SELECT c.age, p.brand FROM ft_base_transactions t JOIN ft_base_customers c USING (customer_id), "
+        "ft_base_products p",
+        "41|National;");
 }
 
 /* Nothing to read is told apart from something unreadable. */
@@ -232,8 +242,9 @@ source_import_names_file_level_errors(void **state)
     assert_non_null(strstr(shop->err.text, "no file matches"));
     shop_text(shop, "a.csv", "customer_id,basket_id,ts,amount\n");
     assert_int_equal(shop_open(shop), FT_ERR_FORMAT);
-    assert_non_null(strstr(shop->err.text, "a.csv: column quantity is missing; the header has: customer_id, basket_id, "
-                                           "ts, amount"));
+    assert_non_null(strstr(shop->err.text,
+                           "a.csv: column quantity is missing; the header has: customer_id, basket_id, "
+                           "ts, amount"));
     shop_text(shop, "a.csv", "");
     assert_int_equal(shop_open(shop), FT_ERR_FORMAT);
     assert_non_null(strstr(shop->err.text, "empty"));
@@ -272,7 +283,8 @@ source_import_checks_its_configuration(void **state)
     assert_int_equal(ft_source_config_check(c, NULL), FT_ERR_CONFIG);
 }
 
-/* A changed file is read again; touching it is no change; a broken new version leaves the old records standing. */
+/* A changed file is read again; touching it is no change; a broken new version leaves the old records
+ * standing. */
 static void
 source_refresh_follows_the_files(void **state)
 {

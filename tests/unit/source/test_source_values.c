@@ -23,15 +23,33 @@ source_real_is_strict(void **state)
         bool good;
         double value;
     } table[] = {
-        { "0", '.', true, 0 },          { "-1.25", '.', true, -1.25 },    { "+3", '.', true, 3 },
-        { "1,5", ',', true, 1.5 },      { ".5", '.', true, 0.5 },         { "1e3", '.', true, 1000 },
-        { "1.5E-2", '.', true, 0.015 }, { "1e308", '.', true, 1e308 },    { "12345678901234567890", '.', true, 12345678901234567890.0 },
-        { "", '.', false, 0 },          { "1.", '.', false, 0 },          { ".", '.', false, 0 },
-        { "-", '.', false, 0 },         { "1,5", '.', false, 0 },         { "1.5", ',', false, 0 },
-        { "1 000", '.', false, 0 },     { "1.5x", '.', false, 0 },        { " 1", '.', false, 0 },
-        { "nan", '.', false, 0 },       { "inf", '.', false, 0 },         { "-Infinity", '.', false, 0 },
-        { "0x10", '.', false, 0 },      { "1e", '.', false, 0 },          { "1e999", '.', false, 0 },
-        { "1.2.3", '.', false, 0 },     { "--1", '.', false, 0 },         { "1e+", '.', false, 0 },
+        { "0", '.', true, 0 },
+        { "-1.25", '.', true, -1.25 },
+        { "+3", '.', true, 3 },
+        { "1,5", ',', true, 1.5 },
+        { ".5", '.', true, 0.5 },
+        { "1e3", '.', true, 1000 },
+        { "1.5E-2", '.', true, 0.015 },
+        { "1e308", '.', true, 1e308 },
+        { "12345678901234567890", '.', true, 12345678901234567890.0 },
+        { "", '.', false, 0 },
+        { "1.", '.', false, 0 },
+        { ".", '.', false, 0 },
+        { "-", '.', false, 0 },
+        { "1,5", '.', false, 0 },
+        { "1.5", ',', false, 0 },
+        { "1 000", '.', false, 0 },
+        { "1.5x", '.', false, 0 },
+        { " 1", '.', false, 0 },
+        { "nan", '.', false, 0 },
+        { "inf", '.', false, 0 },
+        { "-Infinity", '.', false, 0 },
+        { "0x10", '.', false, 0 },
+        { "1e", '.', false, 0 },
+        { "1e999", '.', false, 0 },
+        { "1.2.3", '.', false, 0 },
+        { "--1", '.', false, 0 },
+        { "1e+", '.', false, 0 },
     };
     (void)state;
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
@@ -54,8 +72,8 @@ source_real_rounds_as_strtod(void **state)
         x ^= x << 13;
         x ^= x >> 7;
         x ^= x << 17;
-        snprintf(text, sizeof text, "%llu.%0*llu", (unsigned long long)(x % 100000000), (int)(x >> 40) % 8 + 1,
-                 (unsigned long long)(x >> 20) % 10);
+        snprintf(text, sizeof text, "%llu.%0*llu", (unsigned long long)(x % 100000000),
+                 (int)(x >> 40) % 8 + 1, (unsigned long long)(x >> 20) % 10);
         assert_true(ft_value_real(text, strlen(text), '.', &value));
         assert_true(value == strtod(text, NULL));
     }
@@ -65,8 +83,10 @@ source_real_rounds_as_strtod(void **state)
 static void
 source_integer_is_strict(void **state)
 {
-    static const char *const bad[] = { "",    "-",   "1.0", "1e3", "9223372036854775808", "-9223372036854775809",
-                                       "0x1", " 1",  "1 ",  "a",   "99999999999999999999" };
+    static const char *const bad[] = {
+        "",    "-",  "1.0", "1e3", "9223372036854775808", "-9223372036854775809",
+        "0x1", " 1", "1 ",  "a",   "99999999999999999999"
+    };
     int64_t value;
     (void)state;
     assert_true(ft_value_integer("9223372036854775807", 19, &value));
@@ -152,7 +172,10 @@ source_pseudonym_depends_on_the_node_key(void **state)
     ft_pseudonym_make(&a, "9060", 4, &again);
     assert_string_not_equal(pa.text, again.text);
     /* The header's formula in one call of libsodium. */
-    crypto_generichash(hash, sizeof hash, (const unsigned char *)"fedtill/customer\0" "906", 20, a.bytes, sizeof a.bytes);
+    crypto_generichash(hash, sizeof hash,
+                       (const unsigned char *)"fedtill/customer\0"
+                                              "906",
+                       20, a.bytes, sizeof a.bytes);
     char text[FT_PSEUDONYM_LENGTH + 1];
     sodium_bin2base64(text, sizeof text, hash, sizeof hash, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
     assert_string_equal(pa.text, text);

@@ -1,1 +1,0 @@
-SELECT customer_id, 'train' AS split, 0 AS y, sum(main.transactions."amount") AS f FROM main.transactions GROUP BY 1

@@ -1,1 +1,0 @@
-SELECT customer_id, 'train' AS split, 0 AS y, count(*) AS f FROM transactions GROUP BY 1 HAVING sum(amount) > 1

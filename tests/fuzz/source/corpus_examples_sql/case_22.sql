@@ -1,1 +1,0 @@
-SELECT *, 'train' AS split, 0 AS y, quantity AS f FROM transactions

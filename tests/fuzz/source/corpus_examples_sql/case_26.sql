@@ -1,1 +1,0 @@
-SELECT customer_id, 'train' AS split, 0 AS y, count(*) AS f FROM transactions JOIN (SELECT 1.5 AS amount) USING (amount) GROUP BY 1

@@ -1,1 +1,0 @@
-SELECT customer_id, 'train' AS split, 0 AS y, max(_rowid_) AS f FROM customers

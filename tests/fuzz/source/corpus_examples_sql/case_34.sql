@@ -1,1 +1,0 @@
-SELECT customer_id, 'train' AS split, 0 AS y, (SELECT count(*) FROM sqlite_master) AS f FROM transactions GROUP BY 1

@@ -1,1 +1,0 @@
-SELECT customer_id, 'train' AS split, 0 AS y, (SELECT count(*) FROM generate_series(1, 2)) AS f FROM transactions GROUP BY 1

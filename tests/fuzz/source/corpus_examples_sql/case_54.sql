@@ -1,1 +1,0 @@
-SELECT customer_id, 'train' AS split, 0 AS y, fts3_tokenizer('x') AS f FROM transactions

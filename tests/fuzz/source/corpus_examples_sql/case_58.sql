@@ -1,1 +1,0 @@
-PRAGMA table_info(transactions)

@@ -1,1 +1,0 @@
-DELETE FROM ft_base_transactions
