@@ -145,8 +145,8 @@ print_row(const struct bench_case *what, const struct bench_result *r)
     printf("%7u %8u %5g %% %10.2f %10.2f %6.2f %10.2f %10.2f %6.2f %8.2f %11llu %7.3f %9.1f\n", what->clients,
            what->dim, what->dropout * 100, r->client_mask_s * 1e3, r->client_floor_s * 1e3,
            r->client_mask_s / r->client_floor_s, r->unmask_s * 1e3, r->unmask_floor_s * 1e3,
-           r->unmask_s / r->unmask_floor_s, (unsigned long long)r->upload_bytes, r->upload_ratio,
-           (double)r->aggregator_peak_bytes / (1 << 20));
+           r->unmask_s / r->unmask_floor_s, r->publish_s * 1e3, (unsigned long long)r->upload_bytes,
+           r->upload_ratio, (double)r->aggregator_peak_bytes / (1 << 20));
     fflush(stdout);
 }
 
