@@ -14,13 +14,17 @@ struct config_file {
 
 #define A(member, name, kind, ...) FT_CFG(struct ft_aggregator_config, member, name, kind, __VA_ARGS__)
 
-static const struct ft_config_choice levels[] = {
-    { "debug", FT_LOG_DEBUG }, { "info", FT_LOG_INFO }, { "warn", FT_LOG_WARN }, { "error", FT_LOG_ERROR }, { 0 }
-};
+static const struct ft_config_choice levels[] = { { "debug", FT_LOG_DEBUG },
+                                                  { "info", FT_LOG_INFO },
+                                                  { "warn", FT_LOG_WARN },
+                                                  { "error", FT_LOG_ERROR },
+                                                  { 0 } };
 static const struct ft_config_field fields[] = {
-    FT_CFG(struct config_file, version, "version", UINT32, .flags = FT_CONFIG_REQUIRED, .least = 1, .most = 1),
+    FT_CFG(struct config_file, version, "version", UINT32, .flags = FT_CONFIG_REQUIRED, .least = 1,
+           .most = 1),
     A(listen, "listen", TEXT, .flags = FT_CONFIG_REQUIRED, .most = 270, .check = ft_config_is_host_port),
-    A(public_address, "public", TEXT, .flags = FT_CONFIG_REQUIRED, .most = 270, .check = ft_config_is_host_port),
+    A(public_address, "public", TEXT, .flags = FT_CONFIG_REQUIRED, .most = 270,
+      .check = ft_config_is_host_port),
     A(data, "data", TEXT, .flags = FT_CONFIG_REQUIRED, .most = 1024),
     A(uploads_in_flight, "uploads_in_flight", UINT32, .least = 1, .most = 64),
     A(threads, "threads", UINT32, .least = 1, .most = 64),
@@ -28,7 +32,8 @@ static const struct ft_config_field fields[] = {
     A(shops_max, "shops_max", UINT32, .least = 1, .most = 65535),
     FT_CONFIG_END,
 };
-_Static_assert(offsetof(struct config_file, config) == 0, "the table names offsets in struct ft_aggregator_config");
+_Static_assert(offsetof(struct config_file, config) == 0,
+               "the table names offsets in struct ft_aggregator_config");
 
 enum ft_status
 ft_aggregator_config_parse(struct ft_bytes yaml, const char *origin, const char *home,
@@ -36,8 +41,9 @@ ft_aggregator_config_parse(struct ft_bytes yaml, const char *origin, const char 
 {
     enum ft_status st;
     struct ft_config *tree = NULL;
-    struct config_file file = { .config = { .uploads_in_flight = 8, .threads = 2, .log_level = FT_LOG_INFO,
-                                            .shops_max = 4096 } };
+    struct config_file file = {
+        .config = { .uploads_in_flight = 8, .threads = 2, .log_level = FT_LOG_INFO, .shops_max = 4096 }
+    };
     struct ft_aggregator_config *c = &file.config;
 
     *out = (struct ft_aggregator_config){ 0 };
@@ -45,7 +51,8 @@ ft_aggregator_config_parse(struct ft_bytes yaml, const char *origin, const char 
     FT_TRY(ft_config_open(yaml, findings, &tree));
     FT_TRY(ft_config_read(tree, fields, &file, findings));
     if (strcmp(strrchr(c->public_address, ':'), ":0") == 0) {
-        ft_config_find(tree, findings, "public", "'public' has port 0, expected the port that shops connect to");
+        ft_config_find(tree, findings, "public",
+                       "'public' has port 0, expected the port that shops connect to");
         st = FT_ERR_CONFIG;
         goto out;
     }

@@ -1,6 +1,6 @@
 /*
- * aggregator.yaml: where the aggregator listens and keeps its data. Strict; file names are relative to the file's
- * folder.
+ * aggregator.yaml: where the aggregator listens and keeps its data. Strict; file names are relative to the
+ * file's folder.
  */
 #ifndef FT_AGGREGATOR_CONFIG_H
 #define FT_AGGREGATOR_CONFIG_H
@@ -23,8 +23,8 @@ struct ft_aggregator_config {
 /* Read HOME/aggregator.yaml. Errors: NOTFOUND, IO, LIMIT, CONFIG (findings), NOMEM. */
 FT_NODISCARD enum ft_status ft_aggregator_config_load(const char *home, struct ft_aggregator_config *out,
                                                       struct ft_findings *findings, struct ft_error *err);
-FT_NODISCARD enum ft_status ft_aggregator_config_parse(struct ft_bytes yaml, const char *origin, const char *home,
-                                                       struct ft_aggregator_config *out,
+FT_NODISCARD enum ft_status ft_aggregator_config_parse(struct ft_bytes yaml, const char *origin,
+                                                       const char *home, struct ft_aggregator_config *out,
                                                        struct ft_findings *findings);
 void ft_aggregator_config_clear(struct ft_aggregator_config *config);
 

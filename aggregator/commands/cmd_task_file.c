@@ -16,7 +16,10 @@
 #define TEMPLATE_NAME "my_task"
 
 const struct ft_cli_option ft_cmd_task_new_options[] = {
-    { .name = "out", .kind = FT_CLI_TEXT, .argument = "FILE", .help = "write it there (default: standard output)" },
+    { .name = "out",
+      .kind = FT_CLI_TEXT,
+      .argument = "FILE",
+      .help = "write it there (default: standard output)" },
     FT_CLI_OPTIONS_END,
 };
 const struct ft_cli_option ft_cmd_task_check_options[] = {
@@ -25,8 +28,13 @@ const struct ft_cli_option ft_cmd_task_check_options[] = {
 };
 const struct ft_cli_option ft_cmd_task_sign_options[] = {
     FT_CLI_HOME,
-    { .name = "key", .kind = FT_CLI_TEXT, .argument = "FILE", .help = "the signing key (default: HOME/task-signing.key)" },
-    { .name = "deployment", .kind = FT_CLI_TEXT, .argument = "HEX",
+    { .name = "key",
+      .kind = FT_CLI_TEXT,
+      .argument = "FILE",
+      .help = "the signing key (default: HOME/task-signing.key)" },
+    { .name = "deployment",
+      .kind = FT_CLI_TEXT,
+      .argument = "HEX",
       .help = "the federation's id, 32 hex digits (default: from HOME/deployment)" },
     { .name = "out", .kind = FT_CLI_TEXT, .argument = "FILE", .required = true, .help = "the signed task" },
     FT_CLI_OPTIONS_END,
@@ -38,7 +46,7 @@ today(void)
     return ft_date_of_seconds((int64_t)(ft_env_system()->wall_ms(NULL) / 1000));
 }
 
-/* ---- new ---------------------------------------------------------------------------------------------------- */
+/* ---- new ---- */
 
 int
 ft_cmd_task_new(struct ft_cli *cli)
@@ -50,8 +58,10 @@ ft_cmd_task_new(struct ft_cli *cli)
     enum ft_status st;
     int code = FT_EXIT_OK;
 
-    if (strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(name) || strlen(name) > 48 || name[0] == '\0')
-        return ft_cli_usage(cli, "'%s' is no name for a task: 1 to 48 small letters, digits and underscores", name);
+    if (strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(name) || strlen(name) > 48 ||
+        name[0] == '\0')
+        return ft_cli_usage(cli, "'%s' is no name for a task: 1 to 48 small letters, digits and underscores",
+                            name);
     FT_TRY(ft_buf_append(&buf, text, (size_t)(at - text)));
     FT_TRY(ft_buf_str(&buf, name));
     FT_TRY(ft_buf_str(&buf, at + strlen(TEMPLATE_NAME)));
@@ -60,8 +70,9 @@ ft_cmd_task_new(struct ft_cli *cli)
     else if (!ft_cli_json(cli))
         fwrite(buf.data, 1, buf.size, stdout);
     if (st == FT_OK && ft_cli_json(cli))
-        code = ft_cli_print_json(out != NULL ? json_pack("{s:s, s:s}", "task", name, "file", out)
-                                             : json_pack("{s:s, s:s%}", "task", name, "yaml", buf.data, buf.size));
+        code = ft_cli_print_json(out != NULL
+                                     ? json_pack("{s:s, s:s}", "task", name, "file", out)
+                                     : json_pack("{s:s, s:s%}", "task", name, "yaml", buf.data, buf.size));
     else if (st == FT_OK && out != NULL)
         printf("%s written; fill in the lines without a value, then `task check %s`\n", out, out);
 out:
@@ -69,7 +80,7 @@ out:
     return st == FT_OK ? code : ft_cli_fail(cli, st, &err);
 }
 
-/* ---- reading a task file ------------------------------------------------------------------------------------ */
+/* ---- reading a task file ---- */
 
 /* Rules that need the calendar, told where the dates are. */
 static enum ft_status
@@ -84,8 +95,8 @@ check_dates(struct ft_bytes yaml, const struct ft_task *task, int64_t day, struc
         ft_config_find(tree, findings, "expires", "the task expired on %s, %lld days ago", task->expires,
                        (long long)(day - ft_task_expires_day(task)));
     if (day > ft_task_review_day(task))
-        ft_config_find(tree, findings, "review", "the task's review was due on %s, %lld days ago", task->review,
-                       (long long)(day - ft_task_review_day(task)));
+        ft_config_find(tree, findings, "review", "the task's review was due on %s, %lld days ago",
+                       task->review, (long long)(day - ft_task_review_day(task)));
     ft_config_close(tree);
     return findings->total == 0 ? FT_OK : FT_ERR_CONFIG;
 }
@@ -127,7 +138,7 @@ out:
     return st;
 }
 
-/* ---- check -------------------------------------------------------------------------------------------------- */
+/* ---- check ---- */
 
 static const char *const stage_names[] = { "statistics", "training", "evaluation" };
 
@@ -137,21 +148,23 @@ print_verdict(const char *path, const struct ft_task *t, const struct ft_round_p
     const uint32_t sizes[] = { t->n_min, t->n_cap };
 
     printf("%s: good\n", path);
-    printf("  task         %s for %s, unit %s, owner %s\n", t->name, t->purpose, ft_unit_name(t->unit), t->owner);
+    printf("  task         %s for %s, unit %s, owner %s\n", t->name, t->purpose, ft_unit_name(t->unit),
+           t->owner);
     printf("  dates        expires %s, review %s\n", t->expires, t->review);
-    printf("  model        %s, %u features, %llu parameters\n", ft_model_kind_name(t->model), t->feature_count,
-           (unsigned long long)ft_task_parameters(t));
+    printf("  model        %s, %u features, %llu parameters\n", ft_model_kind_name(t->model),
+           t->feature_count, (unsigned long long)ft_task_parameters(t));
     printf("  rounds       1 statistics, %u training, 1 evaluation\n", t->rounds);
     for (int i = 0; i < 3; i++)
-        printf("  %-12s %zu coordinates in %llu words of %u-bit lanes: %llu bytes up a shop and round\n", stage_names[i],
-               plans[i].layout.dim, (unsigned long long)plans[i].codec.words, plans[i].codec.lane_bits,
-               (unsigned long long)plans[i].codec.words * 8);
-    printf("  precision    Q = floor((2^%u - 1) / %u) = %llu steps to each side; a step of the weighted update is %.3g\n",
+        printf("  %-12s %zu coordinates in %llu words of %u-bit lanes: %llu bytes up a shop and round\n",
+               stage_names[i], plans[i].layout.dim, (unsigned long long)plans[i].codec.words,
+               plans[i].codec.lane_bits, (unsigned long long)plans[i].codec.words * 8);
+    printf("  precision    Q = floor((2^%u - 1) / %u) = %llu steps to each side; a step of the weighted "
+           "update is %.3g\n",
            t->lane_bits - 1, t->n_cap, (unsigned long long)ft_task_quant_max(t), plans[1].codec.quant_step);
     for (int i = 0; i < (t->n_cap > t->n_min ? 2 : 1); i++) {
         const struct ft_task_cohort c = ft_task_cohort(t, sizes[i]);
-        printf("  cohort of %-3u D = %u may drop out, %u survive, %lld of them honest; q = %u, t = %u\n", c.n, c.dropouts,
-               c.survivors, (long long)c.honest, c.quorum, c.threshold);
+        printf("  cohort of %-3u D = %u may drop out, %u survive, %lld of them honest; q = %u, t = %u\n", c.n,
+               c.dropouts, c.survivors, (long long)c.honest, c.quorum, c.threshold);
     }
 }
 
@@ -159,9 +172,9 @@ static json_t *
 cohort_json(const struct ft_task *t, uint32_t n)
 {
     const struct ft_task_cohort c = ft_task_cohort(t, n);
-    return json_pack("{s:i, s:i, s:i, s:I, s:i, s:i}", "n", (int)c.n, "dropouts", (int)c.dropouts, "survivors",
-                     (int)c.survivors, "honest", (json_int_t)c.honest, "quorum", (int)c.quorum, "threshold",
-                     (int)c.threshold);
+    return json_pack("{s:i, s:i, s:i, s:I, s:i, s:i}", "n", (int)c.n, "dropouts", (int)c.dropouts,
+                     "survivors", (int)c.survivors, "honest", (json_int_t)c.honest, "quorum", (int)c.quorum,
+                     "threshold", (int)c.threshold);
 }
 
 static int
@@ -172,17 +185,18 @@ print_verdict_json(const struct ft_task *t, const struct ft_round_plan plans[3])
     for (int i = 0; i < 3; i++)
         json_object_set_new(stages, stage_names[i],
                             json_pack("{s:I, s:I, s:i, s:I}", "dim", (json_int_t)plans[i].layout.dim, "words",
-                                      (json_int_t)plans[i].codec.words, "lane_bits", (int)plans[i].codec.lane_bits,
-                                      "upload_bytes", (json_int_t)(plans[i].codec.words * 8)));
+                                      (json_int_t)plans[i].codec.words, "lane_bits",
+                                      (int)plans[i].codec.lane_bits, "upload_bytes",
+                                      (json_int_t)(plans[i].codec.words * 8)));
     json_array_append_new(cohorts, cohort_json(t, t->n_min));
     if (t->n_cap > t->n_min)
         json_array_append_new(cohorts, cohort_json(t, t->n_cap));
-    return ft_cli_print_json(json_pack("{s:s, s:s, s:s, s:s, s:i, s:I, s:i, s:I, s:f, s:o, s:o}", "verdict", "good",
-                                       "task", t->name, "purpose", t->purpose, "model", ft_model_kind_name(t->model),
-                                       "features", (int)t->feature_count, "parameters",
-                                       (json_int_t)ft_task_parameters(t), "rounds", (int)t->rounds, "quant_max",
-                                       (json_int_t)ft_task_quant_max(t), "quant_step", plans[1].codec.quant_step,
-                                       "stages", stages, "cohorts", cohorts));
+    return ft_cli_print_json(
+        json_pack("{s:s, s:s, s:s, s:s, s:i, s:I, s:i, s:I, s:f, s:o, s:o}", "verdict", "good", "task",
+                  t->name, "purpose", t->purpose, "model", ft_model_kind_name(t->model), "features",
+                  (int)t->feature_count, "parameters", (json_int_t)ft_task_parameters(t), "rounds",
+                  (int)t->rounds, "quant_max", (json_int_t)ft_task_quant_max(t), "quant_step",
+                  plans[1].codec.quant_step, "stages", stages, "cohorts", cohorts));
 }
 
 int
@@ -207,7 +221,7 @@ ft_cmd_task_check(struct ft_cli *cli)
     return code;
 }
 
-/* ---- sign --------------------------------------------------------------------------------------------------- */
+/* ---- sign ---- */
 
 enum ft_status
 ft_task_file_sign(const char *path, const uint8_t deployment[16], const uint8_t secret_key[64], int64_t day,
@@ -266,8 +280,9 @@ ft_cmd_task_sign(struct ft_cli *cli)
     char hex[65];
     enum ft_status st;
     int code = FT_EXIT_OK;
-    char *key = ft_cli_text(cli, "key") != NULL ? ft_strdup(ft_cli_text(cli, "key"))
-                                                : ft_asprintf("%s/task-signing.key", ft_cli_text(cli, "home"));
+    char *key = ft_cli_text(cli, "key") != NULL
+                    ? ft_strdup(ft_cli_text(cli, "key"))
+                    : ft_asprintf("%s/task-signing.key", ft_cli_text(cli, "home"));
 
     if (key == NULL)
         return ft_cli_fail(cli, FT_ERR_NOMEM, NULL);
@@ -277,8 +292,8 @@ ft_cmd_task_sign(struct ft_cli *cli)
     FT_TRY(ft_file_write(out, ft_buf_bytes(&signed_task), 0644, &err));
     ft_hex(hex, hash, sizeof hash);
     if (ft_cli_json(cli))
-        code = ft_cli_print_json(json_pack("{s:s, s:s, s:I}", "file", out, "hash", hex, "bytes",
-                                           (json_int_t)signed_task.size));
+        code = ft_cli_print_json(
+            json_pack("{s:s, s:s, s:I}", "file", out, "hash", hex, "bytes", (json_int_t)signed_task.size));
     else
         printf("%s: signed, hash %s\n", out, hex);
 out:

@@ -15,7 +15,7 @@ struct config_file {
     uint32_t version;
 };
 
-#define R FT_CONFIG_REQUIRED
+#define R                          FT_CONFIG_REQUIRED
 #define C(member, name, kind, ...) FT_CFG(struct ft_client_config, member, name, kind, __VA_ARGS__)
 #define T(member, name, kind, ...) FT_CFG(struct ft_client_table, member, name, kind, __VA_ARGS__)
 
@@ -31,7 +31,8 @@ is_shop(const char *text)
 static const char *
 is_delimiter(const char *text)
 {
-    return (text[0] == '\t' || (text[0] > ' ' && text[0] < 0x7f && strchr("\"\\", text[0]) == NULL)) && text[1] == '\0'
+    return (text[0] == '\t' || (text[0] > ' ' && text[0] < 0x7f && strchr("\"\\", text[0]) == NULL)) &&
+                   text[1] == '\0'
                ? NULL
                : "one character, such as \",\" or \";\" or \"\\t\"";
 }
@@ -43,20 +44,22 @@ is_decimal(const char *text)
 }
 
 static const struct ft_config_choice types[] = { { "csv", FT_SOURCE_CSV }, { 0 } };
-static const struct ft_config_choice encodings[] = { { "utf-8", FT_ENCODING_UTF8 },
-                                                     { "utf-16le", FT_ENCODING_UTF16LE },
-                                                     { "utf-16be", FT_ENCODING_UTF16BE },
-                                                     { "latin-1", FT_ENCODING_LATIN1 },
-                                                     { "auto", FT_ENCODING_AUTO },
-                                                     { 0 } };
+static const struct ft_config_choice encodings[] = {
+    { "utf-8", FT_ENCODING_UTF8 },       { "utf-16le", FT_ENCODING_UTF16LE },
+    { "utf-16be", FT_ENCODING_UTF16BE }, { "latin-1", FT_ENCODING_LATIN1 },
+    { "auto", FT_ENCODING_AUTO },        { 0 }
+};
 static const struct ft_config_choice bases[] = {
     { "consent", FT_BASIS_CONSENT }, { "records", FT_BASIS_RECORDS }, { "none", FT_BASIS_NONE }, { 0 }
 };
-static const struct ft_config_choice levels[] = {
-    { "debug", FT_LOG_DEBUG }, { "info", FT_LOG_INFO }, { "warn", FT_LOG_WARN }, { "error", FT_LOG_ERROR }, { 0 }
-};
+static const struct ft_config_choice levels[] = { { "debug", FT_LOG_DEBUG },
+                                                  { "info", FT_LOG_INFO },
+                                                  { "warn", FT_LOG_WARN },
+                                                  { "error", FT_LOG_ERROR },
+                                                  { 0 } };
 
-static const struct ft_config_field column_item = FT_CFG(struct ft_column_map, source, "column", TEXT, .most = 256);
+static const struct ft_config_field column_item =
+    FT_CFG(struct ft_column_map, source, "column", TEXT, .most = 256);
 static const struct ft_config_field table_fields[] = {
     T(files, "files", TEXT, .flags = R, .most = 1024),
     T(delimiter, "delimiter", TEXT, .most = 1, .check = is_delimiter),
@@ -64,7 +67,8 @@ static const struct ft_config_field table_fields[] = {
     T(decimal, "decimal", TEXT, .most = 1, .check = is_decimal),
     T(timestamp, "timestamp", TEXT, .most = 64),
     T(columns, "columns", DICT, .flags = R, .most = FT_SOURCE_COLUMNS_MAX, .item = &column_item,
-      .item_size = sizeof(struct ft_column_map), .count_offset = offsetof(struct ft_client_table, column_count),
+      .item_size = sizeof(struct ft_column_map),
+      .count_offset = offsetof(struct ft_client_table, column_count),
       .key_offset = offsetof(struct ft_column_map, standard)),
     FT_CONFIG_END,
 };
@@ -92,13 +96,14 @@ static const struct ft_config_field fields[] = {
     C(log_level, "log", CHOICE, .choices = levels),
     FT_CONFIG_END,
 };
-_Static_assert(offsetof(struct config_file, config) == 0, "the tables name offsets in struct ft_client_config");
+_Static_assert(offsetof(struct config_file, config) == 0,
+               "the tables name offsets in struct ft_client_config");
 
-/* ---- what a table of ranges cannot see ---------------------------------------------------------------------- */
+/* ---- what a table of ranges cannot see ---- */
 
 static void
-check_columns(const struct ft_config *tree, const struct ft_schema_table *schema, const struct ft_client_table *table,
-              struct ft_findings *findings)
+check_columns(const struct ft_config *tree, const struct ft_schema_table *schema,
+              const struct ft_client_table *table, struct ft_findings *findings)
 {
     enum ft_column_type type;
     char path[192];
@@ -111,13 +116,16 @@ check_columns(const struct ft_config *tree, const struct ft_schema_table *schema
         for (size_t j = 0; j < schema->column_count; j++)
             ft_nearest_offer(&nearest, standard, schema->columns[j].name);
         snprintf(path, sizeof path, "source.%s.columns.%.100s", schema->name, standard);
-        ft_config_find(tree, findings, path, "'%.64s' is no column of %s%s%s%s", standard, schema->name,
-                       nearest.word != NULL ? ", did you mean '" : "", nearest.word != NULL ? nearest.word : "",
-                       nearest.word != NULL ? "'?" : "; standard names are small letters, digits and underscores");
+        ft_config_find(
+            tree, findings, path, "'%.64s' is no column of %s%s%s%s", standard, schema->name,
+            nearest.word != NULL ? ", did you mean '" : "", nearest.word != NULL ? nearest.word : "",
+            nearest.word != NULL ? "'?" : "; standard names are small letters, digits and underscores");
     }
     snprintf(path, sizeof path, "source.%s.decimal", schema->name);
-    if (table->decimal != NULL && strcmp(table->decimal, table->delimiter != NULL ? table->delimiter : ",") == 0)
-        ft_config_find(tree, findings, path, "'decimal' and 'delimiter' are both '%s', expected two different characters",
+    if (table->decimal != NULL &&
+        strcmp(table->decimal, table->delimiter != NULL ? table->delimiter : ",") == 0)
+        ft_config_find(tree, findings, path,
+                       "'decimal' and 'delimiter' are both '%s', expected two different characters",
                        table->decimal);
 }
 
@@ -139,18 +147,21 @@ check_config(const struct ft_config *tree, const struct ft_client_config *c, str
     check_columns(tree, &ft_schema[FT_TABLE_CUSTOMERS], &c->source.customers, findings);
     check_columns(tree, &ft_schema[FT_TABLE_PRODUCTS], &c->source.products, findings);
     if (c->consent.basis == FT_BASIS_CONSENT && !maps_customers(c))
-        ft_config_find(tree, findings, "consent.basis",
-                       "'basis' is consent, but no column is mapped to customer_id, so no customer could be known");
+        ft_config_find(
+            tree, findings, "consent.basis",
+            "'basis' is consent, but no column is mapped to customer_id, so no customer could be known");
     if (c->consent.basis == FT_BASIS_RECORDS && maps_customers(c))
         ft_config_find(tree, findings, "consent.basis",
                        "'basis' is records, which is data without people, but customers are mapped");
     if (c->consent.basis != FT_BASIS_CONSENT && c->consent.file != NULL)
-        ft_config_find(tree, findings, "consent.file", "'file' is given, but only basis consent reads consents");
+        ft_config_find(tree, findings, "consent.file",
+                       "'file' is given, but only basis consent reads consents");
     if (strcmp(strrchr(c->aggregator, ':'), ":0") == 0)
-        ft_config_find(tree, findings, "aggregator", "'aggregator' has port 0, expected the port it serves on");
+        ft_config_find(tree, findings, "aggregator",
+                       "'aggregator' has port 0, expected the port it serves on");
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------ */
+/* ---- reading ---- */
 
 static enum ft_status
 join_paths(struct ft_client_config *c)
@@ -167,16 +178,18 @@ out:
 }
 
 enum ft_status
-ft_client_config_parse(struct ft_bytes yaml, const char *origin, const char *home, struct ft_client_config *out,
-                       struct ft_findings *findings)
+ft_client_config_parse(struct ft_bytes yaml, const char *origin, const char *home,
+                       struct ft_client_config *out, struct ft_findings *findings)
 {
     enum ft_status st;
     struct ft_config *tree = NULL;
-    struct config_file file = { .config = { .log_level = FT_LOG_INFO, .source = { .max_reject_ratio = 0.01 } } };
+    struct config_file file = { .config = { .log_level = FT_LOG_INFO,
+                                            .source = { .max_reject_ratio = 0.01 } } };
     struct ft_client_config *c = &file.config;
 
     *out = (struct ft_client_config){ 0 };
-    c->source.transactions.encoding = c->source.customers.encoding = c->source.products.encoding = FT_ENCODING_UTF8;
+    c->source.transactions.encoding = c->source.customers.encoding = c->source.products.encoding =
+        FT_ENCODING_UTF8;
     ft_findings_init(findings, origin);
     FT_TRY(ft_config_open(yaml, findings, &tree));
     FT_TRY(ft_config_read(tree, fields, &file, findings));
@@ -229,7 +242,7 @@ ft_client_config_clear(struct ft_client_config *config)
     *config = (struct ft_client_config){ 0 };
 }
 
-/* ---- for the source ----------------------------------------------------------------------------------------- */
+/* ---- for the source ---- */
 
 static enum ft_status
 copy_text(char **out, const char *text)
@@ -271,7 +284,8 @@ ft_client_source_config(const struct ft_client_config *config, struct ft_source_
 
     ft_source_config_init(out);
     out->max_reject_ratio = config->source.max_reject_ratio;
-    FT_TRY(convert_table(&config->source.transactions, &out->transactions)); /* files are joined with home already */
+    FT_TRY(convert_table(&config->source.transactions,
+                         &out->transactions)); /* files are joined with home already */
     FT_TRY(convert_table(&config->source.customers, &out->customers));
     FT_TRY(convert_table(&config->source.products, &out->products));
 out:

@@ -1,6 +1,6 @@
 /*
- * client.yaml: what this shop is called, where its state, policy and data are. Strict; file names are relative to
- * the file's own folder and come out absolute or relative to the process as `home` was.
+ * client.yaml: what this shop is called, where its state, policy and data are. Strict; file names are
+ * relative to the file's own folder and come out absolute or relative to the process as `home` was.
  */
 #ifndef FT_CLIENT_CONFIG_H
 #define FT_CLIENT_CONFIG_H
@@ -18,13 +18,13 @@ struct ft_column_map {
     char *source;
 };
 
-/* One table of the source, as written; ft_client_source_config turns all of it into a struct ft_source_config. `files`
- * is NULL when the table is not configured. */
+/* One table of the source, as written; ft_client_source_config turns all of it into a struct
+ * ft_source_config. `files` is NULL when the table is not configured. */
 struct ft_client_table {
     char *files;     /* glob, joined with home */
     char *delimiter; /* one byte; "\t" is a tab */
     enum ft_encoding encoding;
-    char *decimal; /* "." or "," */
+    char *decimal;   /* "." or "," */
     char *timestamp; /* strptime format; NULL: ISO 8601 */
     struct ft_column_map *columns;
     uint32_t column_count;
@@ -52,7 +52,8 @@ struct ft_client_config {
 FT_NODISCARD enum ft_status ft_client_config_load(const char *home, struct ft_client_config *out,
                                                   struct ft_findings *findings, struct ft_error *err);
 FT_NODISCARD enum ft_status ft_client_config_parse(struct ft_bytes yaml, const char *origin, const char *home,
-                                                   struct ft_client_config *out, struct ft_findings *findings);
+                                                   struct ft_client_config *out,
+                                                   struct ft_findings *findings);
 /* The source as client/source takes it; clear with ft_source_config_clear. Errors: NOMEM. */
 FT_NODISCARD enum ft_status ft_client_source_config(const struct ft_client_config *config,
                                                     struct ft_source_config *out);

@@ -1,9 +1,10 @@
 /*
  * The shop's own policy: policy.yaml, and the one function that decides by it.
  *
- * Nothing the aggregator sends can loosen it: the decision takes the policy, the signed task and facts of this
- * machine, and no message. ft_policy_decide and ft_policy_explain run the same rules in the same order; explain
- * keeps the ones that pass as well. Purposes match exactly: train/propensity never implies score/propensity.
+ * Nothing the aggregator sends can loosen it: the decision takes the policy, the signed task and facts of
+ * this machine, and no message. ft_policy_decide and ft_policy_explain run the same rules in the same order;
+ * explain keeps the ones that pass as well. Purposes match exactly: train/propensity never implies
+ * score/propensity.
  */
 #ifndef FT_POLICY_POLICY_H
 #define FT_POLICY_POLICY_H
@@ -38,12 +39,12 @@ struct ft_policy_exclusion {
     char *equals;                  /* EQUALS: compared as text */
     struct ft_policy_text *one_of; /* ONE_OF: compared as text */
     uint32_t one_of_count;
-    double below;                  /* BELOW: compared as a number; a value that is no number is left out too */
+    double below; /* BELOW: compared as a number; a value that is no number is left out too */
 };
 
 struct ft_policy {
-    char *origin;      /* the file's name, for messages */
-    uint8_t hash[32];  /* BLAKE2b-256 H("policy"; file), for the participation records */
+    char *origin;     /* the file's name, for messages */
+    uint8_t hash[32]; /* BLAKE2b-256 H("policy"; file), for the participation records */
 
     enum ft_policy_owner owner; /* who may own the file: root, or self (the service's own user) */
     char *review_by;
@@ -78,33 +79,35 @@ struct ft_policy {
     struct ft_policy_exclusion *exclude;
     uint32_t exclude_count;
     struct {
-        char *window;                 /* as written */
-        uint32_t from_min, to_min;    /* minutes of the local day; to < from: past midnight; 0 and 1440: always */
-        uint32_t days;                /* bit 0 Monday .. bit 6 Sunday: days on which a window may open */
-        uint32_t *day_list;           /* as written */
+        char *window; /* as written */
+        uint32_t from_min,
+            to_min;         /* minutes of the local day; to < from: past midnight; 0 and 1440: always */
+        uint32_t days;      /* bit 0 Monday .. bit 6 Sunday: days on which a window may open */
+        uint32_t *day_list; /* as written */
         uint32_t day_count;
         uint64_t min_gap_s;
         uint32_t rounds_per_month;
-        bool metered;                 /* also on a metered link */
-        double load_max;              /* 1-minute load average; 0: any */
+        bool metered;    /* also on a metered link */
+        double load_max; /* 1-minute load average; 0: any */
     } participation;
 
     struct ft_config *source; /* positions, for explain */
 };
 
-/* Parse and check the text of a policy. Errors: CONFIG (findings, initialised here, hold every reason), NOMEM. */
+/* Parse and check the text of a policy. Errors: CONFIG (findings, initialised here, hold every reason),
+ * NOMEM. */
 FT_NODISCARD enum ft_status ft_policy_parse(struct ft_bytes yaml, const char *origin, struct ft_policy *out,
                                             struct ft_findings *findings);
 
 /* Who could change the file while the service runs. */
 enum ft_policy_guard {
-    FT_GUARD_OK = 0,      /* not the service's user, nor anybody but the owner */
-    FT_GUARD_SELF,        /* owner: self was chosen, or the service runs as root: the service could; a WARN */
-    FT_GUARD_WRITABLE,    /* group or others may write the file or its folder: no participation */
-    FT_GUARD_OWNER,       /* owner: root was chosen, and the file or its folder belongs to somebody else: none */
+    FT_GUARD_OK = 0,   /* not the service's user, nor anybody but the owner */
+    FT_GUARD_SELF,     /* owner: self was chosen, or the service runs as root: the service could; a WARN */
+    FT_GUARD_WRITABLE, /* group or others may write the file or its folder: no participation */
+    FT_GUARD_OWNER,    /* owner: root was chosen, and the file or its folder belongs to somebody else: none */
 };
-/* Read policy.yaml from disk: ft_policy_parse and the guard. The file is opened once, so what was checked is what was
- * read. service_uid is the user the vault runs as. Errors: NOTFOUND, IO, LIMIT, CONFIG, NOMEM. */
+/* Read policy.yaml from disk: ft_policy_parse and the guard. The file is opened once, so what was checked is
+ * what was read. service_uid is the user the vault runs as. Errors: NOTFOUND, IO, LIMIT, CONFIG, NOMEM. */
 FT_NODISCARD enum ft_status ft_policy_load(const char *path, uid_t service_uid, struct ft_policy *out,
                                            enum ft_policy_guard *guard, struct ft_findings *findings,
                                            struct ft_error *err);
@@ -125,7 +128,8 @@ FT_NODISCARD enum ft_status ft_policy_check_mapping(const struct ft_policy *poli
                                                     const struct ft_policy_use *mapped, size_t mapped_count,
                                                     struct ft_findings *findings);
 
-/* May a task of this purpose read table.column? Exact match of purpose; names compare without case, as in SQL. */
+/* May a task of this purpose read table.column? Exact match of purpose; names compare without case, as in
+ * SQL. */
 bool ft_policy_column_allowed(const struct ft_policy *policy, const char *purpose, const char *table,
                               const char *column);
 
@@ -135,55 +139,63 @@ enum ft_approval { FT_APPROVAL_NONE = 0, FT_APPROVAL_GIVEN = 1, FT_APPROVAL_DENI
 struct ft_policy_facts {
     int64_t now_s;         /* wall clock, seconds since 1970 */
     int32_t utc_offset_s;  /* local time minus UTC, for the participation window */
-    int64_t latest_seen_s; /* latest wall time already recorded; 0 none. More than 300 s ahead of now: CLOCK_BACK */
+    int64_t latest_seen_s; /* latest wall time already recorded; 0 none. More than 300 s ahead of now:
+                              CLOCK_BACK */
     enum ft_policy_guard guard;
-    enum ft_basis data_basis;   /* client.yaml: consent.basis */
-    bool consent_ready;         /* a consent source was imported and can be read */
-    bool customers_counted;     /* eligible_customers is known; until then the rule is left open */
+    enum ft_basis data_basis;    /* client.yaml: consent.basis */
+    bool consent_ready;          /* a consent source was imported and can be read */
+    bool customers_counted;      /* eligible_customers is known; until then the rule is left open */
     uint64_t eligible_customers; /* customers (unit customer) with an active consent for the purpose */
-    uint32_t rounds_this_month; /* participations in the local calendar month */
-    int64_t last_round_s;       /* latest participation; 0 never */
+    uint32_t rounds_this_month;  /* participations in the local calendar month */
+    int64_t last_round_s;        /* latest participation; 0 never */
     bool metered;
-    double load;                /* 1-minute load average */
-    enum ft_approval approval;  /* by a person, for this task hash */
-    uint8_t deployment[16];     /* this shop's federation */
-    const struct ft_policy_use *uses; /* columns the task's query reads; NULL: not compiled yet, rule left open */
+    double load;               /* 1-minute load average */
+    enum ft_approval approval; /* by a person, for this task hash */
+    uint8_t deployment[16];    /* this shop's federation */
+    const struct ft_policy_use
+        *uses; /* columns the task's query reads; NULL: not compiled yet, rule left open */
     size_t use_count;
 };
 
-enum ft_verdict { FT_VERDICT_ACCEPTED = 1, FT_VERDICT_WAITING = 2, FT_VERDICT_REFUSED = 3, FT_VERDICT_LATER = 4 };
+enum ft_verdict {
+    FT_VERDICT_ACCEPTED = 1,
+    FT_VERDICT_WAITING = 2,
+    FT_VERDICT_REFUSED = 3,
+    FT_VERDICT_LATER = 4
+};
 
 struct ft_policy_decision {
     enum ft_verdict verdict;
-    struct ft_refusals reasons; /* every reason at once; empty when accepted */
+    struct ft_refusals reasons;      /* every reason at once; empty when accepted */
     uint32_t codes[FT_REFUSALS_MAX]; /* the wire numbers of reasons, without repeats */
     size_t code_count;
-    int64_t next_s; /* LATER: the earliest time at which time alone no longer stands against it; else 0 */
+    int64_t next_s;    /* LATER: the earliest time at which time alone no longer stands against it; else 0 */
     size_t open_count; /* rules left open for want of facts: before data are touched it must be 0 */
-    bool automatic; /* ACCEPTED without a person's approval, by auto_approve */
+    bool automatic;    /* ACCEPTED without a person's approval, by auto_approve */
 };
 
 /* Decide. `task` is validated, its signature verified by the caller (ft_task_open). */
-void ft_policy_decide(const struct ft_policy *policy, const struct ft_task *task, const struct ft_policy_facts *facts,
-                      struct ft_policy_decision *out);
+void ft_policy_decide(const struct ft_policy *policy, const struct ft_task *task,
+                      const struct ft_policy_facts *facts, struct ft_policy_decision *out);
 
 enum ft_rule_result { FT_RULE_PASS, FT_RULE_FAIL, FT_RULE_LATER, FT_RULE_WAITING, FT_RULE_OPEN };
 
 /* One rule of an explanation. */
 struct ft_policy_line {
-    const char *rule;     /* stable name, e.g. "purpose" */
-    const char *path;     /* key in policy.yaml, e.g. "limits.clip_max" */
+    const char *rule;      /* stable name, e.g. "purpose" */
+    const char *path;      /* key in policy.yaml, e.g. "limits.clip_max" */
     uint32_t line, column; /* where it is in the file; 0 when the rule has no key (built in) */
     enum ft_rule_result result;
-    uint32_t code;        /* enum ft_refusal_code when not PASS or OPEN */
-    char text[360];       /* what the policy says, what the task or the facts say */
+    uint32_t code;  /* enum ft_refusal_code when not PASS or OPEN */
+    char text[360]; /* what the policy says, what the task or the facts say */
 };
 #define FT_POLICY_LINES_MAX 96
 
-/* The same rules, each with its outcome. Returns the number of lines written (at most FT_POLICY_LINES_MAX). decision
- * may be NULL. */
+/* The same rules, each with its outcome. Returns the number of lines written (at most FT_POLICY_LINES_MAX).
+ * decision may be NULL. */
 size_t ft_policy_explain(const struct ft_policy *policy, const struct ft_task *task,
-                         const struct ft_policy_facts *facts, struct ft_policy_line lines[FT_POLICY_LINES_MAX],
+                         const struct ft_policy_facts *facts,
+                         struct ft_policy_line lines[FT_POLICY_LINES_MAX],
                          struct ft_policy_decision *decision);
 const char *ft_rule_result_name(enum ft_rule_result result); /* "pass", "FAIL", "later", "waiting", "open" */
 const char *ft_verdict_name(enum ft_verdict verdict);        /* "accepted", "waiting", "refused", "later" */
@@ -192,6 +204,7 @@ const char *ft_verdict_name(enum ft_verdict verdict);        /* "accepted", "wai
 bool ft_policy_purpose_allowed(const struct ft_policy *policy, const char *purpose);
 
 /* The participation window alone: is local time inside, and if not, when (wall seconds) does it open next? */
-bool ft_policy_window_open(const struct ft_policy *policy, int64_t now_s, int32_t utc_offset_s, int64_t *next_s);
+bool ft_policy_window_open(const struct ft_policy *policy, int64_t now_s, int32_t utc_offset_s,
+                           int64_t *next_s);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * The decision. Each rule is one function that states its outcome; deciding and explaining run the same table, the
- * one keeping what stands against the task, the other every line.
+ * The decision. Each rule is one function that states its outcome; deciding and explaining run the same
+ * table, the one keeping what stands against the task, the other every line.
  *
  * Invariants
  *   1. REFUSED when any rule fails; else WAITING when a person must decide; else LATER; else ACCEPTED.
@@ -41,11 +41,11 @@ add_code(struct ft_policy_decision *d, uint32_t code)
 }
 
 /* State one outcome. code is ignored for PASS and OPEN. path is the key in policy.yaml, or NULL. */
-static void state(struct ruling *r, const char *rule, const char *path, enum ft_rule_result result, uint32_t code,
-                  const char *fmt, ...) FT_PRINTF(6, 7);
+static void state(struct ruling *r, const char *rule, const char *path, enum ft_rule_result result,
+                  uint32_t code, const char *fmt, ...) FT_PRINTF(6, 7);
 static void
-state(struct ruling *r, const char *rule, const char *path, enum ft_rule_result result, uint32_t code, const char *fmt,
-      ...)
+state(struct ruling *r, const char *rule, const char *path, enum ft_rule_result result, uint32_t code,
+      const char *fmt, ...)
 {
     const bool against = result != FT_RULE_PASS && result != FT_RULE_OPEN;
     struct ft_policy_line line = { .rule = rule, .path = path, .result = result, .code = against ? code : 0 };
@@ -75,7 +75,7 @@ pass_if(bool good)
     return good ? FT_RULE_PASS : FT_RULE_FAIL;
 }
 
-/* ---- the policy itself and the clock ------------------------------------------------------------------------ */
+/* ---- the policy itself and the clock ---- */
 
 static void
 rule_guard(struct ruling *r)
@@ -98,8 +98,8 @@ rule_policy_review(struct ruling *r)
         state(r, "policy-review", "review_by", FT_RULE_PASS, 0, "the policy is to be reviewed by %s",
               r->policy->review_by);
     else if (today <= review + r->policy->grace_days)
-        state(r, "policy-review", "review_by", FT_RULE_PASS, 0, "the policy's review was due on %s; grace ends on %s",
-              r->policy->review_by, last_text);
+        state(r, "policy-review", "review_by", FT_RULE_PASS, 0,
+              "the policy's review was due on %s; grace ends on %s", r->policy->review_by, last_text);
     else
         state(r, "policy-review", "review_by", FT_RULE_FAIL, FT_REFUSAL_POLICY_EXPIRED,
               "the policy's review was due on %s and its grace ended on %s", r->policy->review_by, last_text);
@@ -111,12 +111,12 @@ rule_clock(struct ruling *r)
     const struct ft_policy_facts *f = r->facts;
     const bool good = f->now_s > 0 && f->latest_seen_s <= f->now_s + CLOCK_TOLERANCE_S;
     state(r, "clock", NULL, pass_if(good), FT_REFUSAL_CLOCK_BACK, "%s",
-          good          ? "the clock has not been set back"
+          good           ? "the clock has not been set back"
           : f->now_s > 0 ? "the clock is behind what was already recorded"
                          : "the clock is not set");
 }
 
-/* ---- the task ----------------------------------------------------------------------------------------------- */
+/* ---- the task ---- */
 
 static void
 rule_deployment(struct ruling *r)
@@ -140,8 +140,8 @@ static void
 rule_purpose(struct ruling *r)
 {
     const bool allowed = ft_policy_purpose_allowed(r->policy, r->task->purpose);
-    state(r, "purpose", "purposes", pass_if(allowed), FT_REFUSAL_PURPOSE_NOT_ALLOWED, "purpose %s is %sin purposes",
-          r->task->purpose, allowed ? "" : "not ");
+    state(r, "purpose", "purposes", pass_if(allowed), FT_REFUSAL_PURPOSE_NOT_ALLOWED,
+          "purpose %s is %sin purposes", r->task->purpose, allowed ? "" : "not ");
 }
 
 static void
@@ -192,7 +192,8 @@ rule_basis(struct ruling *r)
               "training_basis is %s but consent.basis in client.yaml is %s", basis_name(basis),
               basis_name(r->facts->data_basis));
     if (basis == FT_BASIS_CONSENT)
-        state(r, "consent", "training_basis", pass_if(r->facts->consent_ready), FT_REFUSAL_CONSENT_SOURCE_MISSING, "%s",
+        state(r, "consent", "training_basis", pass_if(r->facts->consent_ready),
+              FT_REFUSAL_CONSENT_SOURCE_MISSING, "%s",
               r->facts->consent_ready ? "a consent source is set up"
                                       : "no consent source is set up, so no customer is eligible");
 }
@@ -202,7 +203,8 @@ rule_noise(struct ruling *r)
 {
     const bool noised = r->task->noise != 0;
     state(r, "noise", "unnoised", pass_if(noised || r->policy->unnoised), FT_REFUSAL_UNNOISED_NOT_ALLOWED,
-          "the task adds %s; unnoised is %s", noised ? "noise" : "no noise", r->policy->unnoised ? "allow" : "refuse");
+          "the task adds %s; unnoised is %s", noised ? "noise" : "no noise",
+          r->policy->unnoised ? "allow" : "refuse");
 }
 
 static void
@@ -213,15 +215,18 @@ rule_cohort(struct ruling *r)
     state(r, "cohort-size", "cohort.n_min", pass_if(t->n_min >= p->cohort.n_min), FT_REFUSAL_COHORT_TOO_SMALL,
           "the task's rounds have at least %u shops; the policy asks for %u", t->n_min, p->cohort.n_min);
     state(r, "cohort-honest", "cohort.h_min", pass_if(t->h_min >= p->cohort.h_min), FT_REFUSAL_HONEST_TOO_FEW,
-          "the task keeps at least %u honest shops in a sum; the policy asks for %u", t->h_min, p->cohort.h_min);
+          "the task keeps at least %u honest shops in a sum; the policy asks for %u", t->h_min,
+          p->cohort.h_min);
     state(r, "cohort-corrupted", "cohort.corrupted", pass_if(t->corrupted >= p->cohort.corrupted),
-          FT_REFUSAL_CORRUPTED_TOO_FEW, "the task withstands %u colluding shops; the policy asks for %u", t->corrupted,
-          p->cohort.corrupted);
-    state(r, "cohort-dropouts", "cohort.drop_permille_max", pass_if(t->drop_permille <= p->cohort.drop_permille_max),
-          FT_REFUSAL_DROPOUT_TOO_HIGH, "the task lets %u in 1000 shops drop out; the policy allows %u",
-          t->drop_permille, p->cohort.drop_permille_max);
-    state(r, "cohort-sigma", "cohort.sigma_min", pass_if(t->sigma >= p->cohort.sigma_min), FT_REFUSAL_SIGMA_TOO_LOW,
-          "the task's statistical security is %u bits; the policy asks for %u", t->sigma, p->cohort.sigma_min);
+          FT_REFUSAL_CORRUPTED_TOO_FEW, "the task withstands %u colluding shops; the policy asks for %u",
+          t->corrupted, p->cohort.corrupted);
+    state(r, "cohort-dropouts", "cohort.drop_permille_max",
+          pass_if(t->drop_permille <= p->cohort.drop_permille_max), FT_REFUSAL_DROPOUT_TOO_HIGH,
+          "the task lets %u in 1000 shops drop out; the policy allows %u", t->drop_permille,
+          p->cohort.drop_permille_max);
+    state(r, "cohort-sigma", "cohort.sigma_min", pass_if(t->sigma >= p->cohort.sigma_min),
+          FT_REFUSAL_SIGMA_TOO_LOW, "the task's statistical security is %u bits; the policy asks for %u",
+          t->sigma, p->cohort.sigma_min);
     state(r, "graph-profile", "graph_profile", FT_RULE_PASS, 0, "%s",
           p->graph_profile.allow ? "sparse cohorts are allowed from graph_profile.cohort_min on"
                                  : "sparse cohorts are refused in every round");
@@ -239,26 +244,30 @@ rule_limits(struct ruling *r)
     state(r, "parameters", "limits.parameters_max", pass_if(parameters <= p->limits.parameters_max),
           FT_REFUSAL_PARAMETERS_TOO_MANY, "the model has %llu parameters; the policy allows %llu",
           (unsigned long long)parameters, (unsigned long long)p->limits.parameters_max);
-    state(r, "rounds", "limits.rounds_max", pass_if(t->rounds <= p->limits.rounds_max), FT_REFUSAL_ROUNDS_TOO_MANY,
-          "the task trains %u rounds; the policy allows %u", t->rounds, p->limits.rounds_max);
+    state(r, "rounds", "limits.rounds_max", pass_if(t->rounds <= p->limits.rounds_max),
+          FT_REFUSAL_ROUNDS_TOO_MANY, "the task trains %u rounds; the policy allows %u", t->rounds,
+          p->limits.rounds_max);
     state(r, "session", "limits.session_ms_max", pass_if(t->session_ms <= p->limits.session_ms_max),
           FT_REFUSAL_SESSION_TOO_LONG, "a round may take %llu ms; the policy allows %llu",
           (unsigned long long)t->session_ms, (unsigned long long)p->limits.session_ms_max);
-    state(r, "rows", "limits.query_rows", pass_if(t->rows_max <= p->limits.query_rows), FT_REFUSAL_ROWS_TOO_MANY,
-          "the query may return %u rows; the policy allows %u", t->rows_max, p->limits.query_rows);
+    state(r, "rows", "limits.query_rows", pass_if(t->rows_max <= p->limits.query_rows),
+          FT_REFUSAL_ROWS_TOO_MANY, "the query may return %u rows; the policy allows %u", t->rows_max,
+          p->limits.query_rows);
 }
 
-/* ---- the shop, now ------------------------------------------------------------------------------------------ */
+/* ---- the shop, now ---- */
 
 static void
 rule_customers(struct ruling *r)
 {
     const struct ft_policy_facts *f = r->facts;
     if (r->task->unit != FT_UNIT_CUSTOMER)
-        state(r, "customers", "min_customers", FT_RULE_PASS, 0, "the task's unit is a record: no customers to count");
+        state(r, "customers", "min_customers", FT_RULE_PASS, 0,
+              "the task's unit is a record: no customers to count");
     else if (!f->customers_counted)
         state(r, "customers", "min_customers", FT_RULE_OPEN, 0, "the eligible customers are not counted yet");
-    else /* the count itself stays in the shop's own output: it is no customer's data, and the officer needs it */
+    else /* the count itself stays in the shop's own output: it is no customer's data, and the officer needs
+            it */
         state(r, "customers", "min_customers", pass_if(f->eligible_customers >= r->policy->min_customers),
               FT_REFUSAL_CUSTOMERS_TOO_FEW, "%llu customers are eligible; the policy asks for %u",
               (unsigned long long)f->eligible_customers, r->policy->min_customers);
@@ -294,8 +303,8 @@ rule_window(struct ruling *r)
     if (!open)
         not_before(r, next);
     state(r, "window", "participation.window", open ? FT_RULE_PASS : FT_RULE_LATER, FT_REFUSAL_OUTSIDE_WINDOW,
-          open ? "%s: inside the window %s" : "%s: the window %s opens next", time_text(when, next, f->utc_offset_s),
-          r->policy->participation.window);
+          open ? "%s: inside the window %s" : "%s: the window %s opens next",
+          time_text(when, next, f->utc_offset_s), r->policy->participation.window);
 }
 
 static void
@@ -340,8 +349,8 @@ rule_month(struct ruling *r)
     const bool left = f->rounds_this_month < r->policy->participation.rounds_per_month;
     if (!left)
         not_before(r, next_month(f->now_s, f->utc_offset_s));
-    state(r, "month", "participation.rounds_per_month", left ? FT_RULE_PASS : FT_RULE_LATER, FT_REFUSAL_MONTH_SPENT,
-          "%u of %u rounds of this month are spent", f->rounds_this_month,
+    state(r, "month", "participation.rounds_per_month", left ? FT_RULE_PASS : FT_RULE_LATER,
+          FT_REFUSAL_MONTH_SPENT, "%u of %u rounds of this month are spent", f->rounds_this_month,
           r->policy->participation.rounds_per_month);
 }
 
@@ -382,8 +391,9 @@ rule_approval(struct ruling *r)
     }
     if (listed && r->task->rounds <= p->auto_approve.rounds_max) {
         r->decision->automatic = true;
-        state(r, "approval", "auto_approve", FT_RULE_PASS, 0, "approved by auto_approve: %s, %u of at most %u rounds",
-              r->task->purpose, r->task->rounds, p->auto_approve.rounds_max);
+        state(r, "approval", "auto_approve", FT_RULE_PASS, 0,
+              "approved by auto_approve: %s, %u of at most %u rounds", r->task->purpose, r->task->rounds,
+              p->auto_approve.rounds_max);
     } else if (listed) {
         state(r, "approval", "auto_approve.rounds_max", FT_RULE_WAITING, FT_REFUSAL_TASK_NOT_APPROVED,
               "the task trains %u rounds and auto_approve covers %u, so a person decides", r->task->rounds,
@@ -394,12 +404,12 @@ rule_approval(struct ruling *r)
     }
 }
 
-/* ---- deciding ----------------------------------------------------------------------------------------------- */
+/* ---- deciding ---- */
 
 static void (*const rules[])(struct ruling *r) = {
-    rule_guard,  rule_policy_review, rule_clock,     rule_deployment, rule_dates, rule_purpose,
-    rule_columns, rule_basis,        rule_noise,     rule_cohort,     rule_limits, rule_customers,
-    rule_window, rule_gap,           rule_month,     rule_machine,    rule_approval,
+    rule_guard,   rule_policy_review, rule_clock, rule_deployment, rule_dates,    rule_purpose,
+    rule_columns, rule_basis,         rule_noise, rule_cohort,     rule_limits,   rule_customers,
+    rule_window,  rule_gap,           rule_month, rule_machine,    rule_approval,
 };
 
 static void
@@ -425,19 +435,23 @@ run_rules(struct ruling *r)
 }
 
 void
-ft_policy_decide(const struct ft_policy *policy, const struct ft_task *task, const struct ft_policy_facts *facts,
-                 struct ft_policy_decision *out)
+ft_policy_decide(const struct ft_policy *policy, const struct ft_task *task,
+                 const struct ft_policy_facts *facts, struct ft_policy_decision *out)
 {
     struct ruling r = { .policy = policy, .task = task, .facts = facts, .decision = out };
     run_rules(&r);
 }
 
 size_t
-ft_policy_explain(const struct ft_policy *policy, const struct ft_task *task, const struct ft_policy_facts *facts,
-                  struct ft_policy_line lines[FT_POLICY_LINES_MAX], struct ft_policy_decision *decision)
+ft_policy_explain(const struct ft_policy *policy, const struct ft_task *task,
+                  const struct ft_policy_facts *facts, struct ft_policy_line lines[FT_POLICY_LINES_MAX],
+                  struct ft_policy_decision *decision)
 {
     struct ft_policy_decision own;
-    struct ruling r = { .policy = policy, .task = task, .facts = facts, .lines = lines,
+    struct ruling r = { .policy = policy,
+                        .task = task,
+                        .facts = facts,
+                        .lines = lines,
                         .decision = decision != NULL ? decision : &own };
     run_rules(&r);
     return r.line_count;

@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 enum ft_policy_guard
-ft_policy_guard_of(enum ft_policy_owner owner, uid_t service_uid, uid_t file_uid, mode_t file_mode, uid_t folder_uid,
-                   mode_t folder_mode)
+ft_policy_guard_of(enum ft_policy_owner owner, uid_t service_uid, uid_t file_uid, mode_t file_mode,
+                   uid_t folder_uid, mode_t folder_mode)
 {
     const mode_t others = S_IWGRP | S_IWOTH;
     const bool roots = file_uid == 0 && folder_uid == 0;
@@ -85,7 +85,8 @@ ft_policy_load(const char *path, uid_t service_uid, struct ft_policy *out, enum 
         return ft_fail(err, FT_ERR_ARGUMENT, "the policy's path is too long");
     strcpy(folder_name, path);
     strcpy(file_name, path);
-    /* The file is opened inside the folder that was looked at, so no rename in between can slip another one in. */
+    /* The file is opened inside the folder that was looked at, so no rename in between can slip another one
+     * in. */
     folder = open(dirname(folder_name), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder >= 0)
         file = openat(folder, basename(file_name), O_RDONLY | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
@@ -103,8 +104,8 @@ ft_policy_load(const char *path, uid_t service_uid, struct ft_policy *out, enum 
     if (st == FT_ERR_CONFIG)
         st = ft_findings_status(findings, err);
     if (st == FT_OK)
-        *guard = ft_policy_guard_of(out->owner, service_uid, file_info.st_uid, file_info.st_mode, folder_info.st_uid,
-                                    folder_info.st_mode);
+        *guard = ft_policy_guard_of(out->owner, service_uid, file_info.st_uid, file_info.st_mode,
+                                    folder_info.st_uid, folder_info.st_mode);
 out:
     if (file >= 0)
         close(file);

@@ -16,11 +16,15 @@ struct policy_file {
     uint32_t version, unnoised, anonymous, metered;
 };
 
-#define R FT_CONFIG_REQUIRED
+#define R                          FT_CONFIG_REQUIRED
 #define P(member, name, kind, ...) FT_CFG(struct ft_policy, member, name, kind, __VA_ARGS__)
 #define F(member, name, kind, ...) FT_CFG(struct policy_file, member, name, kind, __VA_ARGS__)
-#define WHOLE(member, name, how, low, high) P(member, name, UINT32, .flags = (how), .least = (low), .most = (high))
-#define GROUP(name, how, table) { .key = name, .type = FT_CONFIG_MAP, .flags = (how), .fields = (table) }
+#define WHOLE(member, name, how, low, high)                                                                  \
+    P(member, name, UINT32, .flags = (how), .least = (low), .most = (high))
+#define GROUP(name, how, table)                                                                              \
+    {                                                                                                        \
+        .key = name, .type = FT_CONFIG_MAP, .flags = (how), .fields = (table)                                \
+    }
 
 #define IDENTIFIER "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
 
@@ -61,7 +65,9 @@ is_window(const char *text)
                : "local times as HH:MM-HH:MM, such as 22:00-06:00";
 }
 
-static const struct ft_config_choice owners[] = { { "root", FT_OWNER_ROOT }, { "self", FT_OWNER_SELF }, { 0 } };
+static const struct ft_config_choice owners[] = { { "root", FT_OWNER_ROOT },
+                                                  { "self", FT_OWNER_SELF },
+                                                  { 0 } };
 static const struct ft_config_choice bases[] = {
     { "consent", FT_BASIS_CONSENT }, { "records", FT_BASIS_RECORDS }, { "none", FT_BASIS_NONE }, { 0 }
 };
@@ -74,19 +80,21 @@ static const struct ft_config_field purpose_item =
     FT_CFG(struct ft_policy_text, text, "purpose", TEXT, .most = 64, .check = ft_config_is_purpose);
 static const struct ft_config_field column_item =
     FT_CFG(struct ft_policy_text, text, "column", TEXT, .most = 129, .check = is_table_column);
-static const struct ft_config_field value_item =
-    FT_CFG(struct ft_policy_text, text, "value", TEXT, .flags = FT_CONFIG_PRIVATE | FT_CONFIG_EMPTY_OK, .most = 256);
+static const struct ft_config_field value_item = FT_CFG(
+    struct ft_policy_text, text, "value", TEXT, .flags = FT_CONFIG_PRIVATE | FT_CONFIG_EMPTY_OK, .most = 256);
 static const struct ft_config_field day_item = { .key = "day", .type = FT_CONFIG_CHOICE, .choices = days };
 
 static const struct ft_config_field auto_fields[] = {
-    P(auto_approve.purposes, "purposes", LIST, .flags = R | FT_CONFIG_EMPTY_OK, .most = 16, .item = &purpose_item,
-      .item_size = sizeof(struct ft_policy_text), .count_offset = offsetof(struct ft_policy, auto_approve.purpose_count)),
+    P(auto_approve.purposes, "purposes", LIST, .flags = R | FT_CONFIG_EMPTY_OK, .most = 16,
+      .item = &purpose_item, .item_size = sizeof(struct ft_policy_text),
+      .count_offset = offsetof(struct ft_policy, auto_approve.purpose_count)),
     WHOLE(auto_approve.rounds_max, "rounds_max", R, 0, 100000),
     FT_CONFIG_END,
 };
 static const struct ft_config_field columns_item =
     FT_CFG(struct ft_policy_columns, columns, "columns", LIST, .most = 256, .item = &column_item,
-           .item_size = sizeof(struct ft_policy_text), .count_offset = offsetof(struct ft_policy_columns, column_count));
+           .item_size = sizeof(struct ft_policy_text),
+           .count_offset = offsetof(struct ft_policy_columns, column_count));
 static const struct ft_config_field cohort_fields[] = {
     WHOLE(cohort.n_min, "n_min", R, 2, 16384),
     WHOLE(cohort.h_min, "h_min", R, 2, 16384),
@@ -112,9 +120,10 @@ static const struct ft_config_field graph_fields[] = {
 };
 static const struct ft_config_field exclusion_fields[] = {
     FT_CFG(struct ft_policy_exclusion, table, "table", TEXT, .flags = R, .most = 64, .check = is_identifier),
-    FT_CFG(struct ft_policy_exclusion, column, "column", TEXT, .flags = R, .most = 64, .check = is_identifier),
-    FT_CFG(struct ft_policy_exclusion, equals, "equals", TEXT, .flags = FT_CONFIG_PRIVATE | FT_CONFIG_EMPTY_OK,
-           .most = 256),
+    FT_CFG(struct ft_policy_exclusion, column, "column", TEXT, .flags = R, .most = 64,
+           .check = is_identifier),
+    FT_CFG(struct ft_policy_exclusion, equals, "equals", TEXT,
+           .flags = FT_CONFIG_PRIVATE | FT_CONFIG_EMPTY_OK, .most = 256),
     FT_CFG(struct ft_policy_exclusion, one_of, "one_of", LIST, .flags = FT_CONFIG_PRIVATE, .most = 4096,
            .item = &value_item, .item_size = sizeof(struct ft_policy_text),
            .count_offset = offsetof(struct ft_policy_exclusion, one_of_count)),
@@ -143,7 +152,8 @@ static const struct ft_config_field policy_fields[] = {
       .item_size = sizeof(struct ft_policy_text), .count_offset = offsetof(struct ft_policy, purpose_count)),
     GROUP("auto_approve", 0, auto_fields),
     P(columns, "columns", DICT, .flags = R | FT_CONFIG_EMPTY_OK, .most = 16, .item = &columns_item,
-      .item_size = sizeof(struct ft_policy_columns), .count_offset = offsetof(struct ft_policy, columns_count),
+      .item_size = sizeof(struct ft_policy_columns),
+      .count_offset = offsetof(struct ft_policy, columns_count),
       .key_offset = offsetof(struct ft_policy_columns, purpose), .key_check = ft_config_is_purpose),
     P(training_basis, "training_basis", CHOICE, .flags = R, .choices = bases),
     F(unnoised, "unnoised", CHOICE, .flags = R, .choices = allow_refuse),
@@ -153,14 +163,15 @@ static const struct ft_config_field policy_fields[] = {
     GROUP("limits", R, limits_fields),
     GROUP("graph_profile", 0, graph_fields),
     P(exclude, "exclude", LIST, .flags = FT_CONFIG_EMPTY_OK, .most = 256, .item = &exclusion_item,
-      .item_size = sizeof(struct ft_policy_exclusion), .count_offset = offsetof(struct ft_policy, exclude_count)),
+      .item_size = sizeof(struct ft_policy_exclusion),
+      .count_offset = offsetof(struct ft_policy, exclude_count)),
     GROUP("participation", 0, participation_fields),
     FT_CONFIG_END,
 };
 _Static_assert(offsetof(struct policy_file, policy) == 0, "the tables name offsets in struct ft_policy");
 _Static_assert(sizeof(enum ft_basis) == sizeof(uint32_t), "a choice is read as uint32_t");
 
-/* ---- contradictions ----------------------------------------------------------------------------------------- */
+/* ---- contradictions ---- */
 
 static bool
 listed(const struct ft_policy_text *list, uint32_t count, const char *text)
@@ -186,12 +197,14 @@ check_purposes(const struct ft_policy *p, struct ft_findings *findings)
             columns |= strcmp(p->columns[j].purpose, purpose) == 0;
         if (!columns)
             ft_config_find(p->source, findings, path,
-                           "purpose %s has no entry in columns, so no task of it could read anything", purpose);
+                           "purpose %s has no entry in columns, so no task of it could read anything",
+                           purpose);
     }
     for (uint32_t i = 0; i < p->columns_count; i++) {
         snprintf(path, sizeof path, "columns.%s", p->columns[i].purpose);
         if (!listed(p->purposes, p->purpose_count, p->columns[i].purpose))
-            ft_config_find(p->source, findings, path, "columns for %s, which is not in purposes", p->columns[i].purpose);
+            ft_config_find(p->source, findings, path, "columns for %s, which is not in purposes",
+                           p->columns[i].purpose);
     }
     for (uint32_t i = 0; i < p->auto_approve.purpose_count; i++) {
         snprintf(path, sizeof path, "auto_approve.purposes[%u]", i);
@@ -213,7 +226,8 @@ check_exclusions(struct ft_policy *p, struct ft_findings *findings)
         const bool below = ft_config_where(p->source, path, &line, &column);
         snprintf(path, sizeof path, "exclude[%u]", i);
         if ((e->equals != NULL) + (e->one_of_count > 0) + below != 1)
-            ft_config_find(p->source, findings, path, "an exclusion needs exactly one of equals, one_of and below");
+            ft_config_find(p->source, findings, path,
+                           "an exclusion needs exactly one of equals, one_of and below");
         e->kind = e->equals != NULL ? FT_EXCLUDE_EQUALS : below ? FT_EXCLUDE_BELOW : FT_EXCLUDE_ONE_OF;
     }
 }
@@ -283,7 +297,7 @@ ft_policy_clear(struct ft_policy *policy)
     *policy = (struct ft_policy){ 0 };
 }
 
-/* ---- columns ------------------------------------------------------------------------------------------------ */
+/* ---- columns ---- */
 
 bool
 ft_policy_purpose_allowed(const struct ft_policy *policy, const char *purpose)
@@ -292,7 +306,8 @@ ft_policy_purpose_allowed(const struct ft_policy *policy, const char *purpose)
 }
 
 bool
-ft_policy_column_allowed(const struct ft_policy *policy, const char *purpose, const char *table, const char *column)
+ft_policy_column_allowed(const struct ft_policy *policy, const char *purpose, const char *table,
+                         const char *column)
 {
     const size_t table_size = strlen(table);
 
@@ -312,8 +327,8 @@ ft_policy_column_allowed(const struct ft_policy *policy, const char *purpose, co
 }
 
 enum ft_status
-ft_policy_check_mapping(const struct ft_policy *policy, const struct ft_policy_use *mapped, size_t mapped_count,
-                        struct ft_findings *findings)
+ft_policy_check_mapping(const struct ft_policy *policy, const struct ft_policy_use *mapped,
+                        size_t mapped_count, struct ft_findings *findings)
 {
     ft_findings_init(findings, policy->origin);
     for (uint32_t i = 0; i < policy->exclude_count; i++) {
@@ -321,12 +336,13 @@ ft_policy_check_mapping(const struct ft_policy *policy, const struct ft_policy_u
         bool known = false;
         char path[64];
         for (size_t j = 0; j < mapped_count; j++)
-            known |= strcasecmp(mapped[j].table, e->table) == 0 && strcasecmp(mapped[j].column, e->column) == 0;
+            known |=
+                strcasecmp(mapped[j].table, e->table) == 0 && strcasecmp(mapped[j].column, e->column) == 0;
         snprintf(path, sizeof path, "exclude[%u].column", i);
         if (!known)
             ft_config_find(policy->source, findings, path,
-                           "the exclusion '%s' names %s.%s, which is not mapped in client.yaml", e->reason, e->table,
-                           e->column);
+                           "the exclusion '%s' names %s.%s, which is not mapped in client.yaml", e->reason,
+                           e->table, e->column);
     }
     return findings->total == 0 ? FT_OK : FT_ERR_CONFIG;
 }

@@ -34,7 +34,7 @@ static const struct ft_cli_option common_options[] = {
     FT_CLI_OPTIONS_END,
 };
 
-/* ---- telling ------------------------------------------------------------------------------------------------ */
+/* ---- telling ---- */
 
 /* Text that JSON can hold: what is not UTF-8 (a cut character) becomes '?'. */
 static json_t *
@@ -155,7 +155,7 @@ ft_cli_confirm(const struct ft_cli *cli, const char *question, struct ft_error *
     return ft_fail(err, FT_ERR_CANCELLED, "nothing was changed");
 }
 
-/* ---- help --------------------------------------------------------------------------------------------------- */
+/* ---- help ---- */
 
 static void
 option_form(char out[64], const struct ft_cli_option *o)
@@ -176,7 +176,8 @@ command_help(const struct ft_cli *cli, FILE *out)
 
     fprintf(out, "Usage: %s%s%s%s", cli->program->name, c->name[0] != '\0' ? " " : "", c->name,
             cli->option_count > 2 ? " [options]" : "");
-    fprintf(out, "%s%s\n\n%s.\n", c->operands != NULL ? " " : "", c->operands != NULL ? c->operands : "", c->help);
+    fprintf(out, "%s%s\n\n%s.\n", c->operands != NULL ? " " : "", c->operands != NULL ? c->operands : "",
+            c->help);
     if (c->details != NULL)
         fprintf(out, "\n%s\n", c->details);
     fprintf(out, "\nOptions:\n");
@@ -203,16 +204,18 @@ program_help(const struct ft_cli_program *p, const char *group, FILE *out)
     const size_t group_size = group != NULL ? strlen(group) : 0;
     int width = 0;
 
-    fprintf(out, "Usage: %s %s COMMAND [options]\n\n%s.\n\nCommands:\n", p->name, group != NULL ? group : "", p->help);
+    fprintf(out, "Usage: %s %s COMMAND [options]\n\n%s.\n\nCommands:\n", p->name, group != NULL ? group : "",
+            p->help);
     for (const struct ft_cli_command *c = p->commands; c->name != NULL; c++)
         width = (int)strlen(c->name) > width ? (int)strlen(c->name) : width;
     for (const struct ft_cli_command *c = p->commands; c->name != NULL; c++)
         if (group == NULL || (strncmp(c->name, group, group_size) == 0 && c->name[group_size] == ' '))
             fprintf(out, "  %-*s  %s\n", width, c->name, c->help);
-    fprintf(out, "\n`%s COMMAND --help` shows a command's options and an example; --version the version.\n", p->name);
+    fprintf(out, "\n`%s COMMAND --help` shows a command's options and an example; --version the version.\n",
+            p->name);
 }
 
-/* ---- choosing the command ----------------------------------------------------------------------------------- */
+/* ---- choosing the command ---- */
 
 static const struct ft_cli_command *
 find_command(const struct ft_cli_program *p, const char *first, const char *second)
@@ -260,7 +263,7 @@ unknown_command(const struct ft_cli *cli, const char *first, const char *second)
     return ft_cli_usage(cli, "unknown command '%s'", typed);
 }
 
-/* ---- options ------------------------------------------------------------------------------------------------ */
+/* ---- options ---- */
 
 static void
 collect_options(struct ft_cli *cli)
@@ -315,8 +318,8 @@ check_value(const struct ft_cli *cli, const struct ft_cli_option *o, const char 
     if (o->kind == FT_CLI_UINT &&
         (!unsigned_text(value, &u) || (o->most > 0 && (u < o->least || u > o->most)))) {
         if (o->most > 0)
-            return ft_cli_usage(cli, "--%s is '%s', expected a whole number from %llu to %llu", o->name, value,
-                                (unsigned long long)o->least, (unsigned long long)o->most);
+            return ft_cli_usage(cli, "--%s is '%s', expected a whole number from %llu to %llu", o->name,
+                                value, (unsigned long long)o->least, (unsigned long long)o->most);
         return ft_cli_usage(cli, "--%s is '%s', expected a whole number", o->name, value);
     }
     if (o->kind == FT_CLI_REAL && !real_text(value, &d))
@@ -457,7 +460,8 @@ ft_cli_main(const struct ft_cli_program *program, int argc, char **argv)
         program_help(program, NULL, stdout);
         return FT_EXIT_OK;
     } else if (first[0] == '-') {
-        return ft_cli_usage(&cli, "'%s' comes before the command, expected %s COMMAND [options]", first, program->name);
+        return ft_cli_usage(&cli, "'%s' comes before the command, expected %s COMMAND [options]", first,
+                            program->name);
     } else {
         second = argc > 2 && argv[2][0] != '-' ? argv[2] : NULL;
         if (second != NULL && (cli.command = find_command(program, first, second)) != NULL)
@@ -480,7 +484,7 @@ ft_cli_main(const struct ft_cli_program *program, int argc, char **argv)
     return run_command(&cli, count, words);
 }
 
-/* ---- for the commands --------------------------------------------------------------------------------------- */
+/* ---- for the commands ---- */
 
 bool
 ft_cli_given(const struct ft_cli *cli, const char *name)

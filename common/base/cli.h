@@ -4,9 +4,10 @@
  *   fedtill-client task list --home DIR --json
  *   program        command   options
  *
- * The command comes first (one or two words), then options and operands in any order. Every command has --help
- * (with its example) and --json without asking. An unknown command or option ends with 64 and the nearest match.
- * Data goes to stdout, messages to stderr. With --json a failure is also one JSON object on stdout:
+ * The command comes first (one or two words), then options and operands in any order. Every command has
+ * --help (with its example) and --json without asking. An unknown command or option ends with 64 and the
+ * nearest match. Data goes to stdout, messages to stderr. With --json a failure is also one JSON object on
+ * stdout:
  * {"version":1,"error":{"status","exit","message"[,"findings"][,"refusals"]}}.
  *
  *   static int run_list(struct ft_cli *cli) { ...; return FT_EXIT_OK; }
@@ -38,20 +39,31 @@ struct ft_cli_option {
     bool required;
     const char *argument; /* "DIR"; NULL for a flag */
     const char *help;
-    const char *fallback;  /* value when the option is not given, or NULL */
+    const char *fallback; /* value when the option is not given, or NULL */
     uint64_t least, most; /* UINT: range when most > 0 */
 };
-#define FT_CLI_OPTIONS_END { .name = NULL }
+#define FT_CLI_OPTIONS_END                                                                                   \
+    {                                                                                                        \
+        .name = NULL                                                                                         \
+    }
 #define FT_CLI_HOME                                                                                          \
-    { .name = "home", .kind = FT_CLI_TEXT, .argument = "DIR", .help = "home folder", .fallback = "." }
-#define FT_CLI_YES { .name = "yes", .kind = FT_CLI_FLAG, .help = "do not ask" }
-#define FT_CLI_DRY_RUN { .name = "dry-run", .kind = FT_CLI_FLAG, .help = "say what would happen, change nothing" }
+    {                                                                                                        \
+        .name = "home", .kind = FT_CLI_TEXT, .argument = "DIR", .help = "home folder", .fallback = "."       \
+    }
+#define FT_CLI_YES                                                                                           \
+    {                                                                                                        \
+        .name = "yes", .kind = FT_CLI_FLAG, .help = "do not ask"                                             \
+    }
+#define FT_CLI_DRY_RUN                                                                                       \
+    {                                                                                                        \
+        .name = "dry-run", .kind = FT_CLI_FLAG, .help = "say what would happen, change nothing"              \
+    }
 
 struct ft_cli;
 
 struct ft_cli_command {
-    const char *name;     /* "serve" or "task list"; NULL ends the table; "" is a program without sub-commands */
-    const char *help;     /* one line, no full stop */
+    const char *name; /* "serve" or "task list"; NULL ends the table; "" is a program without sub-commands */
+    const char *help; /* one line, no full stop */
     const char *operands; /* "FILE", "SHOP..."; NULL for none */
     size_t operands_least, operands_most;
     const struct ft_cli_option *options; /* NULL for none */
@@ -61,8 +73,8 @@ struct ft_cli_command {
 };
 
 struct ft_cli_program {
-    const char *name;    /* "fedtill-client" */
-    const char *help;    /* one line */
+    const char *name; /* "fedtill-client" */
+    const char *help; /* one line */
     const struct ft_cli_command *commands;
 };
 
@@ -70,7 +82,7 @@ struct ft_cli_program {
 int ft_cli_main(const struct ft_cli_program *program, int argc, char **argv);
 
 /* For a command's run function. Names must be in its table (asserted). */
-bool ft_cli_given(const struct ft_cli *cli, const char *name);       /* on the command line, not by fallback */
+bool ft_cli_given(const struct ft_cli *cli, const char *name); /* on the command line, not by fallback */
 bool ft_cli_flag(const struct ft_cli *cli, const char *name);
 const char *ft_cli_text(const struct ft_cli *cli, const char *name); /* NULL when absent */
 uint64_t ft_cli_uint(const struct ft_cli *cli, const char *name, uint64_t otherwise);
@@ -92,9 +104,10 @@ int ft_cli_usage(const struct ft_cli *cli, const char *fmt, ...) FT_PRINTF(2, 3)
 typedef struct json_t json_t;
 int ft_cli_print_json(json_t *object);
 
-/* Destructive commands: FT_OK with --yes or a typed "yes" on a terminal; without a terminal ARGUMENT. The command's
- * table must hold FT_CLI_YES. Errors: ARGUMENT, CANCELLED. */
-FT_NODISCARD enum ft_status ft_cli_confirm(const struct ft_cli *cli, const char *question, struct ft_error *err);
+/* Destructive commands: FT_OK with --yes or a typed "yes" on a terminal; without a terminal ARGUMENT. The
+ * command's table must hold FT_CLI_YES. Errors: ARGUMENT, CANCELLED. */
+FT_NODISCARD enum ft_status ft_cli_confirm(const struct ft_cli *cli, const char *question,
+                                           struct ft_error *err);
 
 /* True when `file` is a terminal and NO_COLOR is unset or empty: only then colour and progress lines. */
 bool ft_cli_lively(FILE *file);

@@ -10,8 +10,8 @@ enum config_kind { CONFIG_SCALAR, CONFIG_MAPPING, CONFIG_SEQUENCE };
 
 struct config_node {
     enum config_kind kind;
-    uint32_t line, column;         /* of the value, 1-based */
-    char *text;                    /* scalars: terminated, without NUL inside */
+    uint32_t line, column; /* of the value, 1-based */
+    char *text;            /* scalars: terminated, without NUL inside */
     size_t size;
     bool plain;                    /* not in quotes and no block scalar */
     char *key;                     /* in a mapping */

@@ -32,7 +32,7 @@ is_nothing(const struct config_node *node)
            (node->size == 0 || strcmp(node->text, "~") == 0 || strcasecmp(node->text, "null") == 0);
 }
 
-/* ---- what was expected, what was found --------------------------------------------------------------------- */
+/* ---- what was expected, what was found ---- */
 
 static void
 duration_text(char out[32], uint64_t ms)
@@ -117,7 +117,8 @@ found(char out[96], const struct config_node *node, unsigned flags)
 
 /* "'key' is X, expected Y"; for entries of a list without a key "X, expected Y". */
 static void
-wrong(struct reader *r, const struct config_node *node, const struct ft_config_field *f, const char *expectation)
+wrong(struct reader *r, const struct config_node *node, const struct ft_config_field *f,
+      const char *expectation)
 {
     char what[96], want[256], key[64];
     found(what, node, f->flags);
@@ -130,7 +131,7 @@ wrong(struct reader *r, const struct config_node *node, const struct ft_config_f
         ft_find(r->findings, node->line, node->column, "%s, expected %s", what, expectation);
 }
 
-/* ---- scalars ------------------------------------------------------------------------------------------------ */
+/* ---- scalars ---- */
 
 static bool
 digits(const char *text, size_t size)
@@ -148,7 +149,8 @@ whole_number(const char *text, size_t size, uint64_t *out)
     if (!digits(text, size) || size > 20)
         return false;
     for (size_t i = 0; i < size; i++)
-        if (__builtin_mul_overflow(v, (uint64_t)10, &v) || __builtin_add_overflow(v, (uint64_t)(text[i] - '0'), &v))
+        if (__builtin_mul_overflow(v, (uint64_t)10, &v) ||
+            __builtin_add_overflow(v, (uint64_t)(text[i] - '0'), &v))
             return false;
     *out = v;
     return true;
@@ -286,9 +288,10 @@ read_scalar(struct reader *r, const struct config_node *node, const struct ft_co
     wrong(r, node, f, NULL);
 }
 
-/* ---- containers --------------------------------------------------------------------------------------------- */
+/* ---- containers ---- */
 
-static void read_value(struct reader *r, const struct config_node *node, const struct ft_config_field *f, void *base);
+static void read_value(struct reader *r, const struct config_node *node, const struct ft_config_field *f,
+                       void *base);
 
 static void
 unknown_key(struct reader *r, const struct config_node *node, const struct ft_config_field *fields)
@@ -330,8 +333,8 @@ read_map(struct reader *r, const struct config_node *node, const struct ft_confi
     for (const struct ft_config_field *f = fields; f->key != NULL; f++)
         if ((f->flags & FT_CONFIG_REQUIRED) && config_child(node, f->key, strlen(f->key)) == NULL)
             ft_find(r->findings, node->key != NULL ? node->key_line : node->line,
-                    node->key != NULL ? node->key_column : node->column, "missing key '%s', expected %s", f->key,
-                    expected(want, f));
+                    node->key != NULL ? node->key_column : node->column, "missing key '%s', expected %s",
+                    f->key, expected(want, f));
 }
 
 /* LIST and DICT: one element a child. */
@@ -346,17 +349,20 @@ read_elements(struct reader *r, const struct config_node *node, const struct ft_
         wrong(r, node, f, NULL);
         return;
     }
-    if (node->count > f->most || node->count < f->least || (node->count == 0 && !(f->flags & FT_CONFIG_EMPTY_OK))) {
+    if (node->count > f->most || node->count < f->least ||
+        (node->count == 0 && !(f->flags & FT_CONFIG_EMPTY_OK))) {
         snprintf(want, sizeof want, "%llu to %llu entries",
                  (unsigned long long)(f->least > 0 || (f->flags & FT_CONFIG_EMPTY_OK) ? f->least : 1),
                  (unsigned long long)f->most);
-        ft_find(r->findings, node->line, node->column, "'%s' has %zu entries, expected %s", f->key, node->count, want);
+        ft_find(r->findings, node->line, node->column, "'%s' has %zu entries, expected %s", f->key,
+                node->count, want);
         return;
     }
     if (f->flags & FT_CONFIG_INLINE) {
         elements = at(base, f->offset);
     } else {
-        ft_config_clear((const struct ft_config_field[]){ *f, FT_CONFIG_END }, base); /* the caller's default */
+        ft_config_clear((const struct ft_config_field[]){ *f, FT_CONFIG_END },
+                        base); /* the caller's default */
         if (node->count == 0)
             return;
         if ((elements = ft_calloc(node->count, f->item_size)) == NULL) {
@@ -423,7 +429,8 @@ ft_config_read(const struct ft_config *config, const struct ft_config_field *fie
 }
 
 void
-ft_config_find(const struct ft_config *config, struct ft_findings *findings, const char *path, const char *fmt, ...)
+ft_config_find(const struct ft_config *config, struct ft_findings *findings, const char *path,
+               const char *fmt, ...)
 {
     char text[sizeof findings->list[0].text];
     uint32_t line, column;
@@ -513,7 +520,7 @@ ft_config_join(const char *folder, char **path)
     return FT_OK;
 }
 
-/* ---- checks ------------------------------------------------------------------------------------------------- */
+/* ---- checks ---- */
 
 const char *
 ft_config_is_date(const char *text)
@@ -538,8 +545,8 @@ ft_config_is_host_port(const char *text)
     const char *colon = strrchr(text, ':');
     uint64_t port;
 
-    if (colon == NULL || colon == text || colon - text > 253 || !whole_number(colon + 1, strlen(colon + 1), &port) ||
-        port > 65535)
+    if (colon == NULL || colon == text || colon - text > 253 ||
+        !whole_number(colon + 1, strlen(colon + 1), &port) || port > 65535)
         return want;
     if (text[0] == '[')
         return colon[-1] == ']' && colon - text > 3 &&

@@ -121,7 +121,8 @@ on_scalar(struct builder *b, const yaml_event_t *event)
     char shown[64];
 
     if (event->data.scalar.anchor != NULL)
-        return refuse(b, event, "an anchor (&), expected a plain value: anchors and aliases are not accepted");
+        return refuse(b, event,
+                      "an anchor (&), expected a plain value: anchors and aliases are not accepted");
     if (event->data.scalar.tag != NULL)
         return refuse(b, event, "a tag (!), expected a plain value: tags are not accepted");
     if (memchr(text, '\0', size) != NULL)
@@ -158,7 +159,8 @@ on_container(struct builder *b, const yaml_event_t *event, enum config_kind kind
     enum ft_status st;
 
     if (anchor != NULL)
-        return refuse(b, event, "an anchor (&), expected a plain value: anchors and aliases are not accepted");
+        return refuse(b, event,
+                      "an anchor (&), expected a plain value: anchors and aliases are not accepted");
     if (tag != NULL)
         return refuse(b, event, "a tag (!), expected a plain value: tags are not accepted");
     if (key_expected(b))
@@ -227,8 +229,8 @@ parser_failed(struct builder *b, const yaml_parser_t *parser)
     if (parser->error == YAML_MEMORY_ERROR)
         return FT_ERR_NOMEM;
     if (parser->error == YAML_READER_ERROR)
-        ft_find(b->findings, 0, 0, "not UTF-8 at byte %zu (%s), expected text in UTF-8", parser->problem_offset,
-                problem);
+        ft_find(b->findings, 0, 0, "not UTF-8 at byte %zu (%s), expected text in UTF-8",
+                parser->problem_offset, problem);
     else if (parser->context != NULL)
         ft_find(b->findings, line_of(&parser->problem_mark), column_of(&parser->problem_mark),
                 "not valid YAML: %s, %s that began on line %u", problem, parser->context,

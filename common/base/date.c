@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Days from civil and back: H. Hinnant, "chrono-compatible low-level date algorithms". Years start in March. */
+/* Days from civil and back: H. Hinnant, "chrono-compatible low-level date algorithms". Years start in March.
+ */
 static int64_t
 days_of(int64_t year, int64_t month, int64_t day)
 {

@@ -70,7 +70,8 @@ ft_findings_status(const struct ft_findings *f, struct ft_error *err)
     for (size_t i = 0; i < f->count; i++) {
         format(f, &f->list[i], line, sizeof line);
         size_t size = strlen(line);
-        /* Whole findings only, with room for the count of the rest; the first one is told whatever its length. */
+        /* Whole findings only, with room for the count of the rest; the first one is told whatever its
+         * length. */
         if (i > 0 && used + size + 1 > sizeof text - 24)
             break;
         int n = snprintf(text + used, sizeof text - used, "%s%s", i > 0 ? "\n" : "", line);

@@ -1,6 +1,6 @@
 /*
- * Findings: everything wrong with one file, each with its line and column, so that a person mends the file once.
- * Printed as `origin:line:column: what was found, what was expected`.
+ * Findings: everything wrong with one file, each with its line and column, so that a person mends the file
+ * once. Printed as `origin:line:column: what was found, what was expected`.
  */
 #ifndef FT_BASE_FINDINGS_H
 #define FT_BASE_FINDINGS_H

@@ -24,7 +24,8 @@ ft_purpose_valid(const char *purpose)
 const char *
 ft_config_is_purpose(const char *text)
 {
-    return ft_purpose_valid(text) ? NULL
-                                  : "train, score, measure or synthesise, a slash, and segmentation, propensity, "
-                                    "demand or personalisation";
+    return ft_purpose_valid(text)
+               ? NULL
+               : "train, score, measure or synthesise, a slash, and segmentation, propensity, "
+                 "demand or personalisation";
 }

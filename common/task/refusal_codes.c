@@ -66,8 +66,8 @@ ft_refuse_code(struct ft_refusals *r, enum ft_refusal_code code, const char *fmt
     va_start(args, fmt);
     vsnprintf(reason, sizeof reason, fmt, args);
     va_end(args);
-    ft_refuse(r, i < REFUSAL_COUNT ? refusals[i].name : "UNKNOWN", i < REFUSAL_COUNT ? refusals[i].remedy : "", "%s",
-              reason);
+    ft_refuse(r, i < REFUSAL_COUNT ? refusals[i].name : "UNKNOWN",
+              i < REFUSAL_COUNT ? refusals[i].remedy : "", "%s", reason);
 }
 
 int

@@ -1,6 +1,6 @@
 /*
- * Refusal codes: one closed list for policy decisions, enrolment and the protocol. The number is what travels on the
- * wire (no text leaves the shop), the name is what people and manuals use. Numbers are never reused.
+ * Refusal codes: one closed list for policy decisions, enrolment and the protocol. The number is what travels
+ * on the wire (no text leaves the shop), the name is what people and manuals use. Numbers are never reused.
  */
 #ifndef FT_TASK_REFUSAL_CODES_H
 #define FT_TASK_REFUSAL_CODES_H
@@ -27,7 +27,8 @@
       "add the column to columns of this purpose in policy.yaml, if you agree")                              \
     X(BASIS_NONE, 13, FT_EXIT_REFUSED, "set training_basis, if there is a legal basis")                      \
     X(BASIS_MISMATCH, 14, FT_EXIT_REFUSED, "only tasks of the unit that training_basis covers can run here") \
-    X(UNNOISED_NOT_ALLOWED, 15, FT_EXIT_REFUSED, "set unnoised: allow, if the officer accepts sums without noise") \
+    X(UNNOISED_NOT_ALLOWED, 15, FT_EXIT_REFUSED,                                                             \
+      "set unnoised: allow, if the officer accepts sums without noise")                                      \
     X(COHORT_TOO_SMALL, 16, FT_EXIT_REFUSED, "ask the central team for a larger cohort.n_min")               \
     X(HONEST_TOO_FEW, 17, FT_EXIT_REFUSED, "ask the central team for a larger cohort.h_min")                 \
     X(CORRUPTED_TOO_FEW, 18, FT_EXIT_REFUSED, "ask the central team for a larger cohort.corrupted")          \
@@ -39,7 +40,8 @@
     X(ROUNDS_TOO_MANY, 24, FT_EXIT_REFUSED, "ask for fewer rounds or raise limits.rounds_max")               \
     X(SESSION_TOO_LONG, 25, FT_EXIT_REFUSED, "ask for a shorter schedule or raise limits.session_ms_max")    \
     X(ROWS_TOO_MANY, 26, FT_EXIT_REFUSED, "ask for a smaller rows_max or raise limits.query_rows")           \
-    X(CUSTOMERS_TOO_FEW, 27, FT_EXIT_REFUSED, "wait until more customers have agreed; min_customers is the floor") \
+    X(CUSTOMERS_TOO_FEW, 27, FT_EXIT_REFUSED,                                                                \
+      "wait until more customers have agreed; min_customers is the floor")                                   \
     X(CONSENT_SOURCE_MISSING, 28, FT_EXIT_REFUSED, "set consent in client.yaml and run `consent import`")    \
     X(OUTSIDE_WINDOW, 29, FT_EXIT_LATER, "nothing: the client takes part when the window opens")             \
     X(TOO_SOON, 30, FT_EXIT_LATER, "nothing: the client takes part when participation.min_gap_s has passed") \
@@ -52,13 +54,15 @@
     X(QUERY_REFUSED, 51, FT_EXIT_REFUSED, "ask the central team for a query the policy allows")              \
     X(QUERY_TOO_LARGE, 52, FT_EXIT_REFUSED, "ask for a smaller query or raise the limits in policy.yaml")    \
     X(QUERY_RESULT, 53, FT_EXIT_DATA, "ask the central team for a query with the declared columns")          \
-    X(DATA_NONFINITE, 54, FT_EXIT_DATA, "mend the data or the task: a feature, label or update is not a number") \
+    X(DATA_NONFINITE, 54, FT_EXIT_DATA,                                                                      \
+      "mend the data or the task: a feature, label or update is not a number")                               \
     X(CONSENT_CHANGED, 55, FT_EXIT_LATER, "nothing: the update was discarded and the next round counts")     \
     X(STATE_FULL, 56, FT_EXIT_INTERNAL, "free disk space in the state folder")                               \
     X(INTERNAL, 57, FT_EXIT_INTERNAL, "look at the log and run `doctor`")                                    \
     /* enrolment: 100 + EnrolReply.refusal */                                                                \
     X(TOKEN_UNKNOWN, 101, FT_EXIT_REFUSED, "ask the central team for a new invitation")                      \
-    X(TOKEN_USED, 102, FT_EXIT_REFUSED, "ask the central team for a new invitation and why this one was used") \
+    X(TOKEN_USED, 102, FT_EXIT_REFUSED,                                                                      \
+      "ask the central team for a new invitation and why this one was used")                                 \
     X(TOKEN_EXPIRED, 103, FT_EXIT_REFUSED, "ask the central team for a new invitation")                      \
     X(TOKEN_FOREIGN, 104, FT_EXIT_REFUSED, "use the invitation that was made for this shop")                 \
     X(ENROL_IDENTITY, 105, FT_EXIT_VERIFY, "enrol again: the identity key's proof does not verify")          \
@@ -105,7 +109,8 @@ uint32_t ft_refusal_number(const char *name); /* 0: unknown */
 /* Add a refusal with the code's own remedy. */
 void ft_refuse_code(struct ft_refusals *r, enum ft_refusal_code code, const char *fmt, ...) FT_PRINTF(3, 4);
 
-/* The exit code of a list: verification before configuration, refusal, data, internal; 75 only when all are. */
+/* The exit code of a list: verification before configuration, refusal, data, internal; 75 only when all are.
+ */
 int ft_refusals_exit(const struct ft_refusals *r);
 
 #endif

@@ -7,14 +7,16 @@ uint64_t
 ft_task_parameters(const struct ft_task *task)
 {
     const bool mlp = task->model == FT_MODEL_MLP;
-    const uint64_t outputs = task->model == FT_MODEL_SOFTMAX || (mlp && task->classes > 2) ? task->classes : 1;
+    const uint64_t outputs =
+        task->model == FT_MODEL_SOFTMAX || (mlp && task->classes > 2) ? task->classes : 1;
     uint64_t in = task->feature_count, parameters = 0;
 
     for (uint32_t l = 0; mlp && l < task->hidden_count; l++) {
         parameters += (in + 1) * task->hidden[l];
         in = task->hidden[l];
     }
-    return parameters + (in + 1) * outputs; /* widths are u32 and layers at most 9: far below 2^64 but for nonsense */
+    return parameters +
+           (in + 1) * outputs; /* widths are u32 and layers at most 9: far below 2^64 but for nonsense */
 }
 
 static int64_t

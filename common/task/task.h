@@ -2,8 +2,8 @@
  * The task: what the central team asks of the shops, and the only thing a shop decides on.
  *
  * Written as YAML, turned into canonical protobuf bytes, hashed, signed with Ed25519. The hash is bound into
- * every message of every round. A struct ft_task is immutable once validated; its strings and arrays are owned
- * by it. See proto/task.proto for the wire form and architecture.md's "The task".
+ * every message of every round. A struct ft_task is immutable once validated; its strings and arrays are
+ * owned by it. See proto/task.proto for the wire form and architecture.md's "The task".
  */
 #ifndef FT_TASK_TASK_H
 #define FT_TASK_TASK_H
@@ -68,26 +68,31 @@ struct ft_task {
     uint32_t bins, calibration_bins;
 };
 
-/* Read a task from YAML text. `origin` names it in errors ("task.yaml"), which give origin:line:column, what was
- * found and what was expected. deployment is filled from the argument. Errors: CONFIG, NOMEM. */
-FT_NODISCARD enum ft_status ft_task_from_yaml(struct ft_bytes yaml, const char *origin, const uint8_t deployment[16],
-                                              struct ft_task *out, struct ft_error *err);
+/* Read a task from YAML text. `origin` names it in errors ("task.yaml"), which give origin:line:column, what
+ * was found and what was expected. deployment is filled from the argument. Errors: CONFIG, NOMEM. */
+FT_NODISCARD enum ft_status ft_task_from_yaml(struct ft_bytes yaml, const char *origin,
+                                              const uint8_t deployment[16], struct ft_task *out,
+                                              struct ft_error *err);
 
-/* The same, with every finding of the file, and not only as many as fit in an ft_error. findings is initialised here. */
+/* The same, with every finding of the file, and not only as many as fit in an ft_error. findings is
+ * initialised here. */
 FT_NODISCARD enum ft_status ft_task_from_yaml_all(struct ft_bytes yaml, const char *origin,
                                                   const uint8_t deployment[16], struct ft_task *out,
                                                   struct ft_findings *findings);
 
-/* A commented task to start from, as YAML that ft_task_from_yaml accepts once the marked lines are filled in. */
+/* A commented task to start from, as YAML that ft_task_from_yaml accepts once the marked lines are filled in.
+ */
 const char *ft_task_template(void);
 
 /* Every rule a task must keep whatever its form (ranges, dates, unbounded feature, ring that could wrap for
  * n_cap, cohort arithmetic). Both from_yaml and decode call it. Errors: CONFIG. */
 FT_NODISCARD enum ft_status ft_task_validate(const struct ft_task *task, struct ft_error *err);
 
-/* Canonical bytes, and back. decode refuses bytes that are not canonical. Errors: FORMAT, CONFIG, LIMIT, NOMEM. */
+/* Canonical bytes, and back. decode refuses bytes that are not canonical. Errors: FORMAT, CONFIG, LIMIT,
+ * NOMEM. */
 FT_NODISCARD enum ft_status ft_task_encode(const struct ft_task *task, struct ft_buf *out);
-FT_NODISCARD enum ft_status ft_task_decode(struct ft_bytes canonical, struct ft_task *out, struct ft_error *err);
+FT_NODISCARD enum ft_status ft_task_decode(struct ft_bytes canonical, struct ft_task *out,
+                                           struct ft_error *err);
 
 /* BLAKE2b-256 of enc("task-hash"; canonical bytes): the task's name in every protocol message. */
 void ft_task_hash(struct ft_bytes canonical, uint8_t hash[FT_TASK_HASH_SIZE]);
@@ -95,14 +100,17 @@ void ft_task_hash(struct ft_bytes canonical, uint8_t hash[FT_TASK_HASH_SIZE]);
 /* A signed task: {canonical bytes, signer's key, signature}. sign needs the 64-byte Ed25519 secret key. open
  * verifies against the pinned keys (key_count of 32 bytes each) and hands out the decoded task and its hash.
  * Errors of open: VERIFY (bad signature or no pinned key), FORMAT, CONFIG. */
-FT_NODISCARD enum ft_status ft_task_sign(const struct ft_task *task, const uint8_t secret_key[64], struct ft_buf *out);
-FT_NODISCARD enum ft_status ft_task_open(struct ft_bytes signed_task, const uint8_t (*keys)[32], size_t key_count,
-                                         struct ft_task *out, uint8_t hash[FT_TASK_HASH_SIZE], struct ft_error *err);
+FT_NODISCARD enum ft_status ft_task_sign(const struct ft_task *task, const uint8_t secret_key[64],
+                                         struct ft_buf *out);
+FT_NODISCARD enum ft_status ft_task_open(struct ft_bytes signed_task, const uint8_t (*keys)[32],
+                                         size_t key_count, struct ft_task *out,
+                                         uint8_t hash[FT_TASK_HASH_SIZE], struct ft_error *err);
 
 /* Number of model parameters (weights and biases, all layers). */
 uint64_t ft_task_parameters(const struct ft_task *task);
 
-/* The cohort arithmetic of secure-aggregation.md, section 5, for a cohort of n. Classical profile: k = n - 1. */
+/* The cohort arithmetic of secure-aggregation.md, section 5, for a cohort of n. Classical profile: k = n - 1.
+ */
 struct ft_task_cohort {
     uint32_t n;
     uint32_t dropouts;  /* D = floor(n * drop_permille / 1000) */
@@ -113,7 +121,8 @@ struct ft_task_cohort {
 };
 struct ft_task_cohort ft_task_cohort(const struct ft_task *task, uint32_t n);
 
-/* Largest integer one coordinate may have so that n_cap of them cannot wrap a lane: Q = floor((2^(W-1)-1)/n_cap). */
+/* Largest integer one coordinate may have so that n_cap of them cannot wrap a lane: Q =
+ * floor((2^(W-1)-1)/n_cap). */
 uint64_t ft_task_quant_max(const struct ft_task *task);
 
 /* The purpose is one of the closed tree verb/area; verbs and areas never imply one another. */

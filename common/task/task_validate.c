@@ -31,7 +31,8 @@ const char *
 task_is_name(const char *text)
 {
     const size_t size = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_");
-    return size > 0 && size <= 48 && text[size] == '\0' ? NULL : "1 to 48 small letters, digits and underscores";
+    return size > 0 && size <= 48 && text[size] == '\0' ? NULL
+                                                        : "1 to 48 small letters, digits and underscores";
 }
 
 const char *
@@ -50,7 +51,11 @@ clean_text(const char *text, bool lines)
     const unsigned char *p = (const unsigned char *)text;
     while (*p != '\0') {
         uint32_t c = *p++;
-        int more = c < 0x80 ? 0 : c >= 0xc2 && c < 0xe0 ? 1 : c >= 0xe0 && c < 0xf0 ? 2 : c >= 0xf0 && c < 0xf5 ? 3 : -1;
+        int more = c < 0x80                ? 0
+                   : c >= 0xc2 && c < 0xe0 ? 1
+                   : c >= 0xe0 && c < 0xf0 ? 2
+                   : c >= 0xf0 && c < 0xf5 ? 3
+                                           : -1;
         if (more < 0 || c == 0x7f || (c < 0x20 && !(lines && (c == '\n' || c == '\t' || c == '\r'))))
             return false;
         if (more == 0)
@@ -61,7 +66,10 @@ clean_text(const char *text, bool lines)
                 return false;
             c = c << 6 | (*p++ & 0x3fu);
         }
-        if (c < (more == 1 ? 0x80u : more == 2 ? 0x800u : 0x10000u) || (c >= 0xd800 && c < 0xe000) || c > 0x10ffff)
+        if (c < (more == 1   ? 0x80u
+                 : more == 2 ? 0x800u
+                             : 0x10000u) ||
+            (c >= 0xd800 && c < 0xe000) || c > 0x10ffff)
             return false;
     }
     return true;
@@ -71,8 +79,8 @@ static void
 whole(const struct checker *c, const char *path, uint64_t value, uint64_t least, uint64_t most)
 {
     if (value < least || value > most)
-        tell(c, path, "%s is %llu, expected %llu to %llu", path, (unsigned long long)value, (unsigned long long)least,
-             (unsigned long long)most);
+        tell(c, path, "%s is %llu, expected %llu to %llu", path, (unsigned long long)value,
+             (unsigned long long)least, (unsigned long long)most);
 }
 
 /* above_zero: zero itself is refused. */
@@ -80,7 +88,8 @@ static void
 real(const struct checker *c, const char *path, double value, double min, double max, bool above_zero)
 {
     if (!(value >= min && value <= max && !(above_zero && value <= 0))) /* NaN lands here too */
-        tell(c, path, "%s is %.9g, expected %s%.9g to %.9g", path, value, above_zero ? "more than " : "", min, max);
+        tell(c, path, "%s is %.9g, expected %s%.9g to %.9g", path, value, above_zero ? "more than " : "", min,
+             max);
 }
 
 static void
@@ -99,7 +108,8 @@ check_identity(const struct checker *c)
 {
     const struct ft_task *t = c->task;
     int64_t expires, review;
-    const bool has_expires = ft_date_parse(t->expires, &expires), has_review = ft_date_parse(t->review, &review);
+    const bool has_expires = ft_date_parse(t->expires, &expires),
+               has_review = ft_date_parse(t->review, &review);
 
     if (task_is_name(t->name) != NULL)
         tell(c, "task", "task, its name, must be %s", task_is_name(t->name));
@@ -112,8 +122,8 @@ check_identity(const struct checker *c)
     if (!has_review)
         tell(c, "review", "review must be a day of the calendar as YYYY-MM-DD");
     if (has_expires && has_review && review > expires)
-        tell(c, "review", "review %s lies %lld days after the expiry %s, so the task would never be reviewed", t->review,
-             (long long)(review - expires), t->expires);
+        tell(c, "review", "review %s lies %lld days after the expiry %s, so the task would never be reviewed",
+             t->review, (long long)(review - expires), t->expires);
     if (t->unit != FT_UNIT_CUSTOMER && t->unit != FT_UNIT_RECORD)
         tell(c, "unit", "unit is %u, expected customer (1) or record (2)", (unsigned)t->unit);
     if (t->noise != 0)
@@ -148,11 +158,13 @@ check_features(const struct checker *c)
             }
         }
         snprintf(path, sizeof path, "examples.features[%u].min", i);
-        if (!isfinite(f->min) || !isfinite(f->max) || fabs(f->min) > TASK_BOUND_MAX || fabs(f->max) > TASK_BOUND_MAX)
-            tell(c, path, "feature %s is unbounded: min %.9g and max %.9g must lie within %.0e of zero", f->name,
-                 f->min, f->max, TASK_BOUND_MAX);
+        if (!isfinite(f->min) || !isfinite(f->max) || fabs(f->min) > TASK_BOUND_MAX ||
+            fabs(f->max) > TASK_BOUND_MAX)
+            tell(c, path, "feature %s is unbounded: min %.9g and max %.9g must lie within %.0e of zero",
+                 f->name, f->min, f->max, TASK_BOUND_MAX);
         else if (f->min >= f->max)
-            tell(c, path, "feature %s has min %.9g, expected less than its max %.9g", f->name, f->min, f->max);
+            tell(c, path, "feature %s has min %.9g, expected less than its max %.9g", f->name, f->min,
+                 f->max);
     }
 }
 
@@ -170,14 +182,15 @@ check_label(const struct checker *c)
         tell(c, "examples.label.column", "%s cannot be the label", t->label);
     if (!isfinite(t->label_min) || !isfinite(t->label_max) || fabs(t->label_min) > TASK_BOUND_MAX ||
         fabs(t->label_max) > TASK_BOUND_MAX)
-        tell(c, "examples.label", "the label is unbounded: min %.9g and max %.9g must lie within %.0e of zero",
-             t->label_min, t->label_max, TASK_BOUND_MAX);
+        tell(c, "examples.label",
+             "the label is unbounded: min %.9g and max %.9g must lie within %.0e of zero", t->label_min,
+             t->label_max, TASK_BOUND_MAX);
     else if (t->label_min >= t->label_max)
         tell(c, "examples.label.min", "the label has min %.9g, expected less than its max %.9g", t->label_min,
              t->label_max);
     else if ((binary || classes) && (t->label_min != 0 || t->label_max != last))
-        tell(c, "examples.label", "the label runs from %.9g to %.9g, expected 0 to %.0f for this model", t->label_min,
-             t->label_max, last);
+        tell(c, "examples.label", "the label runs from %.9g to %.9g, expected 0 to %.0f for this model",
+             t->label_min, t->label_max, last);
     else if (t->model == FT_MODEL_POISSON && t->label_min < 0)
         tell(c, "examples.label.min", "the label has min %.9g, expected a count of 0 or more", t->label_min);
 }
@@ -217,7 +230,8 @@ check_model(const struct checker *c)
             tell(c, "model.activation", "model.activation is missing, expected relu or tanh");
     } else {
         if (t->hidden_count != 0)
-            tell(c, "model.hidden", "model.hidden has %u layers, but only mlp has hidden layers", t->hidden_count);
+            tell(c, "model.hidden", "model.hidden has %u layers, but only mlp has hidden layers",
+                 t->hidden_count);
         if (t->activation != 0)
             tell(c, "model.activation", "model.activation is given, but only mlp has an activation");
     }
@@ -239,7 +253,8 @@ check_training(const struct checker *c)
     real(c, "training.clip", t->clip, 0, TASK_CLIP_MAX, true);
     whole(c, "training.weight_cap", t->weight_cap, 1, TASK_WEIGHT_MAX);
     if (t->server < FT_SERVER_FEDAVG || t->server > FT_SERVER_FEDADAM)
-        tell(c, "training.server.optimizer", "training.server.optimizer is %u, expected 1 to 3", (unsigned)t->server);
+        tell(c, "training.server.optimizer", "training.server.optimizer is %u, expected 1 to 3",
+             (unsigned)t->server);
     real(c, "training.server.learning_rate", t->server_learning_rate, 0, TASK_RATE_MAX, true);
     real(c, "training.server.momentum", t->server_momentum, 0, TASK_MOMENTUM_MAX, false);
     real(c, "training.server.beta2", t->server_beta2, 0, 0.999999, false);
@@ -268,7 +283,8 @@ cohort_works(const struct ft_task *t, uint32_t n)
     return a.honest >= (int64_t)t->h_min && a.quorum <= a.survivors && a.threshold <= a.survivors;
 }
 
-/* P1 to P3 for every cohort the task admits. The first size that fails is told with its numbers, and what would do. */
+/* P1 to P3 for every cohort the task admits. The first size that fails is told with its numbers, and what
+ * would do. */
 static void
 check_cohort_arithmetic(const struct checker *c)
 {
@@ -290,18 +306,21 @@ check_cohort_arithmetic(const struct checker *c)
     const struct ft_task_cohort a = ft_task_cohort(t, n);
     if (a.honest < (int64_t)t->h_min)
         tell(c, "cohort.h_min",
-             "a cohort of %u with D = floor(%u * %u / 1000) = %u dropouts and F = %u corrupted leaves h = %u - %u - %u = "
+             "a cohort of %u with D = floor(%u * %u / 1000) = %u dropouts and F = %u corrupted leaves h = %u "
+             "- %u - %u = "
              "%lld honest survivors, expected at least h_min %u%s",
-             n, n, t->drop_permille, a.dropouts, t->corrupted, n, a.dropouts, t->corrupted, (long long)a.honest,
-             t->h_min, advice);
+             n, n, t->drop_permille, a.dropouts, t->corrupted, n, a.dropouts, t->corrupted,
+             (long long)a.honest, t->h_min, advice);
     if (a.quorum > a.survivors)
         tell(c, "cohort.n_min",
-             "a cohort of %u needs q = floor((%u + %u) / 2) + 1 = %u signatures, but only n - D = %u - %u = %u "
+             "a cohort of %u needs q = floor((%u + %u) / 2) + 1 = %u signatures, but only n - D = %u - %u = "
+             "%u "
              "survive%s",
              n, n, t->corrupted, a.quorum, n, a.dropouts, a.survivors, advice);
     if (a.threshold > a.survivors)
         tell(c, "cohort.n_min",
-             "a cohort of %u needs t = max(2, floor((%u - 1 + %u) / 2) + 1) = %u shares, but only n - D = %u - %u = %u "
+             "a cohort of %u needs t = max(2, floor((%u - 1 + %u) / 2) + 1) = %u shares, but only n - D = %u "
+             "- %u = %u "
              "survive%s",
              n, n, t->corrupted, a.threshold, n, a.dropouts, a.survivors, advice);
 }
@@ -337,7 +356,8 @@ check_cohort(const struct checker *c)
         tell(c, "cohort.lane_bits", "cohort.lane_bits is %u, expected 12, 16, 21, 32 or 64", w);
     else if (t->n_cap >= 1 && t->n_cap <= TASK_N_MAX && ft_task_quant_max(t) < TASK_QUANT_MIN)
         tell(c, "cohort.lane_bits",
-             "a sum over n_cap %u could wrap its lane of %u bits: Q = floor((2^%u - 1) / %u) = %llu steps, expected at "
+             "a sum over n_cap %u could wrap its lane of %u bits: Q = floor((2^%u - 1) / %u) = %llu steps, "
+             "expected at "
              "least %d; use wider lanes or a smaller n_cap",
              t->n_cap, w, w - 1, t->n_cap, (unsigned long long)ft_task_quant_max(t), TASK_QUANT_MIN);
     if (ranges)
@@ -353,8 +373,10 @@ check_schedule(const struct checker *c)
     whole(c, "schedule.session", t->session_ms, 1, TASK_DURATION_MAX);
     whole(c, "schedule.pause", t->pause_ms, 0, TASK_DURATION_MAX);
     if (t->session_ms < t->step_ms || t->session_ms < t->join_ms)
-        tell(c, "schedule.session", "schedule.session is %llu ms, expected at least join %llu ms and step %llu ms",
-             (unsigned long long)t->session_ms, (unsigned long long)t->join_ms, (unsigned long long)t->step_ms);
+        tell(c, "schedule.session",
+             "schedule.session is %llu ms, expected at least join %llu ms and step %llu ms",
+             (unsigned long long)t->session_ms, (unsigned long long)t->join_ms,
+             (unsigned long long)t->step_ms);
     whole(c, "evaluation.bins", t->bins, 2, TASK_BINS_MAX);
     whole(c, "evaluation.calibration_bins", t->calibration_bins, 1, TASK_CALIBRATION_MAX);
 }

@@ -12,22 +12,33 @@ struct task_file {
     uint32_t version;
 };
 
-#define R FT_CONFIG_REQUIRED
-#define T(member, name, kind, ...) FT_CFG(struct ft_task, member, name, kind, __VA_ARGS__)
+#define R                                  FT_CONFIG_REQUIRED
+#define T(member, name, kind, ...)         FT_CFG(struct ft_task, member, name, kind, __VA_ARGS__)
 #define REAL(member, name, how, low, high) T(member, name, REAL, .flags = (how), .min = (low), .max = (high))
-#define WHOLE(member, name, how, low, high) T(member, name, UINT32, .flags = (how), .least = (low), .most = (high))
+#define WHOLE(member, name, how, low, high)                                                                  \
+    T(member, name, UINT32, .flags = (how), .least = (low), .most = (high))
 #define CHOICE(member, name, how, table) T(member, name, CHOICE, .flags = (how), .choices = (table))
-#define SPAN(member, name, low) T(member, name, DURATION, .flags = R, .least = (low), .most = TASK_DURATION_MAX)
-#define GROUP(name, how, table) { .key = name, .type = FT_CONFIG_MAP, .flags = (how), .fields = (table) }
+#define SPAN(member, name, low)                                                                              \
+    T(member, name, DURATION, .flags = R, .least = (low), .most = TASK_DURATION_MAX)
+#define GROUP(name, how, table)                                                                              \
+    {                                                                                                        \
+        .key = name, .type = FT_CONFIG_MAP, .flags = (how), .fields = (table)                                \
+    }
 
-static const struct ft_config_choice units[] = { { "customer", FT_UNIT_CUSTOMER }, { "record", FT_UNIT_RECORD }, { 0 } };
-static const struct ft_config_choice kinds[] = { { "linear", FT_MODEL_LINEAR },   { "logistic", FT_MODEL_LOGISTIC },
-                                                 { "softmax", FT_MODEL_SOFTMAX }, { "poisson", FT_MODEL_POISSON },
-                                                 { "mlp", FT_MODEL_MLP },         { 0 } };
-static const struct ft_config_choice activations[] = { { "relu", FT_ACT_RELU }, { "tanh", FT_ACT_TANH }, { 0 } };
-static const struct ft_config_choice optimizers[] = {
-    { "fedavg", FT_SERVER_FEDAVG }, { "momentum", FT_SERVER_MOMENTUM }, { "fedadam", FT_SERVER_FEDADAM }, { 0 }
+static const struct ft_config_choice units[] = { { "customer", FT_UNIT_CUSTOMER },
+                                                 { "record", FT_UNIT_RECORD },
+                                                 { 0 } };
+static const struct ft_config_choice kinds[] = {
+    { "linear", FT_MODEL_LINEAR },   { "logistic", FT_MODEL_LOGISTIC }, { "softmax", FT_MODEL_SOFTMAX },
+    { "poisson", FT_MODEL_POISSON }, { "mlp", FT_MODEL_MLP },           { 0 }
 };
+static const struct ft_config_choice activations[] = { { "relu", FT_ACT_RELU },
+                                                       { "tanh", FT_ACT_TANH },
+                                                       { 0 } };
+static const struct ft_config_choice optimizers[] = { { "fedavg", FT_SERVER_FEDAVG },
+                                                      { "momentum", FT_SERVER_MOMENTUM },
+                                                      { "fedadam", FT_SERVER_FEDADAM },
+                                                      { 0 } };
 static const struct ft_config_choice noises[] = { { "none", 0 }, { 0 } };
 static const struct ft_config_choice suites[] = { { "chacha20", 1 }, { "aes-256-ctr", 2 }, { 0 } };
 
@@ -39,8 +50,10 @@ static const struct ft_config_field label_fields[] = {
 };
 static const struct ft_config_field feature_fields[] = {
     FT_CFG(struct ft_task_feature, name, "name", TEXT, .flags = R, .most = 64, .check = task_is_identifier),
-    FT_CFG(struct ft_task_feature, min, "min", REAL, .flags = R, .min = -TASK_BOUND_MAX, .max = TASK_BOUND_MAX),
-    FT_CFG(struct ft_task_feature, max, "max", REAL, .flags = R, .min = -TASK_BOUND_MAX, .max = TASK_BOUND_MAX),
+    FT_CFG(struct ft_task_feature, min, "min", REAL, .flags = R, .min = -TASK_BOUND_MAX,
+           .max = TASK_BOUND_MAX),
+    FT_CFG(struct ft_task_feature, max, "max", REAL, .flags = R, .min = -TASK_BOUND_MAX,
+           .max = TASK_BOUND_MAX),
     FT_CONFIG_END,
 };
 static const struct ft_config_field feature_item = GROUP("feature", 0, feature_fields);
@@ -53,8 +66,9 @@ static const struct ft_config_field examples_fields[] = {
     WHOLE(rows_max, "rows_max", R, 1, TASK_ROWS_MAX),
     FT_CONFIG_END,
 };
-static const struct ft_config_field width_item = { .key = "width", .type = FT_CONFIG_UINT32, .least = 1,
-                                                   .most = TASK_WIDTH_MAX };
+static const struct ft_config_field width_item = {
+    .key = "width", .type = FT_CONFIG_UINT32, .least = 1, .most = TASK_WIDTH_MAX
+};
 static const struct ft_config_field model_fields[] = {
     CHOICE(model, "kind", R, kinds),
     WHOLE(classes, "classes", 0, 2, TASK_CLASSES_MAX),
@@ -98,7 +112,10 @@ static const struct ft_config_field cohort_fields[] = {
     FT_CONFIG_END,
 };
 static const struct ft_config_field schedule_fields[] = {
-    SPAN(join_ms, "join", 1), SPAN(step_ms, "step", 1), SPAN(session_ms, "session", 1), SPAN(pause_ms, "pause", 0),
+    SPAN(join_ms, "join", 1),
+    SPAN(step_ms, "step", 1),
+    SPAN(session_ms, "session", 1),
+    SPAN(pause_ms, "pause", 0),
     FT_CONFIG_END,
 };
 static const struct ft_config_field evaluation_fields[] = {
@@ -140,14 +157,18 @@ report_at(void *ctx, const char *path, const char *sentence)
 }
 
 enum ft_status
-ft_task_from_yaml_all(struct ft_bytes yaml, const char *origin, const uint8_t deployment[16], struct ft_task *out,
-                      struct ft_findings *findings)
+ft_task_from_yaml_all(struct ft_bytes yaml, const char *origin, const uint8_t deployment[16],
+                      struct ft_task *out, struct ft_findings *findings)
 {
     enum ft_status st;
     struct ft_config *config = NULL;
     /* What a task may leave out. None of it touches privacy. */
-    struct task_file file = { .task = { .server_momentum = 0.9, .server_beta2 = 0.99, .server_epsilon = 1e-3,
-                                        .seed = 1, .bins = 512, .calibration_bins = 10 } };
+    struct task_file file = { .task = { .server_momentum = 0.9,
+                                        .server_beta2 = 0.99,
+                                        .server_epsilon = 1e-3,
+                                        .seed = 1,
+                                        .bins = 512,
+                                        .calibration_bins = 10 } };
 
     *out = (struct ft_task){ 0 };
     ft_findings_init(findings, origin);

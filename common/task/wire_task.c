@@ -252,7 +252,8 @@ out:
 }
 
 enum ft_status
-wire_signed_task_encode(struct ft_bytes task, const uint8_t key[32], const uint8_t signature[64], struct ft_buf *out)
+wire_signed_task_encode(struct ft_bytes task, const uint8_t key[32], const uint8_t signature[64],
+                        struct ft_buf *out)
 {
     Fedtill__V1__SignedTask message = FEDTILL__V1__SIGNED_TASK__INIT;
     message.task = (ProtobufCBinaryData){ .len = task.size, .data = (uint8_t *)task.data };
@@ -262,7 +263,8 @@ wire_signed_task_encode(struct ft_bytes task, const uint8_t key[32], const uint8
 }
 
 enum ft_status
-wire_signed_task_decode(struct ft_bytes signed_task, struct ft_buf *task, uint8_t key[32], uint8_t signature[64])
+wire_signed_task_decode(struct ft_bytes signed_task, struct ft_buf *task, uint8_t key[32],
+                        uint8_t signature[64])
 {
     enum ft_status st = FT_ERR_FORMAT;
     struct ft_pb_budget budget;

@@ -1,7 +1,7 @@
 /*
- * Runs a fuzz target without libFuzzer: every file of the given folders, then seeded changes of each (a bit flipped,
- * bytes cut, doubled or overwritten). The same inputs on every machine. FT_FUZZ_CHANGES sets how many changes of each
- * file are tried (default 300).
+ * Runs a fuzz target without libFuzzer: every file of the given folders, then seeded changes of each (a bit
+ * flipped, bytes cut, doubled or overwritten). The same inputs on every machine. FT_FUZZ_CHANGES sets how
+ * many changes of each file are tried (default 300).
  */
 #include <dirent.h>
 #include <stdint.h>
@@ -63,7 +63,7 @@ change(uint8_t *data, size_t size, size_t capacity, uint64_t *seed)
         return size;
     case 2:
         return at; /* cut here */
-    case 3: { /* take a run out */
+    case 3: {      /* take a run out */
         const size_t gone = run < size - at ? run : size - at;
         memmove(data + at, data + at + gone, size - at - gone);
         return size - gone;

@@ -13,10 +13,22 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const struct ft_policy_use uses[] = { { "transactions", "week" } };
     static struct ft_findings findings;
     static struct ft_policy_line lines[FT_POLICY_LINES_MAX];
-    const struct ft_task task = { .purpose = purpose, .expires = day, .review = day, .unit = FT_UNIT_CUSTOMER,
-                                  .n_min = 6, .h_min = 3, .corrupted = 2, .sigma = 40, .clip = 1, .rounds = 3 };
-    const struct ft_policy_facts facts = { .now_s = 1790000000, .data_basis = FT_BASIS_CONSENT, .consent_ready = true,
-                                           .uses = uses, .use_count = 1, .last_round_s = 1789999999 };
+    const struct ft_task task = { .purpose = purpose,
+                                  .expires = day,
+                                  .review = day,
+                                  .unit = FT_UNIT_CUSTOMER,
+                                  .n_min = 6,
+                                  .h_min = 3,
+                                  .corrupted = 2,
+                                  .sigma = 40,
+                                  .clip = 1,
+                                  .rounds = 3 };
+    const struct ft_policy_facts facts = { .now_s = 1790000000,
+                                           .data_basis = FT_BASIS_CONSENT,
+                                           .consent_ready = true,
+                                           .uses = uses,
+                                           .use_count = 1,
+                                           .last_round_s = 1789999999 };
     struct ft_policy_decision decided, explained;
     const size_t live = ft_alloc_live();
     struct ft_policy policy;

@@ -1,4 +1,5 @@
-/* A task's bytes, canonical or signed: what decodes encodes to the same bytes; nothing opens without a pinned key. */
+/* A task's bytes, canonical or signed: what decodes encodes to the same bytes; nothing opens without a pinned
+ * key. */
 #include "common/base/alloc.h"
 #include "common/task/task.h"
 

@@ -31,7 +31,8 @@ run_list(struct ft_cli *cli)
     seen.json = ft_cli_json(cli);
     seen.count = ft_cli_uint(cli, "count", 77);
     snprintf(seen.home, sizeof seen.home, "%s", ft_cli_text(cli, "home"));
-    snprintf(seen.file, sizeof seen.file, "%s", ft_cli_operand(cli, 0) != NULL ? ft_cli_operand(cli, 0) : "none");
+    snprintf(seen.file, sizeof seen.file, "%s",
+             ft_cli_operand(cli, 0) != NULL ? ft_cli_operand(cli, 0) : "none");
     return FT_EXIT_FINDINGS;
 }
 
@@ -63,12 +64,27 @@ static const struct ft_cli_option need_options[] = {
     FT_CLI_OPTIONS_END,
 };
 static const struct ft_cli_command commands[] = {
-    { .name = "task list", .help = "list them", .operands = "[FILE]", .operands_most = 1, .options = list_options,
-      .example = "prog task list --home shop", .run = run_list },
+    { .name = "task list",
+      .help = "list them",
+      .operands = "[FILE]",
+      .operands_most = 1,
+      .options = list_options,
+      .example = "prog task list --home shop",
+      .run = run_list },
     { .name = "serve", .help = "serve", .example = "prog serve", .run = run_refused },
-    { .name = "remove", .help = "remove", .options = remove_options, .example = "prog remove --yes", .run = run_remove },
-    { .name = "need", .help = "need", .options = need_options, .operands = "FILE", .operands_least = 1,
-      .operands_most = 1, .example = "prog need --out o f", .run = run_list },
+    { .name = "remove",
+      .help = "remove",
+      .options = remove_options,
+      .example = "prog remove --yes",
+      .run = run_remove },
+    { .name = "need",
+      .help = "need",
+      .options = need_options,
+      .operands = "FILE",
+      .operands_least = 1,
+      .operands_most = 1,
+      .example = "prog need --out o f",
+      .run = run_list },
     { .name = NULL },
 };
 static const struct ft_cli_program program = { .name = "prog", .help = "a program", .commands = commands };
@@ -86,7 +102,7 @@ slurp(FILE *from, char *to, size_t size)
 static int
 run(const char *line)
 {
-    char words[256], *argv[32] = { (char *)(uintptr_t)"prog" }, *rest = NULL;
+    char words[256], *argv[32] = { (char *)(uintptr_t) "prog" }, *rest = NULL;
     FILE *out = tmpfile(), *err = tmpfile();
     int argc = 1, code, old_out, old_err;
 
@@ -196,8 +212,8 @@ base_cli_json_failure_is_one_object(void **state)
     assert_int_equal(run("serve --json"), FT_EXIT_REFUSED);
     object = json_loads(out_text, 0, NULL);
     assert_non_null(object);
-    assert_int_equal(json_unpack(object, "{s:i, s:{s:i, s:[{s:s}]}}", "version", &version, "error", "exit", &exit_code,
-                                 "refusals", "code", &code),
+    assert_int_equal(json_unpack(object, "{s:i, s:{s:i, s:[{s:s}]}}", "version", &version, "error", "exit",
+                                 &exit_code, "refusals", "code", &code),
                      0);
     assert_int_equal(version, FT_CLI_JSON_VERSION);
     assert_int_equal(exit_code, FT_EXIT_REFUSED);
@@ -263,9 +279,14 @@ base_date_known_days(void **state)
         const char *text;
         int64_t days;
         unsigned weekday;
-    } known[] = { { "1970-01-01", 0, 3 }, { "2000-02-29", 11016, 1 }, { "2027-12-31", 21183, 4 }, { "2024-03-01", 19783, 4 } };
-    static const char *const bad[] = { "2023-02-29", "2024-04-31", "1969-12-31", "2024-13-01", "2024-00-10", "2024-1-01",
-                                       "2024-01-01 ", "24-01-01", "2024/01/01", "2100-02-29" };
+    } known[] = { { "1970-01-01", 0, 3 },
+                  { "2000-02-29", 11016, 1 },
+                  { "2027-12-31", 21183, 4 },
+                  { "2024-03-01", 19783, 4 } };
+    static const char *const bad[] = {
+        "2023-02-29", "2024-04-31",  "1969-12-31", "2024-13-01", "2024-00-10",
+        "2024-1-01",  "2024-01-01 ", "24-01-01",   "2024/01/01", "2100-02-29"
+    };
     char text[11];
     int64_t days;
     int32_t year;
@@ -294,7 +315,8 @@ base_hash_known_answer(void **state)
     char hex[2 * FT_HASH_SIZE + 1];
     (void)state;
     ft_hash_labelled(hash, "model", FT_BYTES("abc", 3));
-    assert_string_equal(ft_hex(hex, hash, sizeof hash), "68bc2e374bddc36e3106d2223e8a49967ad6d60de17f2b88fc03034152fb4fb3");
+    assert_string_equal(ft_hex(hex, hash, sizeof hash),
+                        "68bc2e374bddc36e3106d2223e8a49967ad6d60de17f2b88fc03034152fb4fb3");
 }
 
 int

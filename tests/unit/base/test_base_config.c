@@ -42,12 +42,16 @@ static const struct ft_config_field item_fields[] = {
     FT_CFG(struct item, min, "min", REAL, .flags = FT_CONFIG_REQUIRED, .min = -10, .max = 10),
     FT_CONFIG_END,
 };
-static const struct ft_config_field item_one = { .key = "item", .type = FT_CONFIG_MAP, .fields = item_fields };
+static const struct ft_config_field item_one = { .key = "item",
+                                                 .type = FT_CONFIG_MAP,
+                                                 .fields = item_fields };
 static const struct ft_config_field text_one = FT_CFG(struct item, name, "text", TEXT, .most = 8);
 static const struct ft_config_field group_one =
-    FT_CFG(struct group, items, "entries", LIST, .most = 4, .item = &text_one, .item_size = sizeof(struct item),
-           .count_offset = offsetof(struct group, count));
-static const struct ft_config_field width_one = { .key = "width", .type = FT_CONFIG_UINT32, .least = 1, .most = 99 };
+    FT_CFG(struct group, items, "entries", LIST, .most = 4, .item = &text_one,
+           .item_size = sizeof(struct item), .count_offset = offsetof(struct group, count));
+static const struct ft_config_field width_one = {
+    .key = "width", .type = FT_CONFIG_UINT32, .least = 1, .most = 99
+};
 static const struct ft_config_field nested_fields[] = {
     S(small, "small", UINT32, .flags = FT_CONFIG_REQUIRED, .least = 2, .most = 20),
     S(rate, "rate", REAL, .min = DBL_MIN, .max = 1),
@@ -67,8 +71,8 @@ static const struct ft_config_field fields[] = {
     S(groups, "groups", DICT, .flags = FT_CONFIG_EMPTY_OK, .most = 3, .item = &group_one,
       .item_size = sizeof(struct group), .count_offset = offsetof(struct sample, group_count),
       .key_offset = offsetof(struct group, purpose)),
-    S(widths, "widths", LIST, .flags = FT_CONFIG_INLINE, .most = 3, .item = &width_one, .item_size = sizeof(uint32_t),
-      .count_offset = offsetof(struct sample, width_count)),
+    S(widths, "widths", LIST, .flags = FT_CONFIG_INLINE, .most = 3, .item = &width_one,
+      .item_size = sizeof(uint32_t), .count_offset = offsetof(struct sample, width_count)),
     FT_CONFIG_END,
 };
 
@@ -185,11 +189,15 @@ base_config_wrong_values_are_told_with_both_sides(void **state)
         { "nested: {small: 21}", "1:17: 'small' is '21', expected a whole number from 2 to 20" },
         { "nested: {small: 2, rate: 0}", "1:26: 'rate' is '0', expected a number above 0 and at most 1" },
         { "nested: {small: 2, rate: nan}", "1:26: 'rate' is 'nan', expected a number above 0 and at most 1" },
-        { "nested: {small: 2, rate: .inf}", "1:26: 'rate' is '.inf', expected a number above 0 and at most 1" },
-        { "nested: {small: 2, rate: 1e999}", "1:26: 'rate' is '1e999', expected a number above 0 and at most 1" },
+        { "nested: {small: 2, rate: .inf}",
+          "1:26: 'rate' is '.inf', expected a number above 0 and at most 1" },
+        { "nested: {small: 2, rate: 1e999}",
+          "1:26: 'rate' is '1e999', expected a number above 0 and at most 1" },
         { "nested: 3", "1:9: 'nested' is '3', expected a mapping of keys" },
-        { "wait: 5", "1:7: 'wait' is '5', expected a duration from 10ms to 1m with its unit, such as 500ms, 5s or 2m" },
-        { "wait: 2m", "1:7: 'wait' is '2m', expected a duration from 10ms to 1m with its unit, such as 500ms, 5s or 2m" },
+        { "wait: 5",
+          "1:7: 'wait' is '5', expected a duration from 10ms to 1m with its unit, such as 500ms, 5s or 2m" },
+        { "wait: 2m",
+          "1:7: 'wait' is '2m', expected a duration from 10ms to 1m with its unit, such as 500ms, 5s or 2m" },
         { "day: 2023-02-29", "1:6: 'day' is '2023-02-29', expected a day of the calendar as YYYY-MM-DD" },
         { "items: a", "1:8: 'items' is 'a', expected a list" },
         { "items: []", "1:8: 'items' has 0 entries, expected 1 to 3 entries" },
@@ -226,7 +234,8 @@ base_config_all_findings_are_listed_in_order(void **state)
                  "2:7: 'flag' is '1', expected true or false\n"
                  "4:1: duplicate key 'kind', first given on line 3\n"
                  "5:10: '0', expected a whole number from 1 to 99");
-    assert_int_equal(ft_config_load(FT_BYTES(yaml, strlen(yaml)), "f.yaml", fields, &s, NULL, &err), FT_ERR_CONFIG);
+    assert_int_equal(ft_config_load(FT_BYTES(yaml, strlen(yaml)), "f.yaml", fields, &s, NULL, &err),
+                     FT_ERR_CONFIG);
     assert_string_equal(err.text, "f.yaml:1:1: unknown key 'nam', did you mean 'name'?\n"
                                   "f.yaml:1:1: missing key 'name', expected text\n"
                                   "f.yaml:2:7: 'flag' is '1', expected true or false\n"
@@ -239,11 +248,11 @@ static void
 base_config_broken_yaml_is_told_with_its_place(void **state)
 {
     (void)state;
-    expect("name: a\nitems: [1, 2\n",
-           "3:1: not valid YAML: did not find expected ',' or ']', while parsing a flow sequence that began on line 2");
-    expect("name: a\n\tflag: true\n",
-           "2:1: not valid YAML: found a tab character that violates indentation, while scanning a plain scalar that "
-           "began on line 1");
+    expect("name: a\nitems: [1, 2\n", "3:1: not valid YAML: did not find expected ',' or ']', while parsing "
+                                      "a flow sequence that began on line 2");
+    expect("name: a\n\tflag: true\n", "2:1: not valid YAML: found a tab character that violates indentation, "
+                                      "while scanning a plain scalar that "
+                                      "began on line 1");
     expect("", "1:1: an empty file, expected a mapping of keys");
     expect("# nothing\n", "1:1: an empty file, expected a mapping of keys");
     expect("name: a\n---\nname: b\n", "3:1: a second document, expected one");
@@ -383,8 +392,8 @@ static void
 base_config_host_port_form(void **state)
 {
     static const char *const good[] = { "127.0.0.1:7443", "fl.example.org:1", "[::1]:65535", "[fe80::1]:80" };
-    static const char *const bad[] = { "host", ":1", "host:", "host:65536", "host:-1", "::1:80", "[::1:80", "a b:1",
-                                       "[]:1", "host:0x1", "http://h:1" };
+    static const char *const bad[] = { "host",    ":1",    "host:", "host:65536", "host:-1",   "::1:80",
+                                       "[::1:80", "a b:1", "[]:1",  "host:0x1",   "http://h:1" };
     (void)state;
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
         assert_null(ft_config_is_host_port(good[i]));

@@ -49,9 +49,11 @@ expect(const char *from, const char *to, const char *golden)
     const char *yaml = client_with(from, to);
     struct ft_client_config c;
     char told[512];
-    assert_int_equal(ft_client_config_parse(FT_BYTES(yaml, strlen(yaml)), "client.yaml", "/shop", &c, &findings),
-                     FT_ERR_CONFIG);
-    snprintf(told, sizeof told, "%u:%u: %s", findings.list[0].line, findings.list[0].column, findings.list[0].text);
+    assert_int_equal(
+        ft_client_config_parse(FT_BYTES(yaml, strlen(yaml)), "client.yaml", "/shop", &c, &findings),
+        FT_ERR_CONFIG);
+    snprintf(told, sizeof told, "%u:%u: %s", findings.list[0].line, findings.list[0].column,
+             findings.list[0].text);
     assert_string_equal(told, golden);
     assert_int_equal(findings.total, 1);
 }
@@ -65,8 +67,8 @@ policy_client_config_becomes_the_source(void **state)
     struct ft_source_config s;
     (void)state;
 
-    assert_int_equal(ft_client_config_parse(FT_BYTES(CLIENT_SAMPLE, strlen(CLIENT_SAMPLE)), "client.yaml", "/shop", &c,
-                                            &findings),
+    assert_int_equal(ft_client_config_parse(FT_BYTES(CLIENT_SAMPLE, strlen(CLIENT_SAMPLE)), "client.yaml",
+                                            "/shop", &c, &findings),
                      FT_OK);
     assert_string_equal(c.shop, "store-367");
     assert_string_equal(c.state, "/shop/state");
@@ -96,8 +98,9 @@ policy_client_config_faults_are_told_at_their_place(void **state)
 {
     (void)state;
     expect("week: Woche", "wek: Woche", "14:35: 'wek' is no column of transactions, did you mean 'week'?");
-    expect("customer_id: Karte, ", "",
-           "16:11: 'basis' is consent, but no column is mapped to customer_id, so no customer could be known");
+    expect(
+        "customer_id: Karte, ", "",
+        "16:11: 'basis' is consent, but no column is mapped to customer_id, so no customer could be known");
     expect("basis: consent, file: consent.csv", "basis: records",
            "16:11: 'basis' is records, which is data without people, but customers are mapped");
     expect("basis: consent", "basis: none", "16:24: 'file' is given, but only basis consent reads consents");
@@ -112,7 +115,8 @@ policy_client_config_faults_are_told_at_their_place(void **state)
     expect("127.0.0.1:7443", "127.0.0.1",
            "3:13: 'aggregator' is '127.0.0.1', expected host:port, or [address]:port for IPv6");
     expect("shop: store-367", "shop: ../367",
-           "2:7: 'shop' is '../367', expected the shop's name in its invitation: 1 to 64 small letters, digits and "
+           "2:7: 'shop' is '../367', expected the shop's name in its invitation: 1 to 64 small letters, "
+           "digits and "
            "hyphens");
     expect("max_reject_ratio: 0.05", "max_reject_ratio: 1.5",
            "15:21: 'max_reject_ratio' is '1.5', expected a number from 0 to 1");

@@ -124,8 +124,9 @@ static void
 policy_all_reasons_come_at_once(void **state)
 {
     static const enum ft_refusal_code codes[] = {
-        FT_REFUSAL_TASK_EXPIRED, FT_REFUSAL_PURPOSE_NOT_ALLOWED, FT_REFUSAL_COLUMN_NOT_ALLOWED, FT_REFUSAL_COHORT_TOO_SMALL,
-        FT_REFUSAL_CLIP_TOO_LARGE, FT_REFUSAL_CUSTOMERS_TOO_FEW, FT_REFUSAL_TASK_NOT_APPROVED,
+        FT_REFUSAL_TASK_EXPIRED,      FT_REFUSAL_PURPOSE_NOT_ALLOWED, FT_REFUSAL_COLUMN_NOT_ALLOWED,
+        FT_REFUSAL_COHORT_TOO_SMALL,  FT_REFUSAL_CLIP_TOO_LARGE,      FT_REFUSAL_CUSTOMERS_TOO_FEW,
+        FT_REFUSAL_TASK_NOT_APPROVED,
     };
     struct world w = world_of(POLICY_SAMPLE);
     struct ft_policy_decision d;
@@ -143,8 +144,9 @@ policy_all_reasons_come_at_once(void **state)
     for (size_t i = 0; i < d.code_count; i++)
         assert_int_equal(d.codes[i], codes[i]);
     assert_int_equal(d.reasons.count, 8); /* both columns are named, under one code */
-    assert_string_equal(d.reasons.list[2].reason,
-                        "the query reads transactions.customer_id, which is not allowed for score/propensity");
+    assert_string_equal(
+        d.reasons.list[2].reason,
+        "the query reads transactions.customer_id, which is not allowed for score/propensity");
     assert_string_equal(d.reasons.list[3].reason,
                         "the query reads transactions.week, which is not allowed for score/propensity");
     assert_int_equal(ft_refusals_exit(&d.reasons), FT_EXIT_VERIFY); /* the expired task is the gravest */
@@ -163,14 +165,15 @@ policy_purpose_never_implies_another(void **state)
     for (int l = 0; l < 16; l++) {
         snprintf(listed, sizeof listed, "%s/%s", verbs[l / 4], areas[l % 4]);
         snprintf(yaml, sizeof yaml,
-                 "purposes: [%s]\nauto_approve:\n  purposes: [%s]\n  rounds_max: 200\ncolumns:\n  %s: [", listed, listed,
-                 listed);
+                 "purposes: [%s]\nauto_approve:\n  purposes: [%s]\n  rounds_max: 200\ncolumns:\n  %s: [",
+                 listed, listed, listed);
         /* replace the block from purposes to the last column list of the sample */
         char text[sizeof POLICY_SAMPLE + 512];
-        const char *from = strstr(POLICY_SAMPLE, "purposes: ["), *to = strstr(POLICY_SAMPLE, "training_basis");
+        const char *from = strstr(POLICY_SAMPLE, "purposes: ["),
+                   *to = strstr(POLICY_SAMPLE, "training_basis");
         assert_true(from != NULL && to != NULL);
-        snprintf(text, sizeof text, "%.*s%stransactions.customer_id, transactions.week]\n%s", (int)(from - POLICY_SAMPLE),
-                 POLICY_SAMPLE, yaml, to);
+        snprintf(text, sizeof text, "%.*s%stransactions.customer_id, transactions.week]\n%s",
+                 (int)(from - POLICY_SAMPLE), POLICY_SAMPLE, yaml, to);
         struct world w = world_of(text);
         for (int a = 0; a < 16; a++) {
             struct ft_policy_decision d;
@@ -189,7 +192,8 @@ policy_purpose_never_implies_another(void **state)
 static void
 policy_basis_decision_table(void **state)
 {
-    static const char *const names[] = { "training_basis: none", "training_basis: consent", "training_basis: records" };
+    static const char *const names[] = { "training_basis: none", "training_basis: consent",
+                                         "training_basis: records" };
     static const enum ft_basis bases[] = { FT_BASIS_NONE, FT_BASIS_CONSENT, FT_BASIS_RECORDS };
     static const enum ft_unit units[] = { FT_UNIT_CUSTOMER, FT_UNIT_RECORD };
     (void)state;
@@ -226,7 +230,8 @@ policy_unnoised_must_be_allowed(void **state)
 static void
 policy_review_has_a_grace(void **state)
 {
-    struct world w = world_of(policy_with("review_by: 2027-12-31\ngrace_days: 30", "review_by: 2027-03-03\ngrace_days: 2"));
+    struct world w = world_of(
+        policy_with("review_by: 2027-12-31\ngrace_days: 30", "review_by: 2027-03-03\ngrace_days: 2"));
     (void)state;
     w.policy.participation.days = 0x7f;
     expect_only(&w, FT_VERDICT_ACCEPTED, 0); /* Friday the 5th is the last day of grace */
@@ -290,13 +295,13 @@ policy_window_opens_and_closes_by_local_time(void **state)
         int64_t next_after_s;
     } cases[] = {
         { 0, 0, true, 0 },
-        { -1, 0, false, 0 },                          /* one second early */
-        { 8 * 3600 - 1, 0, true, 0 },                 /* Saturday 05:59:59 is Friday's window */
-        { 8 * 3600, 0, false, 3 * FT_DAY_S },         /* Saturday 06:00: Monday 22:00 */
-        { FT_DAY_S, 0, false, 3 * FT_DAY_S },         /* Saturday 22:00 is not chosen */
+        { -1, 0, false, 0 },                                 /* one second early */
+        { 8 * 3600 - 1, 0, true, 0 },                        /* Saturday 05:59:59 is Friday's window */
+        { 8 * 3600, 0, false, 3 * FT_DAY_S },                /* Saturday 06:00: Monday 22:00 */
+        { FT_DAY_S, 0, false, 3 * FT_DAY_S },                /* Saturday 22:00 is not chosen */
         { 2 * FT_DAY_S + 4 * 3600, 0, false, 3 * FT_DAY_S }, /* Monday 02:00 would be Sunday's window */
-        { -3600, 3600, true, 0 },                     /* 21:00 UTC is 22:00 local */
-        { 0, -3600, false, 3600 },                    /* 22:00 UTC is 21:00 local */
+        { -3600, 3600, true, 0 },                            /* 21:00 UTC is 22:00 local */
+        { 0, -3600, false, 3600 },                           /* 22:00 UTC is 21:00 local */
     };
     struct ft_policy p;
     (void)state;
@@ -357,8 +362,8 @@ policy_not_now_names_the_next_time(void **state)
     ft_policy_clear(&w.policy);
 }
 
-/* Over all 2^12 combinations of broken rules the verdict and codes are the union of the single ones, and explain
- * says the same, line by line, with the policy's own lines. */
+/* Over all 2^12 combinations of broken rules the verdict and codes are the union of the single ones, and
+ * explain says the same, line by line, with the policy's own lines. */
 static void
 policy_explain_agrees_with_enforcement_on_all_combinations(void **state)
 {
@@ -402,8 +407,8 @@ policy_explain_agrees_with_enforcement_on_all_combinations(void **state)
         else
             waits = 0;
         ft_policy_decide(&w.policy, &w.task, &w.facts, &decided);
-        assert_int_equal(decided.verdict, fails   ? FT_VERDICT_REFUSED
-                                          : waits ? FT_VERDICT_WAITING
+        assert_int_equal(decided.verdict, fails    ? FT_VERDICT_REFUSED
+                                          : waits  ? FT_VERDICT_WAITING
                                           : laters ? FT_VERDICT_LATER
                                                    : FT_VERDICT_ACCEPTED);
         const size_t count = ft_policy_explain(&w.policy, &w.task, &w.facts, lines, &explained);

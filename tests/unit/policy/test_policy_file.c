@@ -22,8 +22,10 @@ expect(const char *from, const char *to, const char *golden)
     struct ft_policy policy;
     char told[512];
 
-    assert_int_equal(ft_policy_parse(FT_BYTES(yaml, strlen(yaml)), "policy.yaml", &policy, &findings), FT_ERR_CONFIG);
-    snprintf(told, sizeof told, "%u:%u: %s", findings.list[0].line, findings.list[0].column, findings.list[0].text);
+    assert_int_equal(ft_policy_parse(FT_BYTES(yaml, strlen(yaml)), "policy.yaml", &policy, &findings),
+                     FT_ERR_CONFIG);
+    snprintf(told, sizeof told, "%u:%u: %s", findings.list[0].line, findings.list[0].column,
+             findings.list[0].text);
     assert_string_equal(told, golden);
     assert_int_equal(findings.total, 1);
     assert_null(policy.source);
@@ -68,8 +70,10 @@ policy_privacy_has_no_default(void **state)
     expect("unnoised: allow\n", "", "1:1: missing key 'unnoised', expected one of allow, refuse");
     expect("training_basis: consent\n", "",
            "1:1: missing key 'training_basis', expected one of consent, records, none");
-    expect("min_customers: 20\n", "", "1:1: missing key 'min_customers', expected a whole number from 1 to 1000000000");
-    expect("clip_max: 10, ", "", "16:1: missing key 'clip_max', expected a number above 0 and at most 1000000");
+    expect("min_customers: 20\n", "",
+           "1:1: missing key 'min_customers', expected a whole number from 1 to 1000000000");
+    expect("clip_max: 10, ", "",
+           "16:1: missing key 'clip_max', expected a number above 0 and at most 1000000");
     expect(", sigma_min: 40", "", "15:1: missing key 'sigma_min', expected a whole number from 30 to 128");
 }
 
@@ -80,10 +84,12 @@ policy_contradictions_are_told_at_their_place(void **state)
     (void)state;
     expect("window: \"22:00-06:00\"", "window: \"08:00-08:00\"",
            "21:17: the window 08:00-08:00 is empty, expected two different times (all day is 00:00-24:00)");
-    expect("window: \"22:00-06:00\"", "window: \"24:00-08:00\"",
-           "21:17: the window 24:00-08:00 is ambiguous, expected a start before 24:00 and an end after 00:00");
+    expect(
+        "window: \"22:00-06:00\"", "window: \"24:00-08:00\"",
+        "21:17: the window 24:00-08:00 is ambiguous, expected a start before 24:00 and an end after 00:00");
     expect("window: \"22:00-06:00\"", "window: \"22:00-25:00\"",
-           "21:25: 'window' is the text '22:00-25:00', expected local times as HH:MM-HH:MM, such as 22:00-06:00");
+           "21:25: 'window' is the text '22:00-25:00', expected local times as HH:MM-HH:MM, such as "
+           "22:00-06:00");
     expect("[mon, tue, wed, thu, fri]", "[]", "21:46: 'days' has 0 entries, expected 1 to 7 entries");
     expect("[mon, tue, wed, thu, fri]", "[funday]",
            "21:47: 'funday', expected one of mon, tue, wed, thu, fri, sat, sun");
@@ -93,7 +99,8 @@ policy_contradictions_are_told_at_their_place(void **state)
            "5:30: purpose train/demand has no entry in columns, so no task of it could read anything");
     expect("purposes: [train/propensity, train/demand]", "purposes: [train/propensity]",
            "11:3: columns for train/demand, which is not in purposes");
-    expect("purposes: [train/propensity, train/demand]", "purposes: [train/propensity, train/demand, train/demand]",
+    expect("purposes: [train/propensity, train/demand]",
+           "purposes: [train/propensity, train/demand, train/demand]",
            "5:44: purpose train/demand is listed twice");
     expect("transactions.quantity", "quantity",
            "11:18: 'quantity', expected table.column, such as transactions.week");
@@ -130,7 +137,8 @@ policy_exclusions_have_three_kinds(void **state)
     assert_int_equal(p.exclude[0].kind, FT_EXCLUDE_BELOW);
     assert_true(p.exclude[0].below == 18);
     ft_policy_clear(&p);
-    assert_int_equal(policy_read(policy_with("equals: \"0\"", "below: 0"), &p), FT_OK); /* zero is a bound too */
+    assert_int_equal(policy_read(policy_with("equals: \"0\"", "below: 0"), &p),
+                     FT_OK); /* zero is a bound too */
     assert_int_equal(p.exclude[0].kind, FT_EXCLUDE_BELOW);
     ft_policy_clear(&p);
 }
@@ -159,15 +167,17 @@ policy_columns_are_open_by_exact_purpose(void **state)
 static void
 policy_exclusion_of_an_unmapped_column_is_told(void **state)
 {
-    static const struct ft_policy_use mapped[] = { { "transactions", "week" }, { "transactions", "customer_id" } };
+    static const struct ft_policy_use mapped[] = { { "transactions", "week" },
+                                                   { "transactions", "customer_id" } };
     struct ft_policy p;
     (void)state;
     assert_int_equal(policy_read(POLICY_SAMPLE, &p), FT_OK);
     assert_int_equal(ft_policy_check_mapping(&p, mapped, 2, &findings), FT_OK);
     assert_int_equal(ft_policy_check_mapping(&p, mapped, 1, &findings), FT_ERR_CONFIG);
     assert_int_equal(findings.list[0].line, 20);
-    assert_string_equal(findings.list[0].text,
-                        "the exclusion 'test card' names transactions.customer_id, which is not mapped in client.yaml");
+    assert_string_equal(
+        findings.list[0].text,
+        "the exclusion 'test card' names transactions.customer_id, which is not mapped in client.yaml");
     ft_policy_clear(&p);
 }
 
@@ -185,10 +195,12 @@ policy_guard_decision_table(void **state)
         { FT_OWNER_SELF, 1000, 0, 0, 0644, 0755, FT_GUARD_OK },
         { FT_OWNER_SELF, 1000, 1000, 1000, 0600, 0700, FT_GUARD_SELF },
         { FT_OWNER_ROOT, 1000, 1000, 0, 0600, 0755, FT_GUARD_OWNER },
-        { FT_OWNER_ROOT, 1000, 0, 1000, 0600, 0755, FT_GUARD_OWNER }, /* the folder's owner may put another file there */
+        { FT_OWNER_ROOT, 1000, 0, 1000, 0600, 0755,
+          FT_GUARD_OWNER }, /* the folder's owner may put another file there */
         { FT_OWNER_SELF, 1000, 1001, 1000, 0600, 0700, FT_GUARD_OWNER },
         { FT_OWNER_SELF, 1000, 1000, 1001, 0600, 0700, FT_GUARD_OWNER },
-        { FT_OWNER_ROOT, 0, 0, 0, 0600, 0700, FT_GUARD_SELF }, /* the service runs as root and can do anything */
+        { FT_OWNER_ROOT, 0, 0, 0, 0600, 0700,
+          FT_GUARD_SELF }, /* the service runs as root and can do anything */
         { FT_OWNER_ROOT, 1000, 0, 0, 0664, 0755, FT_GUARD_WRITABLE },
         { FT_OWNER_ROOT, 1000, 0, 0, 0646, 0755, FT_GUARD_WRITABLE },
         { FT_OWNER_ROOT, 1000, 0, 0, 0644, 0775, FT_GUARD_WRITABLE },
@@ -197,8 +209,8 @@ policy_guard_decision_table(void **state)
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        assert_int_equal(ft_policy_guard_of(cases[i].owner, cases[i].service, cases[i].file, cases[i].file_mode,
-                                            cases[i].folder, cases[i].folder_mode),
+        assert_int_equal(ft_policy_guard_of(cases[i].owner, cases[i].service, cases[i].file,
+                                            cases[i].file_mode, cases[i].folder, cases[i].folder_mode),
                          cases[i].guard);
 }
 

@@ -26,10 +26,11 @@
     "  rows_per_customer: 1\n"                                                                               \
     "  rows_max: 1000\n"                                                                                     \
     "model: {kind: logistic}\n"                                                                              \
-    "training: {rounds: 30, local_epochs: 2, batch_size: 0, learning_rate: 0.5, clip: 5, weight_cap: 2000,\n" \
+    "training: {rounds: 30, local_epochs: 2, batch_size: 0, learning_rate: 0.5, clip: 5, weight_cap: "       \
+    "2000,\n"                                                                                                \
     "           server: {optimizer: fedavg, learning_rate: 1}}\n"                                            \
     "privacy: {noise: none}\n"                                                                               \
-    "cohort: {n_min: 6, n_cap: 16, h_min: 3, corrupted: 2, drop_permille: 250, sigma: 40, eta: 30,\n"         \
+    "cohort: {n_min: 6, n_cap: 16, h_min: 3, corrupted: 2, drop_permille: 250, sigma: 40, eta: 30,\n"        \
     "         suite: aes-256-ctr, lane_bits: 32}\n"                                                          \
     "schedule: {join: 5s, step: 10s, session: 60s, pause: 0s}\n"
 

@@ -37,7 +37,7 @@ slurp(FILE *from, char *to, size_t size)
 static int
 run(const char *line)
 {
-    char words[512], *argv[32] = { (char *)(uintptr_t)"prog" }, *rest = NULL;
+    char words[512], *argv[32] = { (char *)(uintptr_t) "prog" }, *rest = NULL;
     FILE *out = tmpfile(), *err = tmpfile();
     int argc = 1, code, old_out, old_err;
 
@@ -74,8 +74,9 @@ static const char *
 lasting_sample(void)
 {
     static char text[sizeof TASK_SAMPLE + 16];
-    snprintf(text, sizeof text, "%s", sample_with("expires: 2027-12-31\nreview: 2027-06-30",
-                                                  "expires: 9998-12-31\nreview: 9998-06-30"));
+    snprintf(
+        text, sizeof text, "%s",
+        sample_with("expires: 2027-12-31\nreview: 2027-06-30", "expires: 9998-12-31\nreview: 9998-06-30"));
     return text;
 }
 
@@ -89,7 +90,8 @@ setup(void **state)
 static int
 teardown(void **state)
 {
-    static const char *const names[] = { "new.yaml", "t.yaml", "old.yaml", "t.task", "task-signing.key", "deployment" };
+    static const char *const names[] = { "new.yaml", "t.yaml",           "old.yaml",
+                                         "t.task",   "task-signing.key", "deployment" };
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         (void)unlink(names[i]);
@@ -112,7 +114,8 @@ task_new_then_check_names_what_is_missing(void **state)
     assert_non_null(strstr(out_text, "\ntask: my_own "));
 }
 
-/* The verdict comes with the arithmetic: 2 features give 3 parameters and, at n = 16, D = 4, q = 10, t = 9. */
+/* The verdict comes with the arithmetic: 2 features give 3 parameters and, at n = 16, D = 4, q = 10, t = 9.
+ */
 static void
 task_check_shows_the_arithmetic(void **state)
 {
@@ -124,14 +127,15 @@ task_check_shows_the_arithmetic(void **state)
     write_file("t.yaml", lasting_sample());
     assert_int_equal(run("task check t.yaml"), FT_EXIT_OK);
     assert_non_null(strstr(out_text, "3 parameters"));
-    assert_non_null(strstr(out_text, "cohort of 16  D = 4 may drop out, 12 survive, 10 of them honest; q = 10, t = 9"));
+    assert_non_null(
+        strstr(out_text, "cohort of 16  D = 4 may drop out, 12 survive, 10 of them honest; q = 10, t = 9"));
     assert_int_equal(run("task check t.yaml --json"), FT_EXIT_OK);
     object = json_loads(out_text, 0, NULL);
     assert_non_null(object);
-    json_unpack(object, "{s:I, s:{s:{s:I, s:I}}}", "parameters", &parameters, "stages", "training", "words", &words,
-                "upload_bytes", &bytes);
-    json_unpack(json_array_get(json_object_get(object, "cohorts"), 1), "{s:i, s:i, s:i, s:i}", "dropouts", &dropouts,
-                "survivors", &survivors, "quorum", &quorum, "threshold", &threshold);
+    json_unpack(object, "{s:I, s:{s:{s:I, s:I}}}", "parameters", &parameters, "stages", "training", "words",
+                &words, "upload_bytes", &bytes);
+    json_unpack(json_array_get(json_object_get(object, "cohorts"), 1), "{s:i, s:i, s:i, s:i}", "dropouts",
+                &dropouts, "survivors", &survivors, "quorum", &quorum, "threshold", &threshold);
     assert_int_equal(parameters, 3);
     assert_true(words > 0 && bytes == words * 8);
     assert_int_equal(dropouts, 4);
@@ -150,7 +154,8 @@ task_past_its_dates_is_not_signed(void **state)
     uint8_t public_key[32];
     (void)state;
 
-    write_file("old.yaml", sample_with("expires: 2027-12-31\nreview: 2027-06-30", "expires: 2001-12-31\nreview: 2001-06-30"));
+    write_file("old.yaml", sample_with("expires: 2027-12-31\nreview: 2027-06-30",
+                                       "expires: 2001-12-31\nreview: 2001-06-30"));
     assert_int_equal(run("task check old.yaml"), FT_EXIT_CONFIG);
     assert_non_null(strstr(err_text, "old.yaml:6:1: the task expired on 2001-12-31"));
     assert_non_null(strstr(err_text, "old.yaml:7:1: the task's review was due on 2001-06-30"));
@@ -193,12 +198,14 @@ task_aggregator_config_is_strict(void **state)
     static struct ft_findings findings;
     struct ft_aggregator_config c;
     char *text = ft_aggregator_config_text("127.0.0.1:7443", "fl.example.org:7443");
-    const char *bad = "version: 1\nlisten: 127.0.0.1\npublic: a.b:0\ndata: x.db\nthreads: 0\nlog: loud\nlisten: b:1\n";
+    const char *bad =
+        "version: 1\nlisten: 127.0.0.1\npublic: a.b:0\ndata: x.db\nthreads: 0\nlog: loud\nlisten: b:1\n";
     (void)state;
 
     assert_non_null(text);
-    assert_int_equal(ft_aggregator_config_parse(FT_BYTES(text, strlen(text)), "aggregator.yaml", "/srv", &c, &findings),
-                     FT_OK);
+    assert_int_equal(
+        ft_aggregator_config_parse(FT_BYTES(text, strlen(text)), "aggregator.yaml", "/srv", &c, &findings),
+        FT_OK);
     assert_string_equal(c.listen, "127.0.0.1:7443");
     assert_string_equal(c.public_address, "fl.example.org:7443");
     assert_string_equal(c.data, "/srv/fedtill.db");
@@ -208,8 +215,9 @@ task_aggregator_config_is_strict(void **state)
     assert_int_equal(c.shops_max, 4096);
     ft_aggregator_config_clear(&c);
     ft_free(text);
-    assert_int_equal(ft_aggregator_config_parse(FT_BYTES(bad, strlen(bad)), "aggregator.yaml", "/srv", &c, &findings),
-                     FT_ERR_CONFIG);
+    assert_int_equal(
+        ft_aggregator_config_parse(FT_BYTES(bad, strlen(bad)), "aggregator.yaml", "/srv", &c, &findings),
+        FT_ERR_CONFIG);
     assert_int_equal(findings.total, 4);
     assert_string_equal(findings.list[0].text,
                         "'listen' is '127.0.0.1', expected host:port, or [address]:port for IPv6");

@@ -34,7 +34,8 @@ setup(void **state)
     seed[0] = 2;
     crypto_sign_seed_keypair(w.keys[0], other, seed);
     *state = &w;
-    return sample_read(TASK_SAMPLE, &w.task, &findings) != FT_OK || ft_task_encode(&w.task, &w.canonical) != FT_OK ||
+    return sample_read(TASK_SAMPLE, &w.task, &findings) != FT_OK ||
+           ft_task_encode(&w.task, &w.canonical) != FT_OK ||
            ft_task_sign(&w.task, w.secret_key, &w.signed_task) != FT_OK;
 }
 
@@ -76,7 +77,8 @@ task_truncated_bytes_are_refused(void **state)
     const size_t live = ft_alloc_live();
 
     for (size_t size = 0; size < w->canonical.size; size++) {
-        uint8_t *exact = ft_calloc(1, size > 0 ? size : 1); /* its own block, so that ASan sees a read past the end */
+        uint8_t *exact =
+            ft_calloc(1, size > 0 ? size : 1); /* its own block, so that ASan sees a read past the end */
         memcpy(exact, w->canonical.data, size);
         assert_int_not_equal(ft_task_decode(FT_BYTES(exact, size), &task, NULL), FT_OK);
         assert_null(task.name);
@@ -88,7 +90,8 @@ task_truncated_bytes_are_refused(void **state)
     assert_int_equal(ft_alloc_live(), live);
 }
 
-/* A flipped bit either is refused or names another valid task with another hash; it never passes for the same. */
+/* A flipped bit either is refused or names another valid task with another hash; it never passes for the
+ * same. */
 static void
 task_flipped_bits_never_pass_for_the_same_task(void **state)
 {
@@ -122,8 +125,8 @@ task_flipped_bits_never_pass_for_the_same_task(void **state)
 static void
 task_other_forms_of_the_same_task_are_refused(void **state)
 {
-    static const uint8_t unknown_field[] = { 0xf8, 0x07, 0x01 };  /* field 127, varint 1 */
-    static const uint8_t version_again[] = { 0x08, 0x01 };        /* field 1, which was there already */
+    static const uint8_t unknown_field[] = { 0xf8, 0x07, 0x01 }; /* field 127, varint 1 */
+    static const uint8_t version_again[] = { 0x08, 0x01 };       /* field 1, which was there already */
     struct world *w = *state;
     struct ft_buf other = { 0 };
     struct ft_task task;
@@ -218,7 +221,8 @@ task_open_refuses_tampering_and_foreign_keys(void **state)
     struct ft_task task;
     uint8_t hash[32], zero[32] = { 0 };
 
-    assert_int_equal(ft_task_open(ft_buf_bytes(&w->signed_task), w->keys, 1, &task, hash, &err), FT_ERR_VERIFY);
+    assert_int_equal(ft_task_open(ft_buf_bytes(&w->signed_task), w->keys, 1, &task, hash, &err),
+                     FT_ERR_VERIFY);
     assert_non_null(strstr(err.text, "not pinned"));
     assert_int_equal(ft_task_open(ft_buf_bytes(&w->signed_task), NULL, 0, &task, hash, NULL), FT_ERR_VERIFY);
     for (size_t bit = 0; bit < w->signed_task.size * 8; bit++) {
@@ -230,7 +234,8 @@ task_open_refuses_tampering_and_foreign_keys(void **state)
         w->signed_task.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
     }
     for (size_t size = 0; size < w->signed_task.size; size++)
-        assert_int_not_equal(ft_task_open(FT_BYTES(w->signed_task.data, size), w->keys, 2, &task, hash, NULL), FT_OK);
+        assert_int_not_equal(ft_task_open(FT_BYTES(w->signed_task.data, size), w->keys, 2, &task, hash, NULL),
+                             FT_OK);
 }
 
 /* Fail each allocation in turn while opening: a clean status and nothing left behind. */

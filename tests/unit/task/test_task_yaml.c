@@ -19,7 +19,8 @@ expect(const char *from, const char *to, const char *golden)
     char told[512];
 
     assert_int_equal(sample_read(sample_with(from, to), &task, &findings), FT_ERR_CONFIG);
-    snprintf(told, sizeof told, "%u:%u: %s", findings.list[0].line, findings.list[0].column, findings.list[0].text);
+    snprintf(told, sizeof told, "%u:%u: %s", findings.list[0].line, findings.list[0].column,
+             findings.list[0].text);
     assert_string_equal(told, golden);
     assert_int_equal(findings.total, 1);
     assert_null(task.name);
@@ -67,10 +68,11 @@ task_yaml_missing_keys_are_all_told(void **state)
     struct ft_task task;
     (void)state;
 
-    assert_int_equal(sample_read(sample_with("purpose: train/propensity\nowner: Central data team\nexpires: 2027-12-31\n",
-                                             ""),
-                                 &task, &findings),
-                     FT_ERR_CONFIG);
+    assert_int_equal(
+        sample_read(
+            sample_with("purpose: train/propensity\nowner: Central data team\nexpires: 2027-12-31\n", ""),
+            &task, &findings),
+        FT_ERR_CONFIG);
     assert_int_equal(findings.total, 3);
     assert_string_equal(findings.list[0].text, "missing key 'purpose', expected text");
     assert_string_equal(findings.list[1].text, "missing key 'owner', expected text");
@@ -84,44 +86,52 @@ task_yaml_single_rules_are_told_at_their_place(void **state)
     (void)state;
     expect("task: sample", "task: Sample",
            "2:7: 'task' is 'Sample', expected 1 to 48 small letters, digits and underscores");
-    expect("train/propensity", "train/everything",
-           "4:10: 'purpose' is 'train/everything', expected train, score, measure or synthesise, a slash, and "
-           "segmentation, propensity, demand or personalisation");
+    expect(
+        "train/propensity", "train/everything",
+        "4:10: 'purpose' is 'train/everything', expected train, score, measure or synthesise, a slash, and "
+        "segmentation, propensity, demand or personalisation");
     expect("purpose: train/propensity", "purpose: propensity",
-           "4:10: 'purpose' is 'propensity', expected train, score, measure or synthesise, a slash, and segmentation, "
+           "4:10: 'purpose' is 'propensity', expected train, score, measure or synthesise, a slash, and "
+           "segmentation, "
            "propensity, demand or personalisation");
     expect("review: 2027-06-30", "review: 2028-01-01",
-           "7:1: review 2028-01-01 lies 1 days after the expiry 2027-12-31, so the task would never be reviewed");
+           "7:1: review 2028-01-01 lies 1 days after the expiry 2027-12-31, so the task would never be "
+           "reviewed");
     expect("max: 3.5", "max: .inf", "13:30: 'max' is '.inf', expected a number from -1e+09 to 1e+09");
     expect(", max: 3.5", "", "13:7: missing key 'max', expected a number from -1e+09 to 1e+09");
     expect("min: 0, max: 3.5", "min: 3.5, max: 3.5",
            "13:17: feature a has min 3.5, expected less than its max 3.5");
     expect("name: b", "name: a", "14:8: feature a is listed twice, as number 1 and 2");
-    expect("name: b", "name: split", "14:8: split is the customer, the split or the label and cannot be a feature");
+    expect("name: b", "name: split",
+           "14:8: split is the customer, the split or the label and cannot be a feature");
     expect("name: b", "name: y", "14:8: y is the customer, the split or the label and cannot be a feature");
     expect("name: b", "name: 'b b'",
-           "14:14: 'name' is the text 'b b', expected a column name: a letter, then letters, digits and underscores, at "
+           "14:14: 'name' is the text 'b b', expected a column name: a letter, then letters, digits and "
+           "underscores, at "
            "most 64");
-    expect("min: 0, max: 1}", "min: 0, max: 2}", "11:3: the label runs from 0 to 2, expected 0 to 1 for this model");
+    expect("min: 0, max: 1}", "min: 0, max: 2}",
+           "11:3: the label runs from 0 to 2, expected 0 to 1 for this model");
     expect("kind: logistic", "kind: tree",
            "17:15: 'kind' is 'tree', expected one of linear, logistic, softmax, poisson, mlp");
     expect("{kind: logistic}", "{kind: logistic, hidden: [3]}",
            "17:25: model.hidden has 1 layers, but only mlp has hidden layers");
     expect("{kind: logistic}", "{kind: mlp, hidden: [3]}",
            "17:1: model.activation is missing, expected relu or tanh");
-    expect("{kind: logistic}", "{kind: mlp, activation: relu}",
-           "17:1: model.hidden is 0, expected 1 to 8");
+    expect("{kind: logistic}", "{kind: mlp, activation: relu}", "17:1: model.hidden is 0, expected 1 to 8");
     expect("{kind: logistic}", "{kind: mlp, activation: relu, hidden: [16384, 16384]}",
            "17:1: the model has 268517377 parameters, expected at most 16777216");
     expect("clip: 5", "clip: 0", "18:82: 'clip' is '0', expected a number above 0 and at most 1000000");
     expect("noise: none", "noise: gauss", "20:18: 'noise' is 'gauss', expected none");
     expect("lane_bits: 32", "lane_bits: 20", "22:30: cohort.lane_bits is 20, expected 12, 16, 21, 32 or 64");
-    expect("suite: aes-256-ctr", "suite: rc4", "22:17: 'suite' is 'rc4', expected one of chacha20, aes-256-ctr");
+    expect("suite: aes-256-ctr", "suite: rc4",
+           "22:17: 'suite' is 'rc4', expected one of chacha20, aes-256-ctr");
     expect("session: 60s", "session: 5s",
            "23:33: schedule.session is 5000 ms, expected at least join 5000 ms and step 10000 ms");
     expect("session: 60s", "session: 60",
-           "23:42: 'session' is '60', expected a duration from 1ms to 30d with its unit, such as 500ms, 5s or 2m");
-    expect("  rows_max: 1000", "  rowsmax: 1000\n  rows_max: 1000", "16:3: unknown key 'rowsmax', did you mean 'rows_max'?");
+           "23:42: 'session' is '60', expected a duration from 1ms to 30d with its unit, such as 500ms, 5s "
+           "or 2m");
+    expect("  rows_max: 1000", "  rowsmax: 1000\n  rows_max: 1000",
+           "16:3: unknown key 'rowsmax', did you mean 'rows_max'?");
 }
 
 /* The conditions of a cohort, each failed on purpose and worked by hand. */
@@ -130,21 +140,27 @@ task_yaml_cohort_arithmetic_is_in_the_message(void **state)
 {
     (void)state;
     expect("n_min: 6", "n_min: 5",
-           "21:31: a cohort of 5 with D = floor(5 * 250 / 1000) = 1 dropouts and F = 2 corrupted leaves h = 5 - 1 - 2 = "
+           "21:31: a cohort of 5 with D = floor(5 * 250 / 1000) = 1 dropouts and F = 2 corrupted leaves h = "
+           "5 - 1 - 2 = "
            "2 honest survivors, expected at least h_min 3; n_min 6 would do");
     expect("h_min: 3", "h_min: 20",
-           "21:31: a cohort of 6 with D = floor(6 * 250 / 1000) = 1 dropouts and F = 2 corrupted leaves h = 6 - 1 - 2 = "
+           "21:31: a cohort of 6 with D = floor(6 * 250 / 1000) = 1 dropouts and F = 2 corrupted leaves h = "
+           "6 - 1 - 2 = "
            "3 honest survivors, expected at least h_min 20; no cohort up to n_cap 16 works");
     expect("h_min: 3, corrupted: 2, drop_permille: 250", "h_min: 2, corrupted: 2, drop_permille: 400",
-           "21:10: a cohort of 6 needs q = floor((6 + 2) / 2) + 1 = 5 signatures, but only n - D = 6 - 2 = 4 survive; "
+           "21:10: a cohort of 6 needs q = floor((6 + 2) / 2) + 1 = 5 signatures, but only n - D = 6 - 2 = 4 "
+           "survive; "
            "n_min 11 would do");
     expect("n_cap: 16", "n_cap: 4", "21:20: cohort.n_cap is 4, expected at least n_min 6");
     /* (2^11 - 1) / 40 = 51 */
-    expect("n_cap: 16, h_min: 3, corrupted: 2, drop_permille: 250, sigma: 40, eta: 30,\n         suite: aes-256-ctr, "
+    expect("n_cap: 16, h_min: 3, corrupted: 2, drop_permille: 250, sigma: 40, eta: 30,\n         suite: "
+           "aes-256-ctr, "
            "lane_bits: 32",
-           "n_cap: 40, h_min: 3, corrupted: 2, drop_permille: 250, sigma: 40, eta: 30,\n         suite: aes-256-ctr, "
+           "n_cap: 40, h_min: 3, corrupted: 2, drop_permille: 250, sigma: 40, eta: 30,\n         suite: "
+           "aes-256-ctr, "
            "lane_bits: 12",
-           "22:30: a sum over n_cap 40 could wrap its lane of 12 bits: Q = floor((2^11 - 1) / 40) = 51 steps, expected at "
+           "22:30: a sum over n_cap 40 could wrap its lane of 12 bits: Q = floor((2^11 - 1) / 40) = 51 "
+           "steps, expected at "
            "least 64; use wider lanes or a smaller n_cap");
 }
 
@@ -153,7 +169,8 @@ static void
 task_cohort_formulas(void **state)
 {
     const struct ft_task t = { .corrupted = 2, .drop_permille = 250, .lane_bits = 32, .n_cap = 16 };
-    const struct ft_task_cohort twelve = ft_task_cohort(&t, 12), two = ft_task_cohort(&(struct ft_task){ 0 }, 2);
+    const struct ft_task_cohort twelve = ft_task_cohort(&t, 12),
+                                two = ft_task_cohort(&(struct ft_task){ 0 }, 2);
     (void)state;
     assert_int_equal(twelve.dropouts, 3);
     assert_int_equal(twelve.survivors, 9);
@@ -188,8 +205,18 @@ task_parameters_are_weights_and_biases(void **state)
 static void
 task_purpose_tree_is_closed(void **state)
 {
-    static const char *const bad[] = { "", "train", "train/", "/demand", "train/demand/", "Train/demand", "train/Demand",
-                                       "train/demand ", "score", "train//demand", "trainx/demand", "trai/demand" };
+    static const char *const bad[] = { "",
+                                       "train",
+                                       "train/",
+                                       "/demand",
+                                       "train/demand/",
+                                       "Train/demand",
+                                       "train/Demand",
+                                       "train/demand ",
+                                       "score",
+                                       "train//demand",
+                                       "trainx/demand",
+                                       "trai/demand" };
     (void)state;
     assert_true(ft_purpose_valid("train/segmentation"));
     assert_true(ft_purpose_valid("score/propensity"));
@@ -240,7 +267,8 @@ task_shipped_tasks_are_good(void **state)
         struct ft_task task;
         struct ft_error err = { 0 };
         assert_int_equal(ft_file_read(shipped[i].path, 1 << 20, &text, NULL), FT_OK);
-        assert_int_equal(ft_task_from_yaml(ft_buf_bytes(&text), shipped[i].path, sample_deployment, &task, &err), FT_OK);
+        assert_int_equal(
+            ft_task_from_yaml(ft_buf_bytes(&text), shipped[i].path, sample_deployment, &task, &err), FT_OK);
         assert_int_equal(task.feature_count, shipped[i].features);
         assert_int_equal(task.unit, shipped[i].unit);
         for (uint32_t f = 0; f < task.feature_count; f++) {
