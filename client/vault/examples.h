@@ -101,8 +101,8 @@ FT_NODISCARD enum ft_status ft_examples_check(struct ft_db *db, const struct ft_
                                               struct ft_refusals *refusals, struct ft_error *err);
 
 /* The columns of the standard tables that a query reads, each once, by SQLite's own account; what the policy
- * would say of them does not matter here. A column that a table is read without (count(*)) counts as reading
- * the table: column is "". */
+ * would say of them does not matter here. A table that is only counted has no column in the list: build
+ * refuses it unless the policy allows a column of it. */
 #define FT_EXAMPLES_USES_MAX 256
 struct ft_examples_use {
     char table[16];

@@ -95,7 +95,8 @@ read_view(struct guard *g, int table, const char *column)
     const char *name = ft_schema[table].name;
 
     if (g->mode == GUARD_FIND) {
-        note_use(g, name, column);
+        if (column[0] != '\0')
+            note_use(g, name, column);
         return SQLITE_OK;
     }
     if (column[0] == '\0') {

@@ -77,7 +77,7 @@ prepare_failed(struct run *r)
         return FT_ERR_NOMEM;
     if (r->views.narrow) /* it was well-formed with those columns there */
         return refuse(r, FT_ERR_REFUSED, FT_REFUSAL_QUERY_REFUSED,
-                      "the query joins by a column that is not allowed or not mapped: %.200s",
+                      "the query uses a table or column that is not allowed or not mapped: %.200s",
                       sqlite3_errmsg(r->db->handle));
     return refuse(r, FT_ERR_FORMAT, FT_REFUSAL_QUERY_RESULT, "the query cannot be prepared: %.200s",
                   sqlite3_errmsg(r->db->handle));

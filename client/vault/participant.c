@@ -52,6 +52,8 @@ ft_participant_open(const struct ft_participant_config *config, struct ft_partic
     p->mode = MODE_SYNC;
     FT_TRY(participant_roster_restore(p, err));
     FT_TRY(config->world.store->calls->approvals_changed(config->world.store, &p->approvals));
+    if (participant_tasks_restore(p) != FT_OK) /* what was not restored is fetched again when it is offered */
+        ft_log(FT_LOG_WARN, "store.failed", "what=tasks");
     *out = p;
     p = NULL;
 out:

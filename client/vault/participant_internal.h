@@ -126,6 +126,7 @@ enum ft_status participant_roster_restore(struct ft_participant *p, struct ft_er
 /* participant_tasks.c */
 struct known_task *participant_find_task(struct ft_participant *p, const uint8_t hash[32]); /* NULL: unknown */
 enum ft_status participant_load_task(struct ft_participant *p, const uint8_t hash[32], struct known_task **out);
+enum ft_status participant_tasks_restore(struct ft_participant *p);
 enum ft_status participant_task(struct ft_participant *p, const uint8_t hash[32], struct ft_bytes signed_task);
 enum ft_status participant_decide(struct ft_participant *p, struct known_task *k);
 enum ft_status participant_decide_due(struct ft_participant *p);

@@ -86,7 +86,9 @@ participant_decide(struct ft_participant *p, struct known_task *k)
         return FT_OK;
     k->touched_ms = now_of(p);
     const enum ft_status st = store->calls->task_get(store, k->hash, &record);
-    if (st == FT_OK) {
+    if (st != FT_OK) {
+        d.verdict = FT_WORD_LATER; /* our disk's fault, not the task's: it is looked at again */
+    } else {
         d = (struct ft_decision){ 0 };
         p->config.world.decide(p->config.world.ctx, &k->task, k->hash, record.approval, &d);
         if (d.verdict < FT_WORD_ACCEPTED || d.verdict > FT_WORD_LATER)
@@ -146,7 +148,12 @@ participant_task(struct ft_participant *p, const uint8_t hash[32], struct ft_byt
     k->task = task;
     k->valid = true;
     st = store->calls->task_put(store, hash, signed_task, task.name, task.purpose, wall_of(p));
-    return st == FT_OK ? participant_decide(p, k) : st;
+    if (st != FT_OK) { /* not kept, so not known: it is fetched again when it is offered again */
+        ft_task_clear(&k->task);
+        *k = (struct known_task){ 0 };
+        return st;
+    }
+    return participant_decide(p, k);
 }
 
 /* A task from before a restart. */
@@ -165,4 +172,33 @@ participant_load_task(struct ft_participant *p, const uint8_t hash[32], struct k
     }
     ft_vault_task_clear(&record);
     return st == FT_ERR_NOTFOUND ? FT_OK : st;
+}
+
+struct restoring {
+    uint8_t hashes[FT_PARTICIPANT_TASKS_MAX][32];
+    size_t count;
+};
+
+static bool
+note_hash(void *ctx, const struct ft_vault_task *record)
+{
+    struct restoring *r = ctx;
+    memcpy(r->hashes[r->count++], record->hash, 32);
+    return r->count < FT_PARTICIPANT_TASKS_MAX;
+}
+
+/* After a start the policy, the data or the person's word may be others: decide on every task anew and say so. */
+enum ft_status
+participant_tasks_restore(struct ft_participant *p)
+{
+    struct ft_vault_store *store = p->config.world.store;
+    struct restoring r = { .count = 0 };
+    enum ft_status st = store->calls->task_list(store, note_hash, &r);
+    for (size_t i = r.count; i-- > 0 && st == FT_OK;) { /* the newest last, so that it keeps its place */
+        struct known_task *k = NULL;
+        st = participant_load_task(p, r.hashes[i], &k);
+        if (k != NULL)
+            k->report = true;
+    }
+    return st;
 }

@@ -334,7 +334,7 @@ static void
 judge_masked(struct sim *s, uint32_t shop, uint64_t offset, struct ft_bytes data)
 {
     struct courier *c = &s->couriers[shop];
-    const uint64_t round = sim_centre_alive(s->centre) ? sim_centre_round(s->centre) : 0;
+    const uint64_t round = sim_shop_round(s->shops[shop]);
 
     if (round == 0)
         return;

@@ -119,6 +119,7 @@ bool sim_shop_rested(struct sim_shop *shop, uint64_t id);
 bool sim_shop_failed(struct sim_shop *shop, uint64_t id);
 /* Is the round this shop is sending masked bytes for durably spent in its journal? */
 bool sim_shop_spent(struct sim_shop *shop, uint64_t round);
+uint64_t sim_shop_round(const struct sim_shop *shop); /* of the session it is in; 0 none */
 const struct sim_input *sim_shop_last_input(const struct sim_shop *shop);
 
 /* ---- the centre: sim_centre.c ---- */
@@ -147,6 +148,5 @@ uint64_t sim_centre_deadline(const struct sim_centre *c);
 uint64_t sim_centre_version(const struct sim_centre *c);
 void sim_centre_check(struct sim_centre *c); /* invariants of the engine and its store */
 void sim_centre_counts(const struct sim_centre *c, uint64_t *commits, uint64_t *abandoned);
-uint64_t sim_centre_round(const struct sim_centre *c); /* of the session at hand; 0 none */
 
 #endif

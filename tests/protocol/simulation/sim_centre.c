@@ -437,14 +437,6 @@ sim_centre_counts(const struct sim_centre *c, uint64_t *commits, uint64_t *aband
     *abandoned = c->abandoned;
 }
 
-uint64_t
-sim_centre_round(const struct sim_centre *c)
-{
-    struct ft_engine_status status;
-    ft_engine_status(c->engine, &status);
-    return status.session ? status.round : 0;
-}
-
 /* ---- calls ---- */
 
 void *

@@ -326,6 +326,14 @@ sim_shop_last_input(const struct sim_shop *shop)
     return &shop->input;
 }
 
+uint64_t
+sim_shop_round(const struct sim_shop *shop)
+{
+    struct ft_participant_status status;
+    ft_participant_status(shop->participant, &status);
+    return status.in_session ? status.session_round : 0;
+}
+
 bool
 sim_shop_spent(struct sim_shop *shop, uint64_t round)
 {
