@@ -63,7 +63,7 @@ ft_rounds_print(const struct ft_round_row *rows, size_t count, FILE *out)
         const struct ft_round_row *r = &rows[i];
         char loss[32], auc[32];
         json_t *metrics = stored_json(r->metrics);
-        metric_text(metrics, "test_loss", loss, sizeof loss);
+        metric_text(metrics, "loss", loss, sizeof loss);
         metric_text(metrics, "auc", auc, sizeof auc);
         json_decref(metrics);
         fprintf(out, "%6llu %-10s %-10s %6u %6u %10s %10s %10llu %10llu %8.2f\n", (unsigned long long)r->round,
