@@ -29,20 +29,39 @@ double_of(uint64_t bits)
     return v;
 }
 
-/* floor(x) + [ (r + 1/2) / 2^32 < x - floor(x) ]: the expectation is x to within 2^-33. *bad is set for a NaN
- * or infinity. */
+/* All ones when v is negative, else zero. */
+INLINE uint64_t
+sign_mask(double v)
+{
+    return 0 - (bits_of(v) >> 63);
+}
+
+INLINE double
+select(uint64_t mask, double when_set, double when_clear)
+{
+    return double_of((bits_of(when_set) & mask) | (bits_of(when_clear) & ~mask));
+}
+
+/*
+ * floor(x) + [ (r + 1/2) / 2^32 < x - floor(x) ]: the expectation is x to within 2^-33. *bad is set for a NaN or
+ * infinity. Decisions are taken by sign bits and masks, which no compiler turns into branches.
+ */
 INLINE int64_t
 round_one(double x, double q, uint32_t r, uint64_t *bad)
 {
+    const uint64_t exponent = 0x7FF0000000000000ULL;
     const double u = double_of(0x4330000000000000ULL | r) - (4503599627370496.0 - 0.5); /* r + 1/2, exact */
-    double nearest, floor_x, up;
-    *bad |= (uint64_t) !(fabs(x) <= 1.7976931348623157e308);
-    x = x > q ? q : x;
-    x = x < -q ? -q : x;
+    double nearest, rest;
+    uint64_t below, up;
+    *bad |= ((bits_of(x) & exponent) + (uint64_t)0x0010000000000000ULL) >> 63;
+    x = select(sign_mask(q - x), q, x);
+    x = select(sign_mask(x + q), -q, x);
     nearest = (x + SHIFTER) - SHIFTER;
-    floor_x = nearest - (nearest > x ? 1.0 : 0.0);
-    up = u * 0x1p-32 < x - floor_x ? 1.0 : 0.0;
-    return (int64_t)(bits_of(floor_x + up + SHIFTER) - bits_of(SHIFTER));
+    rest = x - nearest; /* exact, -1/2 .. 1/2 */
+    below = sign_mask(rest);
+    rest += double_of(below & bits_of(1.0)); /* x - floor(x) */
+    up = bits_of(u * 0x1p-32 - rest) >> 63;
+    return (int64_t)(bits_of(nearest + SHIFTER) - bits_of(SHIFTER) + below + up); /* below is -1 or 0 */
 }
 
 INLINE bool

@@ -80,7 +80,7 @@ ft_ss_derive_edge(struct ft_ss_edge *edge, const uint8_t pair[32], const uint8_t
 {
     uint8_t e[64];
     FT_SS_K64(e, pair, "edge", FT_BYTES(t1, 32));
-    edge->active = p == FT_SS_P_CLASSICAL ? true : (bool)less_than(ft_get_u64(e), p); /* p is public */
+    edge->active = (less_than(ft_get_u64(e), p) | (p == FT_SS_P_CLASSICAL)) != 0; /* p is public, e is not */
     for (size_t i = 0; i < 32; i++)
         edge->seed[i] = e[32 + i];
     sodium_memzero(e, sizeof e);
