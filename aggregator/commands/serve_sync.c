@@ -29,10 +29,13 @@ unpark(struct serve_parked *p)
 }
 
 static void
-let_go(struct serve *s, struct serve_parked *p)
+let_go(struct serve *s, struct serve_parked *p, bool lost)
 {
     ft_rpc_call_set_user(p->rpc, NULL);
-    ft_engine_sync_end(s->engine, p->call);
+    if (lost)
+        ft_engine_sync_lost(s->engine, p->call);
+    else
+        ft_engine_sync_end(s->engine, p->call);
     ft_free(p);
 }
 
@@ -65,7 +68,7 @@ serve_answer_parked(struct serve *s)
         if (!answer(s, p, false))
             continue;
         unpark(p);
-        let_go(s, p);
+        let_go(s, p, false);
     }
 }
 
@@ -80,7 +83,7 @@ serve_expire_parked(struct serve *s, uint64_t now_ms, bool all)
             continue;
         (void)answer(s, p, true);
         unpark(p);
-        let_go(s, p);
+        let_go(s, p, false);
     }
 }
 
@@ -130,7 +133,7 @@ serve_on_sync(void *ctx, struct ft_rpc_call *rpc, struct ft_bytes message)
         /* Whatever the engine has to say by now; what the request changed may answer others too. */
         if (answer(s, p, false)) {
             unpark(p);
-            let_go(s, p);
+            let_go(s, p, false);
         }
         serve_service(s);
         p = NULL;
@@ -152,7 +155,7 @@ serve_on_sync_closed(void *ctx, struct ft_rpc_call *rpc, bool clean)
     p = ft_rpc_call_user(rpc);
     if (p != NULL) { /* the shop gave up, or its certificate was withdrawn */
         unpark(p);
-        let_go(s, p);
+        let_go(s, p, true);
         serve_service(s);
     }
     pthread_mutex_unlock(&s->lock);

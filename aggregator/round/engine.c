@@ -39,6 +39,8 @@ ft_engine_open(const struct ft_engine_config *config, struct ft_engine **out, st
         e->config.epoch_ms = 86400000;
     if (e->config.presence_ms == 0)
         e->config.presence_ms = 5000;
+    if (e->config.lost_ms == 0)
+        e->config.lost_ms = 1500;
     FT_TRY(e->config.store.epoch(e->config.store.ctx, &e->epoch, &e->epoch_started_ms));
     FT_TRY(engine_load_directory(e, err));
     FT_TRY(engine_load_shops(e));
@@ -129,6 +131,21 @@ out:
     return st;
 }
 
+/* When the next broken connection has had its time. */
+static uint64_t
+away_due_ms(const struct ft_engine *e)
+{
+    uint64_t due = UINT64_MAX;
+
+    for (size_t i = 0; i < e->shop_count; i++) {
+        const struct engine_shop *shop = &e->shops[i];
+        const uint64_t at = shop->seen_ms + e->config.lost_ms;
+        if (shop->lost && shop->calls == 0 && !engine_shop_away(e, shop) && at < due)
+            due = at;
+    }
+    return due;
+}
+
 uint64_t
 ft_engine_next_deadline(const struct ft_engine *e)
 {
@@ -140,8 +157,11 @@ ft_engine_next_deadline(const struct ft_engine *e)
     if (s != NULL) {
         const enum ft_ss_phase phase = ft_ss_server_phase(s->server);
         /* DONE and FAILED are left at once, unless the store could not write: again soon. */
-        return phase == FT_SS_DONE || phase == FT_SS_FAILED ? engine_now(e) + 500 :
-                                                              ft_ss_server_next_deadline(s->server);
+        if (phase == FT_SS_DONE || phase == FT_SS_FAILED)
+            return engine_now(e) + 500;
+        at = away_due_ms(e);
+        due = ft_ss_server_next_deadline(s->server);
+        return at < due ? at : due;
     }
     at = engine_publish_due_ms(e);
     due = at < due ? at : due;

@@ -55,6 +55,7 @@ struct ft_engine_config {
     unsigned threads;              /* for unmasking; 0: 1 */
     uint64_t epoch_ms;             /* an epoch's length; 0: 24 h */
     uint64_t presence_ms;          /* a shop not heard of for so long is not waited for; 0: 5,000 */
+    uint64_t lost_ms;              /* after its connection broke, a shop has so long to call again; 0: 1,500 */
     void (*event)(void *ctx, const struct ft_engine_event *event); /* may be NULL */
     void *ctx;
 };
@@ -90,7 +91,10 @@ FT_NODISCARD enum ft_status ft_engine_sync_begin(struct ft_engine *e, int64_t sh
 FT_NODISCARD enum ft_status ft_engine_sync_poll(struct ft_engine *e, struct ft_engine_call *call, bool last,
                                                 struct ft_buf *reply, bool *ready);
 uint32_t ft_engine_sync_wait_ms(const struct ft_engine_call *call); /* how long it may be parked */
-void ft_engine_sync_end(struct ft_engine *e, struct ft_engine_call *call);
+void ft_engine_sync_end(struct ft_engine *e, struct ft_engine_call *call); /* answered; NULL is allowed, also below */
+/* The end of a call whose connection broke. A shop that does not call again within lost_ms is not waited for where the
+ * cohort can do without it. */
+void ft_engine_sync_lost(struct ft_engine *e, struct ft_engine_call *call);
 
 /*
  * An upload. begin answers the header: *upload is set and START with an offset, or NULL and DONE, REJECTED or RETRY. With

@@ -22,6 +22,7 @@ struct engine_shop {
     uint32_t calls;     /* Sync calls at hand */
     bool seen;
     uint64_t seen_ms;   /* when the last one ended or came */
+    bool lost;          /* ... and broke off, with no other one since */
     bool idle;          /* the last one stood in no session */
     uint8_t root[32];   /* the directory it has checked */
     uint64_t refused_until_ms; /* left alone after refusing an Announce */
@@ -125,6 +126,8 @@ FT_NODISCARD enum ft_status engine_load_shops(struct ft_engine *e);
 struct engine_shop *engine_shop(struct ft_engine *e, int64_t number); /* NULL when there is none */
 struct engine_shop *engine_shop_at(struct ft_engine *e, uint32_t place);
 size_t engine_shop_slot(const struct ft_engine *e, const struct engine_shop *shop);
+/* Its connection broke, and it has had its time to come back. */
+bool engine_shop_away(const struct ft_engine *e, const struct engine_shop *shop);
 bool engine_shop_present(const struct ft_engine *e, const struct engine_shop *shop);
 /* Can be announced a session of the task now. */
 bool engine_shop_ready(const struct ft_engine *e, const struct engine_task *task, const struct engine_shop *shop);

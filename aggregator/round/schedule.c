@@ -69,7 +69,9 @@ engine_schedule_due_ms(const struct ft_engine *e)
         const struct engine_shop *shop = &e->shops[i];
         uint64_t at = UINT64_MAX;
         if (shop->calls == 0 && shop->seen && now - shop->seen_ms < e->config.presence_ms)
-            at = shop->seen_ms + e->config.presence_ms;
+            at = shop->seen_ms + (shop->lost ? e->config.lost_ms : e->config.presence_ms);
+        if (at <= now)
+            at = UINT64_MAX;
         if (shop->refused_until_ms > now && shop->refused_until_ms < at)
             at = shop->refused_until_ms;
         due = at < due ? at : due;

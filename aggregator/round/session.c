@@ -241,7 +241,8 @@ close_join_if_complete(struct ft_engine *e, struct engine_session *s)
         if (!shop->announced || !shop->listed)
             continue;
         told++;
-        declined += ft_ss_server_client_end(s->server, shop->place, NULL) != FT_SS_END_NONE;
+        declined += ft_ss_server_client_end(s->server, shop->place, NULL) != FT_SS_END_NONE ||
+                    (engine_shop_away(e, shop) && shop->idle);
     }
     ft_ss_server_counts(s->server, &counts);
     if (told == 0 || counts.joined + declined < told)
@@ -259,6 +260,9 @@ engine_session_pump(struct ft_engine *e)
 
     if (s == NULL || s->working)
         return FT_OK;
+    for (size_t i = 0; i < e->shop_count; i++)
+        if (e->shops[i].listed)
+            ft_ss_server_set_away(s->server, e->shops[i].place, engine_shop_away(e, &e->shops[i]));
     FT_TRY(ft_ss_server_tick(s->server));
     if (ft_ss_server_phase(s->server) == FT_SS_OPEN)
         FT_TRY(close_join_if_complete(e, s));

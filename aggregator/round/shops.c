@@ -101,9 +101,15 @@ engine_shop_slot(const struct ft_engine *e, const struct engine_shop *shop)
 }
 
 bool
+engine_shop_away(const struct ft_engine *e, const struct engine_shop *shop)
+{
+    return shop->lost && shop->calls == 0 && engine_now(e) - shop->seen_ms >= e->config.lost_ms;
+}
+
+bool
 engine_shop_present(const struct ft_engine *e, const struct engine_shop *shop)
 {
-    return shop->calls > 0 || (shop->seen && engine_now(e) - shop->seen_ms < e->config.presence_ms);
+    return shop->calls > 0 || (shop->seen && !engine_shop_away(e, shop) && engine_now(e) - shop->seen_ms < e->config.presence_ms);
 }
 
 static bool

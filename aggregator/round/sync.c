@@ -60,6 +60,7 @@ update_shop(struct ft_engine *e, struct engine_shop *shop, const struct ft_sync_
 {
     shop->seen = true;
     shop->seen_ms = engine_now(e);
+    shop->lost = false;
     shop->idle = !in_session(&r->position);
     memcpy(shop->root, r->directory_root, sizeof shop->root);
     if (e->session != NULL && shop->announced && shop->idle &&
@@ -98,8 +99,8 @@ ft_engine_sync_begin(struct ft_engine *e, int64_t number, struct ft_bytes reques
     return FT_OK;
 }
 
-void
-ft_engine_sync_end(struct ft_engine *e, struct ft_engine_call *call)
+static void
+end_call(struct ft_engine *e, struct ft_engine_call *call, bool lost)
 {
     struct engine_shop *shop;
 
@@ -109,9 +110,22 @@ ft_engine_sync_end(struct ft_engine *e, struct ft_engine_call *call)
     if (shop != NULL) {
         shop->calls--;
         shop->seen_ms = engine_now(e);
+        shop->lost = lost;
     }
     ft_sync_request_clear(&call->request);
     ft_free(call);
+}
+
+void
+ft_engine_sync_end(struct ft_engine *e, struct ft_engine_call *call)
+{
+    end_call(e, call, false);
+}
+
+void
+ft_engine_sync_lost(struct ft_engine *e, struct ft_engine_call *call)
+{
+    end_call(e, call, true);
 }
 
 uint32_t

@@ -37,7 +37,7 @@ static enum ft_status
 make_bitmaps(struct ft_ss_server *s)
 {
     uint8_t **const sets[] = { &s->joined,    &s->u1,          &s->shared,   &s->s,        &s->counted, &s->u3,
-                               &s->confirmed, &s->certificate, &s->unmasked, &s->repaired, &s->gone };
+                               &s->confirmed, &s->certificate, &s->unmasked, &s->repaired, &s->gone, &s->away };
     const size_t count = sizeof sets / sizeof sets[0], size = ft_ss_bitmap_size(s->universe);
 
     s->bitmaps = ft_calloc(count, size);

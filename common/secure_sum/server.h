@@ -161,6 +161,9 @@ uint64_t ft_ss_server_next_deadline(const struct ft_ss_server *server); /* in no
 /* Close OPEN before its deadline. LATER when the joins do not make a cohort yet. */
 FT_NODISCARD enum ft_status ft_ss_server_close_join(struct ft_ss_server *server);
 FT_NODISCARD enum ft_status ft_ss_server_cancel(struct ft_ss_server *server); /* FAILED, unless DONE */
+/* A client seems to be away (its connection broke), or is back. A phase that has its minimum waits no longer for those
+ * who are away; what they send in time still counts. Not stored, and looked at by the next tick. */
+void ft_ss_server_set_away(struct ft_ss_server *server, uint32_t client, bool away);
 
 enum ft_ss_phase ft_ss_server_phase(const struct ft_ss_server *server);
 /* UNMASKING only, without the caller's lock, once a turn: rebuild secrets and take the masks out. Errors: STATE, NOMEM,

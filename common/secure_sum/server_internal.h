@@ -114,7 +114,7 @@ struct ft_ss_server {
     struct server_client *clients; /* (N) */
     /* Bitmaps over the roster, in one block. */
     uint8_t *bitmaps;
-    uint8_t *joined, *u1, *shared, *s, *counted, *u3, *confirmed, *certificate, *unmasked, *repaired, *gone;
+    uint8_t *joined, *u1, *shared, *s, *counted, *u3, *confirmed, *certificate, *unmasked, *repaired, *gone, *away;
 
     uint64_t *sum; /* (codec.words); made at the first upload */
     bool repair_asked;

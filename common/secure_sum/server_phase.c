@@ -85,6 +85,27 @@ server_missing(const struct ft_ss_server *s, const uint8_t *all, const uint8_t *
     return missing;
 }
 
+/* Of those who are missing, the ones that have not lost their connection. */
+static uint32_t
+awaited(const struct ft_ss_server *s, const uint8_t *all, const uint8_t *done)
+{
+    uint32_t count = 0;
+    SERVER_EACH(s, id, all)
+        count += !ft_ss_bitmap_has(done, id) && !ft_ss_bitmap_has(s->gone, id) && !ft_ss_bitmap_has(s->away, id);
+    return count;
+}
+
+void
+ft_ss_server_set_away(struct ft_ss_server *s, uint32_t client, bool away)
+{
+    if (client >= s->universe)
+        return;
+    if (away)
+        ft_ss_bitmap_add(s->away, client);
+    else
+        ft_ss_bitmap_remove(s->away, client);
+}
+
 bool
 server_all_counted(const struct ft_ss_server *s)
 {
@@ -267,7 +288,7 @@ advance_dealing(struct ft_ss_server *s, bool expired)
         present = ft_ss_bitmap_count(s->s, s->universe);
         if (present + missing < least || (expired && present < least))
             return server_fail(s, FT_SS_END_FAILED_SHARES);
-        if (missing > 0 && !expired)
+        if (!expired && missing > 0 && (present < least || awaited(s, s->u1, s->shared) > 0))
             return FT_ERR_LATER;
         s->chosen = true;
     }
@@ -300,7 +321,7 @@ advance_collecting(struct ft_ss_server *s, bool expired)
     if (!s->chosen) {
         if (present + missing < least || (expired && present < least))
             return server_fail(s, FT_SS_END_FAILED_INPUTS);
-        if (missing > 0 && !expired)
+        if (!expired && missing > 0 && (present < least || awaited(s, s->s, s->counted) > 0))
             return FT_ERR_LATER;
         memcpy(s->u3, s->counted, ft_ss_bitmap_size(s->universe));
         s->chosen = true; /* no upload is counted from here on */
@@ -333,7 +354,7 @@ advance_confirming(struct ft_ss_server *s, bool expired)
     if (!s->chosen) {
         if (present + missing < s->params.q || (expired && present < s->params.q))
             return server_fail(s, FT_SS_END_FAILED_CONFIRM);
-        if (missing > 0 && !expired)
+        if (!expired && missing > 0 && (present < s->params.q || awaited(s, s->u3, s->confirmed) > 0))
             return FT_ERR_LATER;
         memcpy(s->certificate, s->confirmed, ft_ss_bitmap_size(s->universe));
         s->chosen = true;
@@ -357,10 +378,21 @@ self_masks_reachable(const struct ft_ss_server *s)
     return true;
 }
 
+/* And every dropout's kappa? Without one, the survivors have to repair the sum. */
+static bool
+dropouts_reachable(const struct ft_ss_server *s)
+{
+    SERVER_EACH(s, d, s->s)
+        if (!ft_ss_bitmap_has(s->u3, d) && server_shares_at_hand(s, d) < s->params.t)
+            return false;
+    return true;
+}
+
 static enum ft_status
 advance_revealing(struct ft_ss_server *s, bool expired)
 {
-    const bool complete = server_missing(s, s->u3, s->unmasked) == 0;
+    const bool complete = server_missing(s, s->u3, s->unmasked) == 0 ||
+                          (awaited(s, s->u3, s->unmasked) == 0 && self_masks_reachable(s) && dropouts_reachable(s));
 
     if (resend_hopeless(s))
         return server_fail(s, FT_SS_END_FAILED_RESEND);

@@ -195,7 +195,7 @@ static void
 drop_calls(struct rig *r, struct rig_shop *s)
 {
     if (r->engine != NULL) {
-        ft_engine_sync_end(r->engine, s->call);
+        ft_engine_sync_lost(r->engine, s->call);
         ft_engine_upload_close(r->engine, s->upload);
     }
     s->call = NULL;

@@ -49,6 +49,9 @@ one_shop_dies_at(uint32_t step, const char *reason, uint32_t survivors)
         assert_int_equal(row->round, 1);
         assert_int_equal(row->survivors, survivors);
     }
+    /* Its broken connection told: nobody waited for the phase's end. */
+    for (size_t i = 0; i < count; i++)
+        assert_true(rows[i].ended_ms - rows[i].started_ms < 2500);
     /* Whoever was in has moved the model; the dead shop has not. */
     assert_true(rig_parameter(&r, hash) > 3 * rig_mean_step(&r, 3) - 1e-6);
     assert_true(rig_parameter(&r, hash) < 3 * rig_mean_step(&r, 3) + 1e-6);
