@@ -35,8 +35,9 @@ enum { RULE_PATH_BENEATH = 1, RULE_NET_PORT = 2 };
 #define FS_IOCTL_DEV   (1ULL << 15) /* ABI 5 */
 #define NET_BIND_TCP    (1ULL << 0) /* ABI 4 */
 #define NET_CONNECT_TCP (1ULL << 1)
-#define SCOPE_ABSTRACT_UNIX (1ULL << 0) /* ABI 6 */
-#define SCOPE_SIGNAL        (1ULL << 1)
+/* ABI 6. Its scope for signals is left alone: kill is not on the system call list anyway, and the kernel would hold back
+ * the signal that ends the courier when the vault dies (PR_SET_PDEATHSIG) too. */
+#define SCOPE_ABSTRACT_UNIX (1ULL << 0)
 
 #define FS_READ        (FS_READ_FILE | FS_READ_DIR)
 #define FS_CHANGE      (FS_WRITE_FILE | FS_REMOVE_DIR | FS_REMOVE_FILE | FS_MAKE_DIR | FS_MAKE_REG | FS_TRUNCATE)
@@ -109,7 +110,7 @@ ft_confine_to_paths(const struct ft_confine_paths *paths, struct ft_error *err)
         attr.fs |= FS_IOCTL_DEV;
     if (abi >= 6) {
         attr_size = sizeof attr;
-        attr.scoped = SCOPE_ABSTRACT_UNIX | SCOPE_SIGNAL;
+        attr.scoped = SCOPE_ABSTRACT_UNIX;
     }
     ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, attr_size, 0);
     if (ruleset < 0)
