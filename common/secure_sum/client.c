@@ -91,6 +91,11 @@ client_journal(struct ft_ss_client *c, enum ft_ss_step step)
     memcpy(record.task_hash, c->descriptor.task_hash, sizeof record.task_hash);
     for (unsigned i = 0; i < c->t_known; i++)
         memcpy(record.t[i], c->t[i], 32);
+    if (memcmp(c->own_task, record.task_hash, sizeof c->own_task) != 0) {
+        memcpy(c->own_task, record.task_hash, sizeof c->own_task);
+        c->own_journal = (struct ft_ss_journal_view){ 0 };
+    }
+    ft_ss_journal_fold(&c->own_journal, &record); /* even if the disk says no: what it kept is unknown */
     return c->config.journal(c->config.journal_ctx, &record);
 }
 
@@ -217,6 +222,7 @@ ft_ss_client_join(struct ft_ss_client *c, struct ft_bytes announce, const struct
     struct ft_ss_up up = { .kind = FT_SS_UP_JOIN };
     enum ft_ss_abort code;
     enum ft_status st;
+    uint64_t wall;
     uint8_t t0[32];
 
     ft_buf_clear(answer);
@@ -258,8 +264,8 @@ ft_ss_client_join(struct ft_ss_client *c, struct ft_bytes announce, const struct
     st = ft_ss_codec_of(&d, &codec, NULL);
     assert(st == FT_OK); /* judged above */
     c->word_count = codec.words;
-    c->deadline = c->config.env->now_ms(c->config.env->ctx) +
-                  (d.deadline_ms - c->config.env->wall_ms(c->config.env->ctx));
+    wall = c->config.env->wall_ms(c->config.env->ctx);
+    c->deadline = c->config.env->now_ms(c->config.env->ctx) + (d.deadline_ms > wall ? d.deadline_ms - wall : 0);
     memcpy(c->t[0], t0, sizeof t0);
     c->t_known = 1;
     c->config.env->random(c->config.env->ctx, c->nu, sizeof c->nu);

@@ -92,14 +92,12 @@ judge_model(const struct ft_ss_client *c, const struct ft_ss_descriptor *d, cons
 }
 
 static enum ft_ss_abort
-judge_round(const struct ft_ss_client *c, const struct ft_ss_descriptor *d, const struct ft_ss_journal_view *j)
+judge_round(const struct ft_ss_descriptor *d, const struct ft_ss_journal_view *j)
 {
     if (j->any_spent && d->round <= j->spent_round)
         return d->round == j->spent_round ? FT_SS_ABORT_ROUND_SPENT : FT_SS_ABORT_ROUND_REPLAYED;
     if (j->any && (d->round < j->round || (d->round == j->round && d->attempt <= j->attempt)))
         return FT_SS_ABORT_ROUND_REPLAYED;
-    if (c->state != FT_SS_CLIENT_IDLE && c->state != FT_SS_CLIENT_ABORTED)
-        return FT_SS_ABORT_SESSION_LIVE;
     return FT_SS_ABORT_NONE;
 }
 
@@ -126,8 +124,12 @@ judge_fields(const struct ft_ss_client *c, const struct ft_ss_descriptor *d, con
         return code;
     if (!task_limits_equal(d, &facts->expected))
         return FT_SS_ABORT_TASK_LIMIT;
-    if ((code = judge_round(c, d, &facts->journal)) != FT_SS_ABORT_NONE)
+    if ((code = judge_round(d, &facts->journal)) != FT_SS_ABORT_NONE)
         return code;
+    if (same(d->task_hash, c->own_task) && (code = judge_round(d, &c->own_journal)) != FT_SS_ABORT_NONE)
+        return code;
+    if (c->state != FT_SS_CLIENT_IDLE && c->state != FT_SS_CLIENT_ABORTED)
+        return FT_SS_ABORT_SESSION_LIVE;
     if ((code = judge_model(c, d, facts)) != FT_SS_ABORT_NONE)
         return code;
     return facts->ledger_can_pay ? FT_SS_ABORT_NONE : FT_SS_ABORT_LEDGER;

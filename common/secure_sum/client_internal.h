@@ -36,6 +36,10 @@ struct ft_ss_client {
     enum ft_ss_abort abort_code;
     enum ft_ss_end end_code;
 
+    /* What this object itself has appended, for the task it last joined: it does not rely on facts alone. */
+    uint8_t own_task[32];
+    struct ft_ss_journal_view own_journal;
+
     /* The live session. */
     struct ft_ss_descriptor descriptor;
     uint8_t t[4][32];

@@ -56,6 +56,7 @@ struct server_slot {
     uint32_t client;
     uint64_t received; /* bytes, all hashed */
     uint64_t touched;  /* now_ms of the last progress */
+    uint64_t taken_at; /* now_ms; a sender that only trickles gives way in the end */
     uint64_t *words;   /* made at first use */
     struct ft_ss_sha256 *sha;
 };

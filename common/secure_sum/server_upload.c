@@ -72,6 +72,15 @@ server_slots_close(struct ft_ss_server *s)
     s->slots = NULL;
 }
 
+/* When a taken slot is given up: without progress, or with so little that all slots together would be too slow. */
+static uint64_t
+slot_end(const struct ft_ss_server *s, const struct server_slot *slot)
+{
+    const uint64_t fair_ms = s->config.slot_idle_ms + s->config.slots * (vector_size(s) / s->config.upload_bytes_per_ms);
+    const uint64_t idle = slot->touched + s->config.slot_idle_ms, slow = slot->taken_at + 2 * fair_ms;
+    return idle < slow ? idle : slow;
+}
+
 void
 server_slots_expire(struct ft_ss_server *s)
 {
@@ -79,7 +88,7 @@ server_slots_expire(struct ft_ss_server *s)
     for (uint32_t i = 0; i < s->config.slots; i++) {
         struct server_slot *slot = &s->slots[i];
         pthread_mutex_lock(&slot->lock);
-        if (slot->taken && now >= slot->touched && now - slot->touched >= s->config.slot_idle_ms) {
+        if (slot->taken && now >= slot_end(s, slot)) {
             free_slot(slot);
             s->version++; /* somebody who waits for a slot may have it */
         }
@@ -94,8 +103,8 @@ server_slots_deadline(const struct ft_ss_server *s)
     for (uint32_t i = 0; i < s->config.slots; i++) {
         struct server_slot *slot = &s->slots[i];
         pthread_mutex_lock(&slot->lock);
-        if (slot->taken && slot->touched + s->config.slot_idle_ms < next)
-            next = slot->touched + s->config.slot_idle_ms;
+        if (slot->taken && slot_end(s, slot) < next)
+            next = slot_end(s, slot);
         pthread_mutex_unlock(&slot->lock);
     }
     return next;
@@ -160,6 +169,7 @@ start_slot(struct ft_ss_server *s, struct server_slot *slot, uint32_t client)
     slot->taken = true;
     slot->client = client;
     slot->received = 0;
+    slot->taken_at = server_now(s);
     return FT_OK;
 }
 

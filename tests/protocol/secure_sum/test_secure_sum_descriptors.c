@@ -268,6 +268,30 @@ secure_sum_round_of_the_past_is_refused(void **state)
     world_close(&w);
 }
 
+/* A caller that forgets to pass its journal on does not make the client forget: what it appended itself counts. */
+static void
+secure_sum_client_remembers_what_it_journalled(void **state)
+{
+    struct world w;
+    struct ft_ss_descriptor d;
+    struct ft_buf unused = { 0 };
+    (void)state;
+    open_world(&w);
+    for (int turn = 0; turn < 4; turn++)
+        world_pump(&w); /* through MASKED */
+    assert_int_equal(w.shops[3].facts.journal.any, 0);
+    assert_int_equal(ft_ss_client_cancel(w.shops[3].client, &unused), FT_OK);
+    d = w.descriptor;
+    d.attempt++;
+    assert_int_equal(world_judge(&w, 3, &d), FT_SS_ABORT_ROUND_SPENT);
+    d.round--;
+    assert_int_equal(world_judge(&w, 3, &d), FT_SS_ABORT_ROUND_REPLAYED);
+    d.round += 2;
+    assert_int_equal(world_judge(&w, 3, &d), FT_SS_ABORT_NONE);
+    ft_buf_clear(&unused);
+    world_close(&w);
+}
+
 /* The model must follow from the result this shop saw; one it trained on comes again only after a failed round, with its old
  * lineage, and without noise only if policy accepts that. */
 static void
@@ -358,6 +382,7 @@ main(void)
         cmocka_unit_test(secure_sum_shop_that_is_not_active_does_not_join),
         cmocka_unit_test(secure_sum_announcement_must_be_signed_by_the_pinned_key),
         cmocka_unit_test(secure_sum_round_of_the_past_is_refused),
+        cmocka_unit_test(secure_sum_client_remembers_what_it_journalled),
         cmocka_unit_test(secure_sum_model_must_follow_from_the_last_result),
         cmocka_unit_test(secure_sum_rounds_follow_one_another),
     };

@@ -89,6 +89,31 @@ secure_sum_uploads_in_flight_are_bounded(void **state)
     world_close(&w);
 }
 
+/* A sender that trickles byte after byte is never idle, and gives its slot up all the same: others get their turn. */
+static void
+secure_sum_trickling_upload_gives_way(void **state)
+{
+    struct world w;
+    struct ft_ss_slot_ref slow[2], slot;
+    uint64_t offset, at = 0;
+    (void)state;
+    open_at_collecting(&w, 50);
+    assert_int_equal(begin(&w, 0, &slow[0], &offset), FT_OK);
+    assert_int_equal(begin(&w, 1, &slow[1], &offset), FT_OK);
+    while (w.env.now < 100000 && ft_ss_server_phase(w.server) == FT_SS_COLLECTING) {
+        world_advance(&w, 5000);
+        assert_int_equal(ft_ss_server_tick(w.server), FT_OK);
+        if (begin(&w, 2, &slot, &offset) == FT_OK)
+            break;
+        assert_int_equal(chunk(&w, 0, slow[0], at, 1), FT_OK);
+        assert_int_equal(chunk(&w, 1, slow[1], at++, 1), FT_OK);
+    }
+    assert_int_equal(ft_ss_server_phase(w.server), FT_SS_COLLECTING); /* in good time */
+    assert_true(at > 2);
+    assert_int_equal(chunk(&w, 0, slow[0], at, 1), FT_ERR_STATE);
+    world_close(&w);
+}
+
 /* A broken stream goes on where it stopped, under a new hold; the old stream can no longer write. */
 static void
 secure_sum_upload_is_resumed_where_it_broke(void **state)
@@ -339,6 +364,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(secure_sum_uploads_in_flight_are_bounded),
+        cmocka_unit_test(secure_sum_trickling_upload_gives_way),
         cmocka_unit_test(secure_sum_upload_is_resumed_where_it_broke),
         cmocka_unit_test(secure_sum_damaged_upload_never_touches_the_sum),
         cmocka_unit_test(secure_sum_upload_that_is_not_awaited_is_refused),
