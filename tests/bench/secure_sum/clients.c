@@ -27,10 +27,10 @@
 
 #define EPOCH         5u
 #define WALL          UINT64_C(1700000000000)
-#define SESSION_MS    UINT64_C(3600000)
-#define DROP_PERMILLE 125u /* tolerated; the cases lose up to 100 */
-#define IN_FLIGHT     8u   /* uploads at once: the aggregator's default number of slots */
-#define TIMED         8u   /* clients whose masking is timed */
+#define SESSION_MS    UINT64_C(86400000) /* collecting 4 GB is given more than an hour */
+#define DROP_PERMILLE 125u               /* tolerated; the cases lose up to 100 */
+#define IN_FLIGHT     8u                 /* uploads at once: the aggregator's default number of slots */
+#define TIMED         8u                 /* clients whose masking is timed */
 #define CHUNK         65536u
 #define WEIGHT        10u
 #define THREADS       2u /* for what is not timed */
@@ -380,6 +380,8 @@ step(struct session *s, bool with_lost)
         struct shop *shop = &s->shops->list[i];
         if (shop->message.size == 0)
             continue;
+        if (shop->action == FT_SS_ENDED)
+            bench_die(ft_ss_end_text(ft_ss_client_end_code(shop->client)));
         if (shop->action != FT_SS_ANSWER)
             bench_die("a client does not answer");
         bench_must(ask(s, (struct bench_frame){ .op = BENCH_HANDLE, .client = shop->id },
