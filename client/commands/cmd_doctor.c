@@ -22,13 +22,13 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
-#define DISK_FAIL    ((uint64_t)64 << 20)
-#define DISK_WARN    ((uint64_t)1 << 30)
-#define MEMORY_WARN  ((uint64_t)256 << 20)
-#define DAY_S        86400
-#define EXPIRY_DAYS  30
-#define BUILT_S      1704067200 /* 2024-01-01: a clock before that was never set */
-#define REACH_MS     5000u
+#define DISK_FAIL   ((uint64_t)64 << 20)
+#define DISK_WARN   ((uint64_t)1 << 30)
+#define MEMORY_WARN ((uint64_t)256 << 20)
+#define DAY_S       86400
+#define EXPIRY_DAYS 30
+#define BUILT_S     1704067200 /* 2024-01-01: a clock before that was never set */
+#define REACH_MS    5000u
 
 enum level { OK, WARN, FAIL };
 
@@ -39,8 +39,8 @@ struct doctor {
     bool failed;
 };
 
-static void say(struct doctor *d, enum level level, const char *what, const char *remedy, const char *fmt, ...)
-    FT_PRINTF(5, 6);
+static void say(struct doctor *d, enum level level, const char *what, const char *remedy, const char *fmt,
+                ...) FT_PRINTF(5, 6);
 
 static void
 say(struct doctor *d, enum level level, const char *what, const char *remedy, const char *fmt, ...)
@@ -58,8 +58,8 @@ say(struct doctor *d, enum level level, const char *what, const char *remedy, co
         if (level != OK)
             printf("      %-11s -> %s\n", "", remedy);
     }
-    json_array_append_new(d->list, json_pack("{s:s, s:s, s:s, s:s}", "check", what, "level", names[level], "text", text,
-                                             "remedy", level == OK ? "" : remedy));
+    json_array_append_new(d->list, json_pack("{s:s, s:s, s:s, s:s}", "check", what, "level", names[level],
+                                             "text", text, "remedy", level == OK ? "" : remedy));
 }
 
 static int64_t
@@ -111,8 +111,8 @@ check_tls(struct doctor *d)
     FT_TRY(ft_pki_read(ft_buf_bytes(&cert), &info));
     const int64_t days = (info.validity.not_after_s - now_s()) / DAY_S;
     if (days < EXPIRY_DAYS)
-        say(d, WARN, "tls", "ask the central team for a new invitation in time", "the certificate ends in %lld days",
-            (long long)days);
+        say(d, WARN, "tls", "ask the central team for a new invitation in time",
+            "the certificate ends in %lld days", (long long)days);
     else
         say(d, OK, "tls", "", "certificate of %s, good for %lld days", info.common_name, (long long)days);
 out:
@@ -138,9 +138,11 @@ check_keys(struct doctor *d)
     if (st == FT_ERR_VERIFY)
         say(d, FAIL, "keys", "chown the file to the client's user and chmod 600 it", "%s", err.text);
     else if (st != FT_OK)
-        say(d, FAIL, "keys", "restore the state folder from its backup, or enrol anew and import again", "%s", err.text);
+        say(d, FAIL, "keys", "restore the state folder from its backup, or enrol anew and import again", "%s",
+            err.text);
     else
-        say(d, WARN, "keys", "nothing to do; keep the disk encrypted", "keys are files with mode 0600, not sealed by hardware");
+        say(d, WARN, "keys", "nothing to do; keep the disk encrypted",
+            "keys are files with mode 0600, not sealed by hardware");
 }
 
 static void
@@ -192,7 +194,8 @@ check_source(struct doctor *d)
         say(d, WARN, "source", remedy, "%llu rows in %llu files; %s", (unsigned long long)s->rows,
             (unsigned long long)s->files, s->warnings[0].text);
     else
-        say(d, OK, "source", "", "%llu rows in %llu files", (unsigned long long)s->rows, (unsigned long long)s->files);
+        say(d, OK, "source", "", "%llu rows in %llu files", (unsigned long long)s->rows,
+            (unsigned long long)s->files);
     ft_source_close(source);
     ft_db_close(db);
     ft_free(s);
@@ -219,26 +222,30 @@ check_policy_and_consent(struct doctor *d)
         (void)!ft_findings_status(findings, &err);
     ft_free(findings);
     if (st != FT_OK) {
-        say(d, FAIL, "policy", "mend policy.yaml; `fedtill-client policy check` lists what is wrong", "%s", err.text);
+        say(d, FAIL, "policy", "mend policy.yaml; `fedtill-client policy check` lists what is wrong", "%s",
+            err.text);
         return;
     }
     if (guard == FT_GUARD_WRITABLE || guard == FT_GUARD_OWNER)
         say(d, FAIL, "policy", "make policy.yaml and its folder writable by its owner only", "%s",
             ft_policy_guard_text(guard));
     else
-        say(d, guard == FT_GUARD_OK ? OK : WARN, "policy", "give policy.yaml to root, and run the client as its own user",
-            "%u purposes, review by %s%s%s", policy.purpose_count, policy.review_by, guard == FT_GUARD_OK ? "" : "; ",
+        say(d, guard == FT_GUARD_OK ? OK : WARN, "policy",
+            "give policy.yaml to root, and run the client as its own user", "%u purposes, review by %s%s%s",
+            policy.purpose_count, policy.review_by, guard == FT_GUARD_OK ? "" : "; ",
             guard == FT_GUARD_OK ? "" : ft_policy_guard_text(guard));
 
     if (d->node->config.consent.basis == FT_BASIS_RECORDS) {
         say(d, OK, "consent", "", "records without people need none");
     } else if (d->node->config.consent.basis == FT_BASIS_NONE) {
-        say(d, WARN, "consent", "set consent in client.yaml when there is a basis", "no basis: no customer's data is used");
+        say(d, WARN, "consent", "set consent in client.yaml when there is a basis",
+            "no basis: no customer's data is used");
     } else {
         uint64_t given = 0, events = 0;
         db_path = ft_home_path(d->node->config.state, FT_HOME_DB);
         (void)!ft_home_secret(d->node->config.state, FT_HOME_NODE, key.bytes, sizeof key.bytes, NULL);
-        st = db_path != NULL && d->node->store != NULL ? ft_consent_open(db_path, &key, &consent, &err) : FT_ERR_STATE;
+        st = db_path != NULL && d->node->store != NULL ? ft_consent_open(db_path, &key, &consent, &err)
+                                                       : FT_ERR_STATE;
         for (uint32_t i = 0; st == FT_OK && i < policy.purpose_count; i++) {
             struct ft_consent_totals totals;
             st = ft_consent_totals(consent, policy.purposes[i].text, (uint64_t)now_s() * 1000, &totals, &err);
@@ -246,12 +253,15 @@ check_policy_and_consent(struct doctor *d)
             events += totals.events;
         }
         if (st != FT_OK)
-            say(d, FAIL, "consent", "restore state.db from its backup", "the registry cannot be read: %s", err.text);
+            say(d, FAIL, "consent", "restore state.db from its backup", "the registry cannot be read: %s",
+                err.text);
         else if (events == 0)
-            say(d, FAIL, "consent", "run `fedtill-client consent import`", "no consent is recorded: nobody is eligible");
+            say(d, FAIL, "consent", "run `fedtill-client consent import`",
+                "no consent is recorded: nobody is eligible");
         else if (given < policy.min_customers)
             say(d, WARN, "consent", "wait until more customers have agreed; min_customers is the floor",
-                "%llu customers agree, the policy asks for %u", (unsigned long long)given, policy.min_customers);
+                "%llu customers agree, the policy asks for %u", (unsigned long long)given,
+                policy.min_customers);
         else
             say(d, OK, "consent", "", "%llu customers agree", (unsigned long long)given);
     }
@@ -268,16 +278,19 @@ check_sandbox(struct doctor *d)
     const char *host = d->node->config.aggregator;
     const bool by_address = host[0] == '[' || isdigit((unsigned char)host[0]);
     if (!ft_seccomp_available())
-        say(d, FAIL, "sandbox", "use a kernel with CONFIG_SECCOMP_FILTER; the client does not start without it",
+        say(d, FAIL, "sandbox",
+            "use a kernel with CONFIG_SECCOMP_FILTER; the client does not start without it",
             "the kernel has no system call filter");
     else if (abi == 0 && !by_address)
-        say(d, FAIL, "sandbox", "name the aggregator by its address in client.yaml, or use a kernel from 5.13 with Landlock",
+        say(d, FAIL, "sandbox",
+            "name the aggregator by its address in client.yaml, or use a kernel from 5.13 with Landlock",
             "no Landlock: the courier may open no file at all, so it cannot resolve a name");
     else if (abi == 0)
         say(d, WARN, "sandbox", "use a kernel from 5.13 on with Landlock switched on (lsm=landlock,...)",
             "no Landlock: the courier opens no file at all, the vault's files are guarded by mode alone");
     else if (abi < 4)
-        say(d, WARN, "sandbox", "nothing to do; a kernel from 6.7 on also limits the courier to the aggregator's port",
+        say(d, WARN, "sandbox",
+            "nothing to do; a kernel from 6.7 on also limits the courier to the aggregator's port",
             "seccomp, Landlock level %d", abi);
     else
         say(d, OK, "sandbox", "", "seccomp, Landlock level %d", abi);
@@ -288,8 +301,10 @@ check_state(struct doctor *d)
 {
     struct ft_error err = { 0 };
     uint64_t lines = 0;
-    char *db = ft_home_path(d->node->config.state, FT_HOME_DB), *audit = ft_home_path(d->node->config.state, FT_HOME_AUDIT);
-    enum ft_status st = db != NULL && audit != NULL ? ft_vault_store_sqlite(db, &d->node->store, &err) : FT_ERR_NOMEM;
+    char *db = ft_home_path(d->node->config.state, FT_HOME_DB),
+         *audit = ft_home_path(d->node->config.state, FT_HOME_AUDIT);
+    enum ft_status st =
+        db != NULL && audit != NULL ? ft_vault_store_sqlite(db, &d->node->store, &err) : FT_ERR_NOMEM;
     if (st != FT_OK)
         say(d, FAIL, "state", "restore state.db from its backup, or enrol anew", "%s", err.text);
     else
@@ -299,7 +314,8 @@ check_state(struct doctor *d)
         if (st == FT_OK || st == FT_ERR_NOTFOUND)
             say(d, OK, "audit", "", "%llu lines, chain intact", (unsigned long long)lines);
         else
-            say(d, FAIL, "audit", "keep the file, it was changed from outside; then move it away", "%s", err.text);
+            say(d, FAIL, "audit", "keep the file, it was changed from outside; then move it away", "%s",
+                err.text);
     }
     ft_free(db);
     ft_free(audit);
@@ -315,17 +331,20 @@ check_aggregator(struct doctor *d)
     struct ft_error err = { 0 };
     char *ca_path = ft_home_path(d->node->config.state, FT_HOME_CA);
     enum ft_status st = ca_path != NULL ? ft_file_read(ca_path, FT_PKI_PEM_MAX, &ca, &err) : FT_ERR_NOMEM;
-    const struct ft_rpc_channel_params params = { .target = d->node->config.aggregator, .ca_pem = ft_buf_bytes(&ca) };
+    const struct ft_rpc_channel_params params = { .target = d->node->config.aggregator,
+                                                  .ca_pem = ft_buf_bytes(&ca) };
     if (st == FT_OK)
         st = ft_rpc_channel_open(&params, &channel, &err);
     if (st == FT_OK)
-        st = ft_rpc_unary(channel, "/grpc.health.v1.Health/Check", FT_BYTES("", 0), REACH_MS, &reply, &result);
+        st =
+            ft_rpc_unary(channel, "/grpc.health.v1.Health/Check", FT_BYTES("", 0), REACH_MS, &reply, &result);
     if (st == FT_OK)
         say(d, OK, "aggregator", "", "%s answers%s", d->node->config.aggregator,
             ft_proxy_configured() ? ", by way of a proxy" : "");
     else
-        say(d, FAIL, "aggregator", "look at the address, the firewall (outgoing TCP), the proxy, and ask the central team",
-            "%s: %s", d->node->config.aggregator, result.detail[0] != '\0' ? result.detail : ft_status_str(st));
+        say(d, FAIL, "aggregator",
+            "look at the address, the firewall (outgoing TCP), the proxy, and ask the central team", "%s: %s",
+            d->node->config.aggregator, result.detail[0] != '\0' ? result.detail : ft_status_str(st));
     ft_rpc_channel_close(channel);
     ft_buf_clear(&ca);
     ft_buf_clear(&reply);

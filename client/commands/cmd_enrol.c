@@ -1,9 +1,10 @@
 /*
- * `enrol`: the shop's keys are made here, a certificate is asked for with the invitation's one-time token, and what the
- * invitation names is pinned. trust.json is written last: with it the shop is enrolled, without it nothing counts.
+ * `enrol`: the shop's keys are made here, a certificate is asked for with the invitation's one-time token,
+ * and what the invitation names is pinned. trust.json is written last: with it the shop is enrolled, without
+ * it nothing counts.
  *
- * The keys and the request are on the disk before the request goes out, so that an enrolment whose answer is lost can be
- * asked for again with the same bytes; a refusal takes them away again.
+ * The keys and the request are on the disk before the request goes out, so that an enrolment whose answer is
+ * lost can be asked for again with the same bytes; a refusal takes them away again.
  */
 #include "client/commands/commands.h"
 #include "client/commands/node.h"
@@ -28,11 +29,18 @@
 
 const struct ft_cli_option ft_cmd_enrol_options[] = {
     FT_CLI_HOME,
-    { .name = "token-file", .kind = FT_CLI_TEXT, .argument = "FILE", .required = true,
+    { .name = "token-file",
+      .kind = FT_CLI_TEXT,
+      .argument = "FILE",
+      .required = true,
       .help = "the invitation the central team sent" },
-    { .name = "aggregator", .kind = FT_CLI_TEXT, .argument = "HOST:PORT",
+    { .name = "aggregator",
+      .kind = FT_CLI_TEXT,
+      .argument = "HOST:PORT",
       .help = "where to reach the aggregator (default: client.yaml)" },
-    { .name = "fingerprint", .kind = FT_CLI_TEXT, .argument = "HEX",
+    { .name = "fingerprint",
+      .kind = FT_CLI_TEXT,
+      .argument = "HEX",
       .help = "the CA's fingerprint as the central team told it; another one ends with 76" },
     FT_CLI_YES,
     FT_CLI_OPTIONS_END,
@@ -77,7 +85,8 @@ compare_fingerprint(struct enrolment *e, struct ft_error *err)
         plain_hex(given, want, sizeof want);
         if (strcmp(have, want) != 0)
             return ft_fail(err, FT_ERR_VERIFY,
-                           "the fingerprint differs from the one given: the invitation is not the central team's; nothing "
+                           "the fingerprint differs from the one given: the invitation is not the central "
+                           "team's; nothing "
                            "was written");
         return FT_OK;
     }
@@ -152,12 +161,14 @@ ask(struct enrolment *e, struct ft_error *err)
     struct ft_rpc_result result = { 0 };
     struct ft_buf request = { 0 };
     struct ft_fed_enrol r = { .shop = e->node->config.shop, .csr_der = ft_buf_bytes(&e->csr) };
-    const struct ft_rpc_channel_params params = { .target = e->target, .ca_pem = ft_buf_bytes(&e->token.ca_pem) };
+    const struct ft_rpc_channel_params params = { .target = e->target,
+                                                  .ca_pem = ft_buf_bytes(&e->token.ca_pem) };
     enum ft_status st;
 
     memcpy(r.token, e->token.token, 32);
     memcpy(r.identity_key, e->identity_pk, 32);
-    FT_SS_SIGN(r.identity_proof, e->identity_sk, "enrol", FT_BYTES(r.token, 32), FT_BYTES(r.shop, strlen(r.shop)), r.csr_der);
+    FT_SS_SIGN(r.identity_proof, e->identity_sk, "enrol", FT_BYTES(r.token, 32),
+               FT_BYTES(r.shop, strlen(r.shop)), r.csr_der);
     FT_TRY(ft_fed_enrol_encode(&r, &request));
     FT_TRY(ft_rpc_channel_open(&params, &channel, err));
     st = ft_rpc_unary(channel, FT_FED_ENROL, ft_buf_bytes(&request), DEADLINE_MS, &e->reply_bytes, &result);
@@ -182,7 +193,8 @@ check_answer(const struct enrolment *e, struct ft_error *err)
     const int64_t now_s = (int64_t)(env->wall_ms(env->ctx) / 1000);
     struct ft_pki_info info;
     enum ft_status st;
-    FT_TRY(ft_pki_verify(e->reply.certificate_pem, ft_buf_bytes(&e->token.ca_pem), FT_PKI_CLIENT, now_s, err));
+    FT_TRY(
+        ft_pki_verify(e->reply.certificate_pem, ft_buf_bytes(&e->token.ca_pem), FT_PKI_CLIENT, now_s, err));
     FT_TRY(ft_pki_match(ft_buf_bytes(&e->tls_key), e->reply.certificate_pem));
     FT_TRY(ft_pki_read(e->reply.certificate_pem, &info));
     if (strcmp(info.common_name, e->node->config.shop) != 0)
@@ -242,8 +254,8 @@ read_token(struct enrolment *e, struct ft_error *err)
         goto out;
     }
     if (strcmp(e->token.pinned.shop, e->node->config.shop) != 0)
-        st = ft_fail(err, FT_ERR_REFUSED, "%s: invites shop %s, client.yaml says %s", path, e->token.pinned.shop,
-                     e->node->config.shop);
+        st = ft_fail(err, FT_ERR_REFUSED, "%s: invites shop %s, client.yaml says %s", path,
+                     e->token.pinned.shop, e->node->config.shop);
 out:
     ft_buf_clear(&bytes);
     return st;
@@ -263,9 +275,9 @@ tell(const struct enrolment *e)
 {
     char hex[65];
     if (ft_cli_json(e->cli))
-        return ft_cli_print_json(json_pack("{s:s, s:s, s:I, s:s}", "shop", e->node->config.shop, "aggregator", e->target,
-                                           "shop_id", (json_int_t)e->reply.shop_id, "ca_fingerprint",
-                                           ft_hex(hex, e->ca.bytes, 32)));
+        return ft_cli_print_json(json_pack("{s:s, s:s, s:I, s:s}", "shop", e->node->config.shop, "aggregator",
+                                           e->target, "shop_id", (json_int_t)e->reply.shop_id,
+                                           "ca_fingerprint", ft_hex(hex, e->ca.bytes, 32)));
     printf("shop %s is enrolled with %s (number %u in the register)\n", e->node->config.shop, e->target,
            e->reply.shop_id);
     printf("it takes part once the registrar has signed it into the roster: start `fedtill-client run`\n");
@@ -283,7 +295,8 @@ ft_cmd_enrol(struct ft_cli *cli)
 
     if (!ft_node_open(cli, &node, &code))
         return code;
-    e.target = ft_cli_text(cli, "aggregator") != NULL ? ft_cli_text(cli, "aggregator") : node.config.aggregator;
+    e.target =
+        ft_cli_text(cli, "aggregator") != NULL ? ft_cli_text(cli, "aggregator") : node.config.aggregator;
     if (enrolled_already(&node)) {
         st = ft_fail(&err, FT_ERR_REFUSED, "shop %s is enrolled already; move %s away to enrol it anew",
                      node.config.shop, node.config.state);

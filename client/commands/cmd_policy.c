@@ -11,7 +11,11 @@
 
 const struct ft_cli_option ft_cmd_policy_explain_options[] = {
     FT_CLI_HOME,
-    { .name = "task", .kind = FT_CLI_TEXT, .argument = "TASK", .required = true, .help = "name or hash of an offered task" },
+    { .name = "task",
+      .kind = FT_CLI_TEXT,
+      .argument = "TASK",
+      .required = true,
+      .help = "name or hash of an offered task" },
     FT_CLI_OPTIONS_END,
 };
 
@@ -39,10 +43,11 @@ ft_cmd_policy_check(struct ft_cli *cli)
     } else {
         const bool bad = guard == FT_GUARD_WRITABLE || guard == FT_GUARD_OWNER;
         if (ft_cli_json(cli))
-            ft_cli_print_json(json_pack("{s:s, s:b, s:s}", "policy", node.config.policy, "good", !bad, "guard",
-                                        ft_policy_guard_text(guard)));
+            ft_cli_print_json(json_pack("{s:s, s:b, s:s}", "policy", node.config.policy, "good", !bad,
+                                        "guard", ft_policy_guard_text(guard)));
         else
-            printf("%s: %s\n", node.config.policy, guard == FT_GUARD_OK ? "good" : ft_policy_guard_text(guard));
+            printf("%s: %s\n", node.config.policy,
+                   guard == FT_GUARD_OK ? "good" : ft_policy_guard_text(guard));
         ft_policy_clear(&policy);
         code = bad ? FT_EXIT_FINDINGS : FT_EXIT_OK;
     }
@@ -71,9 +76,9 @@ lines_json(const struct ft_policy_line *lines, size_t count)
         const struct ft_policy_line *l = &lines[i];
         const char *name = ft_refusal_name(l->code);
         json_array_append_new(list, json_pack("{s:s, s:s, s:I, s:s, s:s, s:s}", "rule", l->rule, "path",
-                                              l->path != NULL ? l->path : "", "line", (json_int_t)l->line, "result",
-                                              ft_rule_result_name(l->result), "code", name != NULL ? name : "", "text",
-                                              l->text));
+                                              l->path != NULL ? l->path : "", "line", (json_int_t)l->line,
+                                              "result", ft_rule_result_name(l->result), "code",
+                                              name != NULL ? name : "", "text", l->text));
     }
     return list;
 }
@@ -108,7 +113,8 @@ ft_cmd_policy_explain(struct ft_cli *cli)
     FT_TRY(ft_node_shop(&node, &shop, &err));
     const size_t count = ft_shop_explain(shop, &task, hash, record.approval, lines, decision);
     if (count == 0) {
-        st = ft_fail(&err, FT_ERR_CONFIG, "%s cannot be read; `fedtill-client policy check` says why", node.config.policy);
+        st = ft_fail(&err, FT_ERR_CONFIG, "%s cannot be read; `fedtill-client policy check` says why",
+                     node.config.policy);
         goto out;
     }
     if (ft_cli_json(cli)) {

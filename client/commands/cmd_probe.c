@@ -1,6 +1,7 @@
 /*
- * `probe`, test builds only: inside the very processes that `run` makes, try what each must not be able to do, and what it
- * must. One line an attempt: process, what was tried, "denied" or "allowed" or "broken" (what must work does not).
+ * `probe`, test builds only: inside the very processes that `run` makes, try what each must not be able to
+ * do, and what it must. One line an attempt: process, what was tried, "denied" or "allowed" or "broken" (what
+ * must work does not).
  */
 #include "client/commands/commands.h"
 #include "client/commands/run.h"
@@ -101,7 +102,8 @@ probe_common(struct probe *p)
     if (child > 0)
         waitpid(child, NULL, 0);
     must_fail(p, child < 0 && errno == EPERM, "fork");
-    must_fail(p, execve("/bin/true", shell, none) < 0 && (errno == EPERM || errno == EACCES), "exec /bin/true");
+    must_fail(p, execve("/bin/true", shell, none) < 0 && (errno == EPERM || errno == EACCES),
+              "exec /bin/true");
     must_fail(p, syscall(SYS_execveat, AT_FDCWD, "/bin/true", shell, none, 0) < 0, "execveat");
     void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     must_fail(p, page == MAP_FAILED, "executable memory");
@@ -142,7 +144,8 @@ probe_vault(const struct ft_node *node, int link_fd)
     must_fail(&p, syscall(SYS_clone3, NULL, 0) < 0, "clone3");
     must_fail(&p, denied("/etc/resolv.conf", O_RDONLY), "open /etc/resolv.conf");
     path = ft_home_path(node->config.state, "probe");
-    must_work(&p, path != NULL && opens(path, O_WRONLY | O_CREAT) && unlink(path) == 0, "write into the state folder");
+    must_work(&p, path != NULL && opens(path, O_WRONLY | O_CREAT) && unlink(path) == 0,
+              "write into the state folder");
     ft_free(path);
     path = ft_home_path(node->config.state, FT_HOME_IDENTITY);
     must_work(&p, path != NULL && opens(path, O_RDONLY), "read identity.key");
@@ -160,7 +163,8 @@ nothing(void *ctx)
     return ctx;
 }
 
-/* Connect to a local port that is not the aggregator's: denied as such, not just refused by nobody listening. */
+/* Connect to a local port that is not the aggregator's: denied as such, not just refused by nobody listening.
+ */
 static bool
 reaches_port(uint16_t port)
 {
@@ -177,8 +181,8 @@ reaches_port(uint16_t port)
 static int
 probe_courier(const struct ft_node *node, int link_fd)
 {
-    static const char *const secrets[] = { FT_HOME_DB,      FT_HOME_IDENTITY, FT_HOME_NODE,  FT_HOME_TLS_KEY,
-                                           FT_HOME_TLS_CERT, FT_HOME_TRUST,   FT_HOME_AUDIT };
+    static const char *const secrets[] = { FT_HOME_DB,       FT_HOME_IDENTITY, FT_HOME_NODE, FT_HOME_TLS_KEY,
+                                           FT_HOME_TLS_CERT, FT_HOME_TRUST,    FT_HOME_AUDIT };
     struct probe p = { .process = "courier" };
     pthread_t thread;
     (void)link_fd;
@@ -200,7 +204,8 @@ probe_courier(const struct ft_node *node, int link_fd)
     must_fail(&p, accept(listener, NULL, NULL) < 0 && errno == EPERM, "accept");
     close(listener);
     must_fail(&p, !reaches_port(1), "connect to another port");
-    must_work(&p, pthread_create(&thread, NULL, nothing, NULL) == 0 && pthread_join(thread, NULL) == 0, "thread");
+    must_work(&p, pthread_create(&thread, NULL, nothing, NULL) == 0 && pthread_join(thread, NULL) == 0,
+              "thread");
     return p.breaches == 0 ? FT_EXIT_OK : FT_EXIT_FINDINGS;
 }
 

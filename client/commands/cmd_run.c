@@ -1,7 +1,7 @@
 /*
- * `run`: two processes. The one that was started becomes the vault; its child the courier, forked before anything of the
- * shop is read and before gRPC exists. Either one's end ends the other: the courier sees the socket close and is told by
- * the kernel, the vault sees the socket close.
+ * `run`: two processes. The one that was started becomes the vault; its child the courier, forked before
+ * anything of the shop is read and before gRPC exists. Either one's end ends the other: the courier sees the
+ * socket close and is told by the kernel, the vault sees the socket close.
  */
 #include "client/commands/commands.h"
 #include "client/commands/node.h"
@@ -28,7 +28,9 @@
 
 const struct ft_cli_option ft_cmd_run_options[] = {
     FT_CLI_HOME,
-    { .name = "until-done", .kind = FT_CLI_FLAG, .help = "end with 0 after the result of a task's last round" },
+    { .name = "until-done",
+      .kind = FT_CLI_FLAG,
+      .help = "end with 0 after the result of a task's last round" },
     FT_CLI_OPTIONS_END,
 };
 
@@ -120,7 +122,8 @@ ft_proxy_configured(void)
 
 /* The courier's whole life. Returns its exit code. */
 static int
-courier_main(const struct ft_node *node, const struct tls *tls, int fd, pid_t vault, const struct ft_run_probe *probe)
+courier_main(const struct ft_node *node, const struct tls *tls, int fd, pid_t vault,
+             const struct ft_run_probe *probe)
 {
     struct ft_link link;
     struct ft_error err = { 0 };
@@ -138,7 +141,7 @@ courier_main(const struct ft_node *node, const struct tls *tls, int fd, pid_t va
     prctl(PR_SET_NAME, "ft-courier", 0, 0, 0);
     handle_stops(on_stop_courier);
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* also when it is stopped; it keeps nothing */
-    if (getppid() != vault) /* it died before the line above */
+    if (getppid() != vault)                    /* it died before the line above */
         return FT_EXIT_OK;
     ft_log_open("fedtill-courier", (enum ft_log_level)node->config.log_level, STDERR_FILENO);
     enum ft_status st = ft_courier_sandbox_enter(&sandbox, &landlock, &err);
@@ -202,7 +205,8 @@ enter_sandbox(const struct ft_node *node, struct ft_error *err)
     tzset(); /* reads the zone file while it can */
     FT_TRY(ft_vault_sandbox_enter(&sandbox, &landlock, err));
     if (!landlock)
-        ft_log(FT_LOG_WARN, "sandbox.no_landlock", "effect=files are guarded by their owners and modes alone");
+        ft_log(FT_LOG_WARN, "sandbox.no_landlock",
+               "effect=files are guarded by their owners and modes alone");
 out:
     folders_clear(&f);
     return st;
@@ -219,7 +223,8 @@ vault_main(struct ft_node *node, int fd, bool until_done, struct ft_error *err)
     struct ft_participant *participant = NULL;
     uint8_t *identity = NULL;
     char *db_path = NULL;
-    struct ft_participant_config config = { .pins = { .task_keys = (const uint8_t(*)[32])node->pinned.task_keys,
+    struct ft_participant_config config = { .pins = { .task_keys =
+                                                          (const uint8_t(*)[32])node->pinned.task_keys,
                                                       .task_key_count = node->pinned.task_key_count } };
 
     memcpy(config.pins.deployment, node->pinned.deployment, sizeof config.pins.deployment);
@@ -309,8 +314,8 @@ ft_run_processes(struct ft_cli *cli, struct ft_node *node, bool until_done, cons
         code = courier_exit(courier);
     else
         code = ft_cli_fail(cli, st, &err);
-    ft_log(code == FT_EXIT_OK ? FT_LOG_INFO : FT_LOG_ERROR, "vault.ended", "status=%s code=%d", ft_status_name(st),
-           code);
+    ft_log(code == FT_EXIT_OK ? FT_LOG_INFO : FT_LOG_ERROR, "vault.ended", "status=%s code=%d",
+           ft_status_name(st), code);
     return code;
 }
 

@@ -1,4 +1,5 @@
-/* `source check` and `consent import`: the shop's data and its customers' word, before anything is trained. */
+/* `source check` and `consent import`: the shop's data and its customers' word, before anything is trained.
+ */
 #include "client/commands/commands.h"
 #include "client/commands/node.h"
 #include "client/consent/import.h"
@@ -13,11 +14,22 @@
 
 const struct ft_cli_option ft_cmd_consent_import_options[] = {
     FT_CLI_HOME,
-    { .name = "file", .kind = FT_CLI_TEXT, .argument = "FILE", .help = "CSV (default: consent.file of client.yaml)" },
-    { .name = "purpose", .kind = FT_CLI_TEXT, .argument = "PURPOSE", .help = "for a file without a purpose column" },
+    { .name = "file",
+      .kind = FT_CLI_TEXT,
+      .argument = "FILE",
+      .help = "CSV (default: consent.file of client.yaml)" },
+    { .name = "purpose",
+      .kind = FT_CLI_TEXT,
+      .argument = "PURPOSE",
+      .help = "for a file without a purpose column" },
     { .name = "delimiter", .kind = FT_CLI_TEXT, .argument = "CHAR", .help = "between fields (default ,)" },
-    { .name = "time-format", .kind = FT_CLI_TEXT, .argument = "FORMAT", .help = "of the time column, as strptime" },
-    { .name = "max-reject-ratio", .kind = FT_CLI_REAL, .argument = "R",
+    { .name = "time-format",
+      .kind = FT_CLI_TEXT,
+      .argument = "FORMAT",
+      .help = "of the time column, as strptime" },
+    { .name = "max-reject-ratio",
+      .kind = FT_CLI_REAL,
+      .argument = "R",
       .help = "more bad rows than this and nothing is imported (default 0.01)" },
     FT_CLI_YES,
     FT_CLI_DRY_RUN,
@@ -113,7 +125,8 @@ summary_json(const struct ft_consent_import_summary *s, bool recorded)
     return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "rows", (json_int_t)s->rows, "grants",
                      (json_int_t)s->grants, "refusals", (json_int_t)s->refusals, "withdrawals",
                      (json_int_t)s->withdrawals, "ambiguous", (json_int_t)s->ambiguous, "unchanged",
-                     (json_int_t)s->unchanged, "rejected", (json_int_t)s->quarantine.count, "recorded", recorded);
+                     (json_int_t)s->unchanged, "rejected", (json_int_t)s->quarantine.count, "recorded",
+                     recorded);
 }
 
 int

@@ -75,10 +75,10 @@ ft_cmd_status(struct ft_cli *cli)
         code = ft_cli_print_json(json_pack(
             "{s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:I, s:{s:I, s:I, s:I, s:I}}", "shop", node.pinned.shop,
             "aggregator", node.config.aggregator, "deployment", deployment, "shop_id",
-            (json_int_t)node.pinned.shop_id, "roster_serial", (json_int_t)serial, "rounds", (json_int_t)rounds,
-            "last_round", utc(last_s, last), "last_seen", utc(seen_s, seen), "audit_lines", (json_int_t)lines, "tasks",
-            "offered", (json_int_t)n.all, "accepted", (json_int_t)n.accepted, "waiting", (json_int_t)n.waiting,
-            "refused", (json_int_t)n.refused));
+            (json_int_t)node.pinned.shop_id, "roster_serial", (json_int_t)serial, "rounds",
+            (json_int_t)rounds, "last_round", utc(last_s, last), "last_seen", utc(seen_s, seen),
+            "audit_lines", (json_int_t)lines, "tasks", "offered", (json_int_t)n.all, "accepted",
+            (json_int_t)n.accepted, "waiting", (json_int_t)n.waiting, "refused", (json_int_t)n.refused));
         goto done;
     }
     printf("shop         %s (number %u in the register)\n", node.pinned.shop, node.pinned.shop_id);
@@ -87,8 +87,8 @@ ft_cmd_status(struct ft_cli *cli)
         printf("roster       serial %" PRIu64 "\n", serial);
     else
         printf("roster       none yet: `fedtill-client run` fetches it\n");
-    printf("tasks        %zu offered, %zu accepted, %zu waiting for approval, %zu refused\n", n.all, n.accepted,
-           n.waiting, n.refused);
+    printf("tasks        %zu offered, %zu accepted, %zu waiting for approval, %zu refused\n", n.all,
+           n.accepted, n.waiting, n.refused);
     printf("rounds       %u contributed to, the last at %s\n", rounds, utc(last_s, last));
     printf("audit log    %" PRIu64 " lines, chain intact\n", lines);
     code = FT_EXIT_OK;

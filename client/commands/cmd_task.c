@@ -28,9 +28,10 @@ list_one(void *ctx, const struct ft_vault_task *t)
     const char *verdict = t->verdict == 0 ? "not decided" : ft_verdict_name((enum ft_verdict)t->verdict);
     if (l->text)
         printf("%.16s  %-24s %-24s %-9s %s\n", hex, t->name, t->purpose, approval_name(t->approval), verdict);
-    json_array_append_new(l->array, json_pack("{s:s, s:s, s:s, s:s, s:s, s:o}", "hash", hex, "name", t->name, "purpose",
-                                              t->purpose, "approval", approval_name(t->approval), "verdict", verdict,
-                                              "reasons", ft_codes_json(t->codes, t->code_count)));
+    json_array_append_new(l->array,
+                          json_pack("{s:s, s:s, s:s, s:s, s:s, s:o}", "hash", hex, "name", t->name, "purpose",
+                                    t->purpose, "approval", approval_name(t->approval), "verdict", verdict,
+                                    "reasons", ft_codes_json(t->codes, t->code_count)));
     return true;
 }
 
@@ -116,7 +117,8 @@ speak(struct ft_cli *cli, enum ft_vault_approval approval)
     if (st != FT_OK)
         code = ft_cli_fail(cli, st, &err);
     else if (ft_cli_json(cli))
-        code = ft_cli_print_json(json_pack("{s:s, s:s}", "name", record.name, "approval", approval_name(approval)));
+        code = ft_cli_print_json(
+            json_pack("{s:s, s:s}", "name", record.name, "approval", approval_name(approval)));
     else
         code = printf("%s is %s\n", record.name, approval_name(approval)) < 0 ? FT_EXIT_INTERNAL : FT_EXIT_OK;
     ft_vault_task_clear(&record);

@@ -41,11 +41,12 @@ ft_node_enrolled(struct ft_cli *cli, struct ft_node *node, int *code)
     enum ft_status st = ft_pinned_load(node->config.state, &node->pinned, &err);
     if (st == FT_ERR_NOTFOUND) {
         err = (struct ft_error){ 0 };
-        st = ft_fail(&err, FT_ERR_NOTFOUND, "shop %s is not enrolled: run `fedtill-client enrol` with its invitation first",
+        st = ft_fail(&err, FT_ERR_NOTFOUND,
+                     "shop %s is not enrolled: run `fedtill-client enrol` with its invitation first",
                      node->config.shop);
     } else if (st == FT_OK && strcmp(node->pinned.shop, node->config.shop) != 0) {
-        st = ft_fail(&err, FT_ERR_CONFIG, "client.yaml says shop %s, the enrolment is for %s", node->config.shop,
-                     node->pinned.shop);
+        st = ft_fail(&err, FT_ERR_CONFIG, "client.yaml says shop %s, the enrolment is for %s",
+                     node->config.shop, node->pinned.shop);
     }
     if (st != FT_OK) {
         *code = ft_cli_fail(cli, st, &err);
@@ -133,10 +134,11 @@ ft_node_find_task(struct ft_node *node, const char *which, struct ft_vault_task 
     if (st != FT_OK)
         return ft_fail(err, st, "state.db: cannot read the tasks");
     if (s.matches == 0)
-        return ft_fail(err, FT_ERR_NOTFOUND, "no task '%.80s' here; `fedtill-client task list` shows those offered",
-                       which);
+        return ft_fail(err, FT_ERR_NOTFOUND,
+                       "no task '%.80s' here; `fedtill-client task list` shows those offered", which);
     if (s.matches > 1)
-        return ft_fail(err, FT_ERR_DUPLICATE, "%zu tasks begin with '%.80s'; give more of the hash", s.matches, which);
+        return ft_fail(err, FT_ERR_DUPLICATE, "%zu tasks begin with '%.80s'; give more of the hash",
+                       s.matches, which);
     return node->store->calls->task_get(node->store, s.hash, out);
 }
 

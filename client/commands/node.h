@@ -29,12 +29,13 @@ void ft_node_close(struct ft_node *node);
 /* The shop's data, policy and consent for a command. */
 FT_NODISCARD enum ft_status ft_node_shop(struct ft_node *node, struct ft_shop **out, struct ft_error *err);
 
-/* A task of the store by its name, its hash or the beginning of its hash (at least 6 digits). Errors: NOTFOUND, DUPLICATE
- * (several begin so), the store's. Clear *out. */
-FT_NODISCARD enum ft_status ft_node_find_task(struct ft_node *node, const char *which, struct ft_vault_task *out,
-                                              struct ft_error *err);
+/* A task of the store by its name, its hash or the beginning of its hash (at least 6 digits). Errors:
+ * NOTFOUND, DUPLICATE (several begin so), the store's. Clear *out. */
+FT_NODISCARD enum ft_status ft_node_find_task(struct ft_node *node, const char *which,
+                                              struct ft_vault_task *out, struct ft_error *err);
 
-/* The folder that holds every file a glob can match: the part before the first wildcard, up to its last '/'. */
+/* The folder that holds every file a glob can match: the part before the first wildcard, up to its last '/'.
+ */
 char *ft_glob_folder(const char *pattern);
 
 #endif

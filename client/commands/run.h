@@ -11,7 +11,8 @@ struct ft_run_probe {
 };
 
 /* Returns the exit code. The caller ends the process with _exit. `probe` NULL: the real thing. */
-int ft_run_processes(struct ft_cli *cli, struct ft_node *node, bool until_done, const struct ft_run_probe *probe);
+int ft_run_processes(struct ft_cli *cli, struct ft_node *node, bool until_done,
+                     const struct ft_run_probe *probe);
 
 uint16_t ft_target_port(const char *target); /* 0: none */
 bool ft_proxy_configured(void);

@@ -8,11 +8,11 @@
 #include <string.h>
 #include <time.h>
 
-#define SYNC_SLACK_MS   15000u  /* beyond the time the aggregator may hold a call */
-#define STREAM_MS       600000u /* whole life of one stream; a longer transfer resumes */
-#define STALL_MS        30000u  /* nothing came for so long: the stream is dead */
-#define SLEEP_SLICE_MS  50u
-#define CHUNK_DEFAULT   ((uint32_t)512 << 10)
+#define SYNC_SLACK_MS  15000u  /* beyond the time the aggregator may hold a call */
+#define STREAM_MS      600000u /* whole life of one stream; a longer transfer resumes */
+#define STALL_MS       30000u  /* nothing came for so long: the stream is dead */
+#define SLEEP_SLICE_MS 50u
+#define CHUNK_DEFAULT  ((uint32_t)512 << 10)
 
 struct courier {
     const struct ft_courier_config *config;
@@ -60,8 +60,8 @@ note_up(struct courier *c)
     ft_backoff_reset(&c->backoff);
 }
 
-/* A restarted aggregator must find its shops while the round's phase still lasts, so a new outage is probed every second or
- * two; after some 40 seconds it is a long one, and the cap rises to the configured one. */
+/* A restarted aggregator must find its shops while the round's phase still lasts, so a new outage is probed
+ * every second or two; after some 40 seconds it is a long one, and the cap rises to the configured one. */
 #define SHORT_OUTAGE_FAILURES 40u
 #define SHORT_OUTAGE_CAP_MS   2000u
 
@@ -118,7 +118,8 @@ static enum ft_status
 tell_failed(struct courier *c, uint64_t id, enum ft_status why)
 {
     /* A blob may have been replaced while it was asked for: the vault asks anew. */
-    ft_log(why == FT_ERR_NOTFOUND ? FT_LOG_INFO : FT_LOG_WARN, "courier.refused", "status=%s", ft_status_name(why));
+    ft_log(why == FT_ERR_NOTFOUND ? FT_LOG_INFO : FT_LOG_WARN, "courier.refused", "status=%s",
+           ft_status_name(why));
     return tell(c, &(struct ft_in){ .kind = FT_IN_FAILED, .id = id, .status = why });
 }
 
@@ -129,7 +130,8 @@ do_sync(struct courier *c, const struct ft_out *action)
     enum ft_status st;
     for (;;) {
         reply.size = 0;
-        st = ft_rpc_unary(c->channel, FT_FED_SYNC, action->request, action->wait_ms + SYNC_SLACK_MS, &reply, NULL);
+        st = ft_rpc_unary(c->channel, FT_FED_SYNC, action->request, action->wait_ms + SYNC_SLACK_MS, &reply,
+                          NULL);
         if (!may_pass(st))
             break;
         FT_TRY(note_down(c, st));
@@ -161,7 +163,8 @@ download_some(struct courier *c, const struct ft_out *action, uint64_t *offset, 
     FT_TRY(ft_rpc_stream_done(stream));
     while (!*done) {
         st = ft_rpc_stream_recv(stream, STALL_MS, &message);
-        if (st == FT_ERR_NOTFOUND) { /* the end of the stream, or of the blob's life: the call's own status tells */
+        if (st ==
+            FT_ERR_NOTFOUND) { /* the end of the stream, or of the blob's life: the call's own status tells */
             struct ft_rpc_result result;
             st = ft_rpc_stream_close(stream, &result);
             stream = NULL;
@@ -314,7 +317,8 @@ do_upload(struct courier *c, const struct ft_out *action)
     }
     if (st == FT_OK) {
         note_up(c);
-        st = tell(c, &(struct ft_in){ .kind = FT_IN_UPLOADED, .id = action->id, .reply = ft_buf_bytes(&final) });
+        st = tell(c,
+                  &(struct ft_in){ .kind = FT_IN_UPLOADED, .id = action->id, .reply = ft_buf_bytes(&final) });
     } else if (st != FT_ERR_CANCELLED) {
         st = tell_failed(c, action->id, st);
     }

@@ -1,13 +1,14 @@
 /*
- * The courier: carries out what the vault asks for, one action at a time, over gRPC. It understands the frames around a
- * transfer and nothing of what is in them.
+ * The courier: carries out what the vault asks for, one action at a time, over gRPC. It understands the
+ * frames around a transfer and nothing of what is in them.
  *
  *   SYNC      the call is made again with the same bytes until it is answered
  *   DOWNLOAD  chunks are passed on as they come; a broken stream is resumed where it broke
- *   UPLOAD    chunks are pulled from the vault from the offset the aggregator names; a broken stream is resumed
+ *   UPLOAD    chunks are pulled from the vault from the offset the aggregator names; a broken stream is
+ * resumed
  *
- * A link that is down is tried again for ever, after a jittered back-off, and told in the log once each way. Only what
- * trying again cannot mend (refused, malformed, not found) goes back to the vault as FAILED.
+ * A link that is down is tried again for ever, after a jittered back-off, and told in the log once each way.
+ * Only what trying again cannot mend (refused, malformed, not found) goes back to the vault as FAILED.
  */
 #ifndef FT_COURIER_COURIER_H
 #define FT_COURIER_COURIER_H
@@ -23,8 +24,8 @@ struct ft_courier_config {
     uint32_t chunk_size;                      /* of uploads; 0: 512 KiB */
 };
 
-/* Serve until the vault says STOP or goes away (FT_OK), or `cancel` is raised (CANCELLED). Errors: CONFIG (channel),
- * FORMAT, LIMIT (a frame of the vault), NOMEM, IO. */
+/* Serve until the vault says STOP or goes away (FT_OK), or `cancel` is raised (CANCELLED). Errors: CONFIG
+ * (channel), FORMAT, LIMIT (a frame of the vault), NOMEM, IO. */
 FT_NODISCARD enum ft_status ft_courier_run(const struct ft_courier_config *config, struct ft_link *link,
                                            struct ft_error *err);
 

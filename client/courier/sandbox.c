@@ -19,12 +19,20 @@ static const struct ft_confine_path resolver_files[] = {
     { .path = "/sys/devices/system/cpu", .optional = true },
 };
 
-static const char *const network_calls[] = {
-    "connect", "bind", "getsockopt", "setsockopt", "getsockname", "getpeername", "sendto", "sendmsg", "sendmmsg",
-    "recvfrom", "recvmsg", "recvmmsg", "shutdown", "eventfd2", "pipe2", "epoll_create1", "epoll_ctl",
-    "epoll_wait", "epoll_pwait", "epoll_pwait2", "timerfd_create", "timerfd_settime", "timerfd_gettime",
-    "set_tid_address", "alarm", "sched_getscheduler", "sched_getparam", NULL
-};
+static const char *const network_calls[] = { "connect",         "bind",
+                                             "getsockopt",      "setsockopt",
+                                             "getsockname",     "getpeername",
+                                             "sendto",          "sendmsg",
+                                             "sendmmsg",        "recvfrom",
+                                             "recvmsg",         "recvmmsg",
+                                             "shutdown",        "eventfd2",
+                                             "pipe2",           "epoll_create1",
+                                             "epoll_ctl",       "epoll_wait",
+                                             "epoll_pwait",     "epoll_pwait2",
+                                             "timerfd_create",  "timerfd_settime",
+                                             "timerfd_gettime", "set_tid_address",
+                                             "alarm",           "sched_getscheduler",
+                                             "sched_getparam",  NULL };
 
 static const struct ft_confine_rule network_rules[] = {
     { "socket", 0, FT_CONFINE_EQ, 0, AF_INET },

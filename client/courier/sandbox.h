@@ -2,8 +2,8 @@
  * The courier's confinement. Once inside, the process
  *   - opens no file of the shop: not the data, the state folder, any key, the policy. It is given its TLS
  *     certificate and key as bytes before; what is left to open is what name resolution reads (Landlock);
- *   - connects over IPv4 and IPv6 only, by TCP only to the aggregator's port (and DNS over TCP) where the kernel
- *     can tell ports apart (Landlock ABI 4) and no proxy is configured; it never listens or accepts;
+ *   - connects over IPv4 and IPv6 only, by TCP only to the aggregator's port (and DNS over TCP) where the
+ * kernel can tell ports apart (Landlock ABI 4) and no proxy is configured; it never listens or accepts;
  *   - may start threads, but no process and no other program; no memory becomes executable;
  *   - cannot be traced, leaves no core file, has no capability.
  *

@@ -1,6 +1,6 @@
 /*
- * The client's side of proto/federation.proto as plain structs. What comes from the aggregator is decoded under a memory
- * budget and checked for form and size here, for meaning where it is used.
+ * The client's side of proto/federation.proto as plain structs. What comes from the aggregator is decoded
+ * under a memory budget and checked for form and size here, for meaning where it is used.
  */
 #ifndef FT_LINK_FEDERATION_H
 #define FT_LINK_FEDERATION_H
@@ -55,7 +55,7 @@ struct ft_fed_reply {
     uint32_t epoch;
     uint8_t blob_hash[32]; /* DIRECTORY, TASK */
     uint64_t blob_size;
-    uint8_t task_hash[32]; /* TASK */
+    uint8_t task_hash[32];   /* TASK */
     struct ft_bytes message; /* SESSION */
     uint32_t code;
     uint32_t retry_ms;
@@ -93,10 +93,12 @@ struct ft_fed_upload_reply {
     uint32_t code;
     uint32_t retry_ms;
 };
-FT_NODISCARD enum ft_status ft_fed_upload_reply_decode(struct ft_bytes bytes, struct ft_fed_upload_reply *out);
+FT_NODISCARD enum ft_status ft_fed_upload_reply_decode(struct ft_bytes bytes,
+                                                       struct ft_fed_upload_reply *out);
 
 /* Download. */
-FT_NODISCARD enum ft_status ft_fed_download_encode(const uint8_t hash[32], uint64_t offset, struct ft_buf *out);
+FT_NODISCARD enum ft_status ft_fed_download_encode(const uint8_t hash[32], uint64_t offset,
+                                                   struct ft_buf *out);
 struct ft_fed_chunk {
     uint64_t offset, total;
     struct ft_bytes data;

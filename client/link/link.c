@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SLICE_MS 100 /* a stop flag raised just before poll() is seen after this */
+#define SLICE_MS 100               /* a stop flag raised just before poll() is seen after this */
 #define KEEP_MAX ((size_t)2 << 20) /* a larger read buffer is given back after its frame */
 
 enum ft_status

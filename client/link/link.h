@@ -1,7 +1,7 @@
 /*
- * Frames over the socket pair: u32 length, little-endian, then that many bytes. A frame longer than the reader's
- * limit ends the link before a byte of it is read. No descriptor is ever passed. Works with read and write alone,
- * which is all the vault may call.
+ * Frames over the socket pair: u32 length, little-endian, then that many bytes. A frame longer than the
+ * reader's limit ends the link before a byte of it is read. No descriptor is ever passed. Works with read and
+ * write alone, which is all the vault may call.
  */
 #ifndef FT_LINK_LINK_H
 #define FT_LINK_LINK_H
@@ -11,11 +11,11 @@
 #include <signal.h>
 
 struct ft_link {
-    int fd;             /* non-blocking; owned */
-    size_t receive_max; /* limit of a frame from the peer */
+    int fd;                            /* non-blocking; owned */
+    size_t receive_max;                /* limit of a frame from the peer */
     const volatile sig_atomic_t *stop; /* not 0: send and receive end with CANCELLED; NULL: never */
-    struct ft_buf in;   /* the frame being read; reused */
-    size_t in_want;     /* its size once known, else 0 */
+    struct ft_buf in;                  /* the frame being read; reused */
+    size_t in_want;                    /* its size once known, else 0 */
     uint8_t head[4];
     size_t head_have;
 };
@@ -30,8 +30,9 @@ void ft_link_close(struct ft_link *link);
 /* Errors: PEER (the other side has gone), CANCELLED, LIMIT, IO. */
 FT_NODISCARD enum ft_status ft_link_send(struct ft_link *link, struct ft_bytes frame);
 
-/* The next frame, borrowed until the next call. A frame that is only partly here when the time is over is kept and
- * continued. Errors: TIMEOUT (wait_ms passed), PEER, CANCELLED, LIMIT (frame above the limit), NOMEM, IO. */
+/* The next frame, borrowed until the next call. A frame that is only partly here when the time is over is
+ * kept and continued. Errors: TIMEOUT (wait_ms passed), PEER, CANCELLED, LIMIT (frame above the limit),
+ * NOMEM, IO. */
 FT_NODISCARD enum ft_status ft_link_receive(struct ft_link *link, uint32_t wait_ms, struct ft_bytes *frame);
 
 #endif

@@ -245,7 +245,8 @@ ft_fed_chunk_decode(struct ft_bytes bytes, struct ft_fed_chunk *out)
     if (pb == NULL)
         return FT_ERR_FORMAT;
     *out = (struct ft_fed_chunk){ pb->offset, pb->total, as_bytes(pb->data), pb };
-    if (out->data.size > FT_CHUNK_MAX || out->offset > out->total || out->data.size > out->total - out->offset) {
+    if (out->data.size > FT_CHUNK_MAX || out->offset > out->total ||
+        out->data.size > out->total - out->offset) {
         ft_fed_chunk_clear(out);
         return FT_ERR_FORMAT;
     }

@@ -4,8 +4,8 @@
  *
  *   privileges   no core file, not traceable, no new privileges, empty capability sets
  *   paths        Landlock: only the named files and folders can be opened (kernel 5.13 and later)
- *   system calls seccomp: an allow list; what is not listed fails with EPERM, what no honest client would ever
- *                try kills the process
+ *   system calls seccomp: an allow list; what is not listed fails with EPERM, what no honest client would
+ * ever try kills the process
  *
  * Applied in that order, before the first byte from outside is read.
  */
@@ -41,7 +41,8 @@ struct ft_confine_paths {
 /* Errors: INTERNAL (the sentence names the call). */
 FT_NODISCARD enum ft_status ft_confine_privileges(struct ft_error *err);
 
-/* Errors: STATE (no Landlock in this kernel; nothing was changed), NOTFOUND (a path that must exist), INTERNAL. */
+/* Errors: STATE (no Landlock in this kernel; nothing was changed), NOTFOUND (a path that must exist),
+ * INTERNAL. */
 FT_NODISCARD enum ft_status ft_confine_to_paths(const struct ft_confine_paths *paths, struct ft_error *err);
 
 /* One system call that is allowed only with certain arguments. */

@@ -21,27 +21,27 @@
 #define CREATE_VERSION 1u
 enum { RULE_PATH_BENEATH = 1, RULE_NET_PORT = 2 };
 
-#define FS_EXECUTE     (1ULL << 0)
-#define FS_WRITE_FILE  (1ULL << 1)
-#define FS_READ_FILE   (1ULL << 2)
-#define FS_READ_DIR    (1ULL << 3)
-#define FS_REMOVE_DIR  (1ULL << 4)
-#define FS_REMOVE_FILE (1ULL << 5)
-#define FS_MAKE_DIR    (1ULL << 7)
-#define FS_MAKE_REG    (1ULL << 8)
-#define FS_ALL_V1      ((1ULL << 13) - 1)
-#define FS_REFER       (1ULL << 13) /* ABI 2 */
-#define FS_TRUNCATE    (1ULL << 14) /* ABI 3 */
-#define FS_IOCTL_DEV   (1ULL << 15) /* ABI 5 */
-#define NET_BIND_TCP    (1ULL << 0) /* ABI 4 */
+#define FS_EXECUTE      (1ULL << 0)
+#define FS_WRITE_FILE   (1ULL << 1)
+#define FS_READ_FILE    (1ULL << 2)
+#define FS_READ_DIR     (1ULL << 3)
+#define FS_REMOVE_DIR   (1ULL << 4)
+#define FS_REMOVE_FILE  (1ULL << 5)
+#define FS_MAKE_DIR     (1ULL << 7)
+#define FS_MAKE_REG     (1ULL << 8)
+#define FS_ALL_V1       ((1ULL << 13) - 1)
+#define FS_REFER        (1ULL << 13) /* ABI 2 */
+#define FS_TRUNCATE     (1ULL << 14) /* ABI 3 */
+#define FS_IOCTL_DEV    (1ULL << 15) /* ABI 5 */
+#define NET_BIND_TCP    (1ULL << 0)  /* ABI 4 */
 #define NET_CONNECT_TCP (1ULL << 1)
-/* ABI 6. Its scope for signals is left alone: kill is not on the system call list anyway, and the kernel would hold back
- * the signal that ends the courier when the vault dies (PR_SET_PDEATHSIG) too. */
+/* ABI 6. Its scope for signals is left alone: kill is not on the system call list anyway, and the kernel
+ * would hold back the signal that ends the courier when the vault dies (PR_SET_PDEATHSIG) too. */
 #define SCOPE_ABSTRACT_UNIX (1ULL << 0)
 
-#define FS_READ        (FS_READ_FILE | FS_READ_DIR)
-#define FS_CHANGE      (FS_WRITE_FILE | FS_REMOVE_DIR | FS_REMOVE_FILE | FS_MAKE_DIR | FS_MAKE_REG | FS_TRUNCATE)
-#define FS_OF_A_FILE   (FS_EXECUTE | FS_WRITE_FILE | FS_READ_FILE | FS_TRUNCATE | FS_IOCTL_DEV)
+#define FS_READ      (FS_READ_FILE | FS_READ_DIR)
+#define FS_CHANGE    (FS_WRITE_FILE | FS_REMOVE_DIR | FS_REMOVE_FILE | FS_MAKE_DIR | FS_MAKE_REG | FS_TRUNCATE)
+#define FS_OF_A_FILE (FS_EXECUTE | FS_WRITE_FILE | FS_READ_FILE | FS_TRUNCATE | FS_IOCTL_DEV)
 
 struct ruleset_attr {
     uint64_t fs, net, scoped;

@@ -15,12 +15,13 @@ const char *const ft_confine_common_calls[] = {
     /* memory */
     "munmap", "mremap", "madvise", "brk", "mlock", "mlock2", "munlock", "membarrier",
     /* time and randomness */
-    "clock_gettime", "clock_getres", "clock_nanosleep", "nanosleep", "gettimeofday", "time", "times", "getrandom",
+    "clock_gettime", "clock_getres", "clock_nanosleep", "nanosleep", "gettimeofday", "time", "times",
+    "getrandom",
     /* itself */
     "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "rt_sigtimedwait", "sigaltstack", "restart_syscall",
     "futex", "set_robust_list", "get_robust_list", "rseq", "sched_yield", "sched_getaffinity", "gettid",
-    "getpid", "getppid", "getuid", "geteuid", "getgid", "getegid", "getrusage", "getrlimit", "getcpu", "uname",
-    "sysinfo", "exit", "exit_group", "wait4", "waitid", NULL
+    "getpid", "getppid", "getuid", "geteuid", "getgid", "getegid", "getrusage", "getrlimit", "getcpu",
+    "uname", "sysinfo", "exit", "exit_group", "wait4", "waitid", NULL
 };
 
 const struct ft_confine_rule ft_confine_common_rules[] = {
@@ -35,22 +36,65 @@ const size_t ft_confine_common_rule_count =
     sizeof ft_confine_common_rules / sizeof ft_confine_common_rules[0];
 
 const char *const ft_confine_file_calls[] = {
-    "open", "openat", "stat", "lstat", "newfstatat", "statx", "statfs", "fstatfs", "access", "faccessat",
-    "faccessat2", "readlink", "readlinkat", "getdents64", "getcwd", "fsync", "fdatasync", "sync_file_range",
-    "ftruncate", "fallocate", "unlink", "unlinkat", "rename", "renameat", "renameat2", "mkdir", "mkdirat",
-    "rmdir", "chmod", "fchmod", "fchmodat", "fchown", "umask", "fadvise64", "utimensat", "flock", NULL
+    "open",     "openat", "stat",      "lstat",           "newfstatat", "statx",      "statfs",
+    "fstatfs",  "access", "faccessat", "faccessat2",      "readlink",   "readlinkat", "getdents64",
+    "getcwd",   "fsync",  "fdatasync", "sync_file_range", "ftruncate",  "fallocate",  "unlink",
+    "unlinkat", "rename", "renameat",  "renameat2",       "mkdir",      "mkdirat",    "rmdir",
+    "chmod",    "fchmod", "fchmodat",  "fchown",          "umask",      "fadvise64",  "utimensat",
+    "flock",    NULL
 };
 
 /* What no honest client ever calls: an attempt is an attack and ends the process. */
-static const char *const fatal_calls[] = {
-    "ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "kcmp", "pidfd_getfd", "bpf",
-    "perf_event_open", "userfaultfd", "io_uring_setup", "io_uring_enter", "io_uring_register", "mount",
-    "umount2", "move_mount", "open_tree", "fsopen", "fsmount", "pivot_root", "chroot", "setns", "unshare",
-    "keyctl", "add_key", "request_key", "init_module", "finit_module", "delete_module", "kexec_load",
-    "kexec_file_load", "reboot", "swapon", "swapoff", "open_by_handle_at", "name_to_handle_at", "iopl",
-    "ioperm", "modify_ldt", "personality", "quotactl", "acct", "settimeofday", "clock_settime", "adjtimex",
-    "sethostname", "setdomainname", "vhangup", "memfd_create", "memfd_secret", NULL
-};
+static const char *const fatal_calls[] = { "ptrace",
+                                           "process_vm_readv",
+                                           "process_vm_writev",
+                                           "process_madvise",
+                                           "kcmp",
+                                           "pidfd_getfd",
+                                           "bpf",
+                                           "perf_event_open",
+                                           "userfaultfd",
+                                           "io_uring_setup",
+                                           "io_uring_enter",
+                                           "io_uring_register",
+                                           "mount",
+                                           "umount2",
+                                           "move_mount",
+                                           "open_tree",
+                                           "fsopen",
+                                           "fsmount",
+                                           "pivot_root",
+                                           "chroot",
+                                           "setns",
+                                           "unshare",
+                                           "keyctl",
+                                           "add_key",
+                                           "request_key",
+                                           "init_module",
+                                           "finit_module",
+                                           "delete_module",
+                                           "kexec_load",
+                                           "kexec_file_load",
+                                           "reboot",
+                                           "swapon",
+                                           "swapoff",
+                                           "open_by_handle_at",
+                                           "name_to_handle_at",
+                                           "iopl",
+                                           "ioperm",
+                                           "modify_ldt",
+                                           "personality",
+                                           "quotactl",
+                                           "acct",
+                                           "settimeofday",
+                                           "clock_settime",
+                                           "adjtimex",
+                                           "sethostname",
+                                           "setdomainname",
+                                           "vhangup",
+                                           "memfd_create",
+                                           "memfd_secret",
+                                           NULL };
 
 static enum ft_status
 add_names(scmp_filter_ctx filter, uint32_t action, const char *const *names, struct ft_error *err)

@@ -163,11 +163,12 @@ ft_audit_append(struct ft_audit *audit, const char *kind, struct ft_bytes payloa
             return st;
     }
     crypto_generichash(hash, sizeof hash, payload.data, payload.size, NULL, 0);
-    const int n = snprintf(line, sizeof line,
-                           "{\"seq\":%" PRIu64 ",\"time_ms\":%" PRIu64 ",\"kind\":\"%s\",\"size\":%zu,"
-                           "\"blake2b\":\"%s\",\"prev\":\"%s\"}\n",
-                           audit->seq, audit->env->wall_ms(audit->env->ctx), kind, payload.size,
-                           ft_hex(hash_hex, hash, sizeof hash), ft_hex(prev_hex, audit->prev, sizeof audit->prev));
+    const int n =
+        snprintf(line, sizeof line,
+                 "{\"seq\":%" PRIu64 ",\"time_ms\":%" PRIu64 ",\"kind\":\"%s\",\"size\":%zu,"
+                 "\"blake2b\":\"%s\",\"prev\":\"%s\"}\n",
+                 audit->seq, audit->env->wall_ms(audit->env->ctx), kind, payload.size,
+                 ft_hex(hash_hex, hash, sizeof hash), ft_hex(prev_hex, audit->prev, sizeof audit->prev));
     if (n <= 0 || (size_t)n >= sizeof line)
         return FT_ERR_LIMIT;
     crypto_generichash(line_hash, sizeof line_hash, (const uint8_t *)line, (size_t)n - 1, NULL, 0);

@@ -80,8 +80,8 @@ bounds_of(struct ft_contributor *c, const struct ft_task *task)
 }
 
 static enum ft_status
-standardise(struct ft_contributor *c, const struct ft_task *task, const struct ft_model_state *model, float *x,
-            size_t rows)
+standardise(struct ft_contributor *c, const struct ft_task *task, const struct ft_model_state *model,
+            float *x, size_t rows)
 {
     const struct ft_bounds *bounds = bounds_of(c, task);
     if (bounds == NULL)
@@ -119,7 +119,8 @@ get_trainer(struct ft_contributor *c, const struct ft_work *work, size_t rows, s
         return FT_OK;
     ft_trainer_close(c->trainer);
     c->trainer = NULL;
-    const enum ft_status st = ft_trainer_open(&work->plan->model, &config, rows > 0 ? rows : 1, &c->trainer, err);
+    const enum ft_status st =
+        ft_trainer_open(&work->plan->model, &config, rows > 0 ? rows : 1, &c->trainer, err);
     if (st == FT_OK) {
         c->trainer_rows = rows > 0 ? rows : 1;
         memcpy(c->trainer_task, work->task_hash, 32);
@@ -145,7 +146,8 @@ update(struct ft_contributor *c, const struct ft_work *work, const struct ft_dat
     FT_TRY(ft_ss_quantise_f32(&work->plan->codec, c->env, delta, (double)weight, parameters, z));
 out:
     sodium_memzero(delta, parameters * sizeof *delta);
-    return st == FT_ERR_NONFINITE ? ft_fail(err, st, "the update holds a NaN or infinity: training diverged") : st;
+    return st == FT_ERR_NONFINITE ? ft_fail(err, st, "the update holds a NaN or infinity: training diverged")
+                                  : st;
 }
 
 static enum ft_status
@@ -157,8 +159,8 @@ measure(struct ft_contributor *c, const struct ft_work *work, const struct ft_da
     enum ft_status st;
     if (values == NULL)
         return FT_ERR_NOMEM;
-    FT_TRY(ft_metrics_measure(&layout->metrics, ft_trainer_model(c->trainer), work->model->params, test, train, values,
-                              err));
+    FT_TRY(ft_metrics_measure(&layout->metrics, ft_trainer_model(c->trainer), work->model->params, test,
+                              train, values, err));
     FT_TRY(ft_layout_encode_metrics(layout, values, z));
 out:
     sodium_memzero(values, layout->metrics.value_count * sizeof *values);

@@ -5,10 +5,11 @@
  *   TRAIN       metrics of the incoming model; local training from it; the update clipped in L2, weighted
  *   EVALUATE    metrics of the incoming model
  *
- * then laid out, quantised and packed into words that are still unmasked. What is computed here leaves the process only
- * behind ft_ss_client_mask.
+ * then laid out, quantised and packed into words that are still unmasked. What is computed here leaves the
+ * process only behind ft_ss_client_mask.
  *
- * The buffers of a round are made once and used again; they are wiped when they are given back. Not thread-safe.
+ * The buffers of a round are made once and used again; they are wiped when they are given back. Not
+ * thread-safe.
  */
 #ifndef FT_VAULT_CONTRIBUTE_H
 #define FT_VAULT_CONTRIBUTE_H
@@ -22,11 +23,11 @@ FT_NODISCARD enum ft_status ft_contributor_open(const struct ft_env *env, struct
 void ft_contributor_close(struct ft_contributor *c); /* wipes; NULL is allowed */
 
 /*
- * Make the contribution to `work`. The examples' features are raw values within their declared bounds; for TRAIN and
- * EVALUATE they are standardised in place with the model's means and stds when *standardised is false, and it is set.
- * Examples that are standardised already must have been so with the same means and stds. *words is from ft_big_alloc,
- * plan->codec.words * 8 bytes.
- * Errors: NONFINITE (data, or training diverged), LIMIT (a value does not fit its field), ARGUMENT, NOMEM.
+ * Make the contribution to `work`. The examples' features are raw values within their declared bounds; for
+ * TRAIN and EVALUATE they are standardised in place with the model's means and stds when *standardised is
+ * false, and it is set. Examples that are standardised already must have been so with the same means and
+ * stds. *words is from ft_big_alloc, plan->codec.words * 8 bytes. Errors: NONFINITE (data, or training
+ * diverged), LIMIT (a value does not fit its field), ARGUMENT, NOMEM.
  */
 FT_NODISCARD enum ft_status ft_contribute(struct ft_contributor *c, const struct ft_work *work,
                                           struct ft_examples *examples, bool *standardised, uint64_t **words,

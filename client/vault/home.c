@@ -31,7 +31,8 @@ read_private(const char *state_dir, const char *name, struct ft_buf *out, struct
     if (lstat(path, &sb) != 0)
         st = ft_fail(err, ft_status_of_errno(errno), "%s: %s", path, strerror(errno));
     else if (!S_ISREG(sb.st_mode) || sb.st_uid != geteuid() || (sb.st_mode & 077) != 0)
-        st = ft_fail(err, FT_ERR_VERIFY, "%s: must be a file of the user that runs the client, with mode 0600", path);
+        st = ft_fail(err, FT_ERR_VERIFY,
+                     "%s: must be a file of the user that runs the client, with mode 0600", path);
     else
         st = ft_file_read(path, TEXT_MAX, out, err);
     ft_free(path);
@@ -73,7 +74,8 @@ take_text(struct reader *r, const char *key, size_t most)
     if (r->st != FT_OK)
         return "";
     if (text == NULL || strlen(text) == 0 || strlen(text) > most) {
-        r->st = ft_fail(r->err, FT_ERR_FORMAT, "%s: \"%s\" must be a text of 1 to %zu bytes", r->origin, key, most);
+        r->st = ft_fail(r->err, FT_ERR_FORMAT, "%s: \"%s\" must be a text of 1 to %zu bytes", r->origin, key,
+                        most);
         return "";
     }
     r->taken++;
@@ -117,8 +119,8 @@ take_keys(struct reader *r, struct ft_pinned *out)
     }
     out->task_key_count = count;
     if (count == 0 || count > FT_PINNED_TASK_KEYS_MAX || r->st != FT_OK)
-        r->st = ft_fail(r->err, FT_ERR_FORMAT, "%s: \"task_keys\" must be 1 to %d keys of 64 hex digits", r->origin,
-                        FT_PINNED_TASK_KEYS_MAX);
+        r->st = ft_fail(r->err, FT_ERR_FORMAT, "%s: \"task_keys\" must be 1 to %d keys of 64 hex digits",
+                        r->origin, FT_PINNED_TASK_KEYS_MAX);
 }
 
 static enum ft_status
@@ -130,7 +132,8 @@ reader_open(struct reader *r, struct ft_bytes json, const char *origin, struct f
     if (!json_is_object(r->object)) {
         json_decref(r->object);
         r->object = NULL;
-        r->st = ft_fail(err, FT_ERR_FORMAT, "%s: not a JSON object: line %d column %d", origin, e.line, e.column);
+        r->st =
+            ft_fail(err, FT_ERR_FORMAT, "%s: not a JSON object: line %d column %d", origin, e.line, e.column);
     }
     return r->st;
 }
@@ -204,10 +207,11 @@ ft_pinned_format(const struct ft_pinned *p, struct ft_buf *out)
     enum ft_status st = FT_ERR_NOMEM;
     for (size_t i = 0; keys != NULL && i < p->task_key_count; i++)
         json_array_append_new(keys, json_string(ft_hex(key, p->task_keys[i], 32)));
-    o = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:I}", "version", 1, "shop", p->shop, "aggregator",
-                  p->aggregator, "deployment", ft_hex(a, p->deployment, 16), "registrar_key",
-                  ft_hex(b, p->registrar_key, 32), "aggregator_key", ft_hex(c, p->aggregator_key, 32), "ca_fingerprint",
-                  ft_hex(d, p->ca_fingerprint, 32), "task_keys", keys, "shop_id", (json_int_t)p->shop_id);
+    o = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:I}", "version", 1, "shop", p->shop,
+                  "aggregator", p->aggregator, "deployment", ft_hex(a, p->deployment, 16), "registrar_key",
+                  ft_hex(b, p->registrar_key, 32), "aggregator_key", ft_hex(c, p->aggregator_key, 32),
+                  "ca_fingerprint", ft_hex(d, p->ca_fingerprint, 32), "task_keys", keys, "shop_id",
+                  (json_int_t)p->shop_id);
     char *text = json_dumps(o, JSON_INDENT(2));
     if (text != NULL)
         st = ft_buf_printf(out, "%s\n", text);

@@ -1,6 +1,6 @@
 /*
- * The state folder of a shop: names, keys and pins. Secret files have mode 0600 and belong to the user that runs the
- * client; anything else is refused before it is read.
+ * The state folder of a shop: names, keys and pins. Secret files have mode 0600 and belong to the user that
+ * runs the client; anything else is refused before it is read.
  *
  *   identity.key  Ed25519 secret key of the cohort identity, 64 bytes
  *   node.key      32 bytes: pseudonyms are made with it
@@ -52,17 +52,18 @@ FT_NODISCARD enum ft_status ft_home_secret_text(const char *state_dir, const cha
 FT_NODISCARD enum ft_status ft_pinned_parse(struct ft_bytes json, const char *origin, struct ft_pinned *out,
                                             struct ft_error *err);
 FT_NODISCARD enum ft_status ft_pinned_format(const struct ft_pinned *pinned, struct ft_buf *out);
-FT_NODISCARD enum ft_status ft_pinned_load(const char *state_dir, struct ft_pinned *out, struct ft_error *err);
+FT_NODISCARD enum ft_status ft_pinned_load(const char *state_dir, struct ft_pinned *out,
+                                           struct ft_error *err);
 
 /* An invitation, as the aggregator writes it: the pins, the CA and a one-time token. */
 struct ft_token_file {
     struct ft_pinned pinned; /* without shop_id */
     struct ft_buf ca_pem;
     uint8_t token[32];
-    uint64_t expires_ms;     /* 0: not said */
+    uint64_t expires_ms; /* 0: not said */
 };
-FT_NODISCARD enum ft_status ft_token_file_parse(struct ft_bytes json, const char *origin, struct ft_token_file *out,
-                                                struct ft_error *err);
+FT_NODISCARD enum ft_status ft_token_file_parse(struct ft_bytes json, const char *origin,
+                                                struct ft_token_file *out, struct ft_error *err);
 void ft_token_file_clear(struct ft_token_file *file); /* wipes the token */
 
 #endif

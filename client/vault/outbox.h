@@ -3,19 +3,16 @@
  * nothing but its own state folder and its log (which holds no rows, keys or masks). Each message below is
  * written to audit.jsonl before it is handed to the courier.
  *
- *   SYNC      a SyncRequest (proto/federation.proto): which roster, epoch and directory this shop knows; its public
- *             epoch key; its verdict on a task, as codes of a closed list; its position in a session; and one secure-sum
- *             message: Join, ShareKeys (ciphertexts and commitments), Confirm, Unmask (shares after a certified
- *             survivor set), Repair, or Abort (a step and a code).
- *   DOWNLOAD  the hash of a blob the vault wants, and how much of it is here.
- *   UPLOAD    header and trailer of the masked input: session, size, digest, signature.
- *   DATA      a part of the masked input: the contribution under this session's masks. Nothing computed from a row is
- *             in any other message.
- *   IDLE      a time to wait.
- *   STOP      the end.
+ *   SYNC      a SyncRequest (proto/federation.proto): which roster, epoch and directory this shop knows; its
+ * public epoch key; its verdict on a task, as codes of a closed list; its position in a session; and one
+ * secure-sum message: Join, ShareKeys (ciphertexts and commitments), Confirm, Unmask (shares after a
+ * certified survivor set), Repair, or Abort (a step and a code). DOWNLOAD  the hash of a blob the vault
+ * wants, and how much of it is here. UPLOAD    header and trailer of the masked input: session, size, digest,
+ * signature. DATA      a part of the masked input: the contribution under this session's masks. Nothing
+ * computed from a row is in any other message. IDLE      a time to wait. STOP      the end.
  *
- * The courier answers each action with the outcomes below. It is not trusted: every outcome is checked for its form,
- * its size and its place before anything is done with it.
+ * The courier answers each action with the outcomes below. It is not trusted: every outcome is checked for
+ * its form, its size and its place before anything is done with it.
  */
 #ifndef FT_VAULT_OUTBOX_H
 #define FT_VAULT_OUTBOX_H
@@ -42,7 +39,7 @@ const char *ft_out_kind_name(enum ft_out_kind kind); /* "sync" */
 /* Bytes are borrowed when sent and owned by `owner` when decoded. */
 struct ft_out {
     enum ft_out_kind kind;
-    uint64_t id; /* of the action; DATA carries that of its UPLOAD */
+    uint64_t id;             /* of the action; DATA carries that of its UPLOAD */
     struct ft_bytes request; /* SYNC */
     uint8_t hash[32];        /* DOWNLOAD */
     uint64_t offset;         /* DOWNLOAD, DATA */
@@ -59,8 +56,9 @@ enum ft_in_kind {
     FT_IN_CHUNK = 2,    /* DOWNLOAD: a part; more follow until `last` */
     FT_IN_WANT = 3,     /* UPLOAD: send this part as DATA */
     FT_IN_UPLOADED = 4, /* UPLOAD: the UploadReply */
-    FT_IN_FAILED = 5,   /* the action cannot be done; link failures are not told, the courier tries again itself */
-    FT_IN_RESTED = 6,   /* IDLE is over */
+    FT_IN_FAILED =
+        5, /* the action cannot be done; link failures are not told, the courier tries again itself */
+    FT_IN_RESTED = 6, /* IDLE is over */
 };
 
 struct ft_in {

@@ -7,11 +7,12 @@
 #include <string.h>
 
 #define WAIT_DEFAULT_MS  20000u
-#define WAIT_PENDING_MS  2000u  /* while a person's word is awaited: look often */
+#define WAIT_PENDING_MS  2000u /* while a person's word is awaited: look often */
 #define REST_MAX_MS      60000u
 #define STUMBLE_FIRST_MS 100u
 #define STUMBLE_MAX_MS   5000u
-#define REFUSED_REST_MS  10000u /* the aggregator does not serve this shop: suspended, revoked, or not yet known */
+#define REFUSED_REST_MS                                                                                      \
+    10000u /* the aggregator does not serve this shop: suspended, revoked, or not yet known */
 
 void
 participant_rest(struct ft_participant *p, uint32_t ms, enum mode then)
@@ -33,7 +34,8 @@ participant_stumble(struct ft_participant *p)
 }
 
 enum ft_status
-ft_participant_open(const struct ft_participant_config *config, struct ft_participant **out, struct ft_error *err)
+ft_participant_open(const struct ft_participant_config *config, struct ft_participant **out,
+                    struct ft_error *err)
 {
     enum ft_status st;
     struct ft_participant *p = ft_calloc(1, sizeof *p);
@@ -81,13 +83,16 @@ ft_participant_close(struct ft_participant *p)
     ft_free(p);
 }
 
-/* The SYNC to send: where the shop stands, what it was asked for, and the answer that has had no reply yet. */
+/* The SYNC to send: where the shop stands, what it was asked for, and the answer that has had no reply yet.
+ */
 static enum ft_status
 make_sync(struct ft_participant *p, struct ft_out *action)
 {
     uint8_t key[FT_SS_EPOCH_KEY_SIZE];
     struct ft_fed_verdict verdicts[FT_PARTICIPANT_TASKS_MAX];
-    struct ft_fed_sync s = { .roster_serial = p->roster_serial, .verdicts = verdicts, .wait_ms = p->config.wait_ms };
+    struct ft_fed_sync s = { .roster_serial = p->roster_serial,
+                             .verdicts = verdicts,
+                             .wait_ms = p->config.wait_ms };
 
     if (participant_decide_due(p) != FT_OK)
         ft_log(FT_LOG_WARN, "store.failed", "what=approvals");
@@ -116,10 +121,12 @@ make_sync(struct ft_participant *p, struct ft_out *action)
     else if (p->session.open)
         ft_ss_client_position(p->session.client, &s.position);
     s.answer = ft_buf_bytes(&p->answer);
-    /* What the aggregator must learn now is not to be held back by a wait of its own; it may still hold the next. */
+    /* What the aggregator must learn now is not to be held back by a wait of its own; it may still hold the
+     * next. */
     p->request.size = 0;
     const enum ft_status st = ft_fed_sync_encode(&s, &p->request);
-    *action = (struct ft_out){ .kind = FT_OUT_SYNC, .request = ft_buf_bytes(&p->request), .wait_ms = s.wait_ms };
+    *action =
+        (struct ft_out){ .kind = FT_OUT_SYNC, .request = ft_buf_bytes(&p->request), .wait_ms = s.wait_ms };
     return st;
 }
 
@@ -143,9 +150,10 @@ ft_participant_next(struct ft_participant *p, struct ft_out *action)
         memcpy(action->hash, p->fetch.hash, 32);
         break;
     case MODE_UPLOAD:
-        *action = (struct ft_out){
-            .kind = FT_OUT_UPLOAD, .header = upload.header, .trailer = upload.trailer, .size = upload.words.size
-        };
+        *action = (struct ft_out){ .kind = FT_OUT_UPLOAD,
+                                   .header = upload.header,
+                                   .trailer = upload.trailer,
+                                   .size = upload.words.size };
         break;
     case MODE_REST:
         *action = (struct ft_out){ .kind = FT_OUT_IDLE, .wait_ms = p->rest_ms };
@@ -157,12 +165,6 @@ ft_participant_next(struct ft_participant *p, struct ft_out *action)
     p->action = action->kind;
     p->outstanding = true;
     return FT_OK;
-}
-
-bool
-ft_participant_spends(const struct ft_participant *p)
-{
-    return p->session.open && ft_ss_client_state(p->session.client) >= FT_SS_CLIENT_MASKED;
 }
 
 static void
@@ -329,7 +331,8 @@ take_want(struct ft_participant *p, const struct ft_in *in, struct ft_out *reply
 static void
 take_failure(struct ft_participant *p, enum ft_status why)
 {
-    ft_log(why == FT_ERR_NOTFOUND ? FT_LOG_INFO : FT_LOG_WARN, "action.failed", "action=%s status=%s", ft_out_kind_name(p->action), ft_status_name(why));
+    ft_log(why == FT_ERR_NOTFOUND ? FT_LOG_INFO : FT_LOG_WARN, "action.failed", "action=%s status=%s",
+           ft_out_kind_name(p->action), ft_status_name(why));
     if (p->action == FT_OUT_DOWNLOAD)
         ft_buf_clear(&p->fetch.bytes);
     if (why == FT_ERR_REFUSED)
@@ -344,7 +347,7 @@ take(struct ft_participant *p, const struct ft_in *in, struct ft_out *reply, boo
 {
     struct ft_fed_upload_reply uploaded;
     static const enum ft_out_kind of_action[] = {
-        [FT_IN_REPLY] = FT_OUT_SYNC,   [FT_IN_CHUNK] = FT_OUT_DOWNLOAD,   [FT_IN_WANT] = FT_OUT_UPLOAD,
+        [FT_IN_REPLY] = FT_OUT_SYNC,      [FT_IN_CHUNK] = FT_OUT_DOWNLOAD, [FT_IN_WANT] = FT_OUT_UPLOAD,
         [FT_IN_UPLOADED] = FT_OUT_UPLOAD, [FT_IN_RESTED] = FT_OUT_IDLE,
     };
     if (in->kind == FT_IN_FAILED) {
@@ -387,7 +390,8 @@ ft_participant_take(struct ft_participant *p, const struct ft_in *outcome, struc
     participant_tick(p);
     enum ft_status st = take(p, outcome, reply, over);
     if (st != FT_OK && st != FT_ERR_FORMAT && st != FT_ERR_NOMEM) {
-        /* A failure of the store: nothing that depends on it has gone out. Leave the session and try later. */
+        /* A failure of the store: nothing that depends on it has gone out. Leave the session and try later.
+         */
         ft_log(FT_LOG_ERROR, "store.failed", "status=%s", ft_status_name(st));
         participant_session_close(p);
         participant_stumble(p);

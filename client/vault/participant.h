@@ -1,22 +1,24 @@
 /*
- * The vault's brain: what this shop does in the federation, as a state machine without sockets, clock or files. The
- * caller carries its actions to the courier and brings the outcomes back; a simulation does the same in one process.
+ * The vault's brain: what this shop does in the federation, as a state machine without sockets, clock or
+ * files. The caller carries its actions to the courier and brings the outcomes back; a simulation does the
+ * same in one process.
  *
  *            next: SYNC           reply WAIT                    -> SYNC
  *                                 reply EPOCH                   -> make a key, SYNC with it
  *                                 reply DIRECTORY, TASK         -> DOWNLOAD, check, SYNC
- *                                 reply SESSION, an Announce    -> decide, DOWNLOAD the model, contribute, join, SYNC
- *                                 reply SESSION, Deliver        -> check consent again, mask, UPLOAD, SYNC
- *                                 reply SESSION, other          -> answer, SYNC
+ *                                 reply SESSION, an Announce    -> decide, DOWNLOAD the model, contribute,
+ * join, SYNC reply SESSION, Deliver        -> check consent again, mask, UPLOAD, SYNC reply SESSION, other ->
+ * answer, SYNC
  *
  * Invariants
- *   1. One action is outstanding at a time. Outcomes that are not of it, or not in its order, are the courier's fault
- *      (FORMAT), and nothing changes.
- *   2. No contribution is computed before the shop's policy has accepted the task, now; none is masked unless nothing
- *      happened since that could change who is eligible (S-13).
+ *   1. One action is outstanding at a time. Outcomes that are not of it, or not in its order, are the
+ * courier's fault (FORMAT), and nothing changes.
+ *   2. No contribution is computed before the shop's policy has accepted the task, now; none is masked unless
+ * nothing happened since that could change who is eligible (S-13).
  *   3. What is sent twice has the same bytes.
  *   4. Every journal record is durable before the message it permits exists (secure_sum/client.h).
- *   5. Whatever the aggregator or the courier sends, memory stays within the limits below, and no wait is without end.
+ *   5. Whatever the aggregator or the courier sends, memory stays within the limits below, and no wait is
+ * without end.
  *
  * A crash loses the session at hand and nothing else: the shop is a dropout there and joins the next round.
  */
@@ -58,10 +60,10 @@ struct ft_participant_world {
     struct ft_vault_store *store;
     void *ctx;
     /* What the shop's policy says to this task, now. Whatever goes wrong is a refusal. */
-    void (*decide)(void *ctx, const struct ft_task *task, const uint8_t task_hash[32], enum ft_vault_approval approval,
-                   struct ft_decision *out);
-    /* The packed contribution, unmasked, plan->codec.words words from ft_big_alloc, which change hands. On an error *code
-     * is an enum ft_refusal_code for the aggregator and nothing else is told. */
+    void (*decide)(void *ctx, const struct ft_task *task, const uint8_t task_hash[32],
+                   enum ft_vault_approval approval, struct ft_decision *out);
+    /* The packed contribution, unmasked, plan->codec.words words from ft_big_alloc, which change hands. On an
+     * error *code is an enum ft_refusal_code for the aggregator and nothing else is told. */
     enum ft_status (*contribute)(void *ctx, const struct ft_work *work, uint64_t **words, uint32_t *code);
     /* True while nothing has happened since the last contribute that could change who is eligible. */
     bool (*unchanged)(void *ctx);
@@ -87,22 +89,20 @@ struct ft_participant_config {
 
 struct ft_participant;
 
-/* Reads the store. *out is NULL unless FT_OK. Errors: ARGUMENT, VERIFY (stored roster), NOMEM, the store's. */
+/* Reads the store. *out is NULL unless FT_OK. Errors: ARGUMENT, VERIFY (stored roster), NOMEM, the store's.
+ */
 FT_NODISCARD enum ft_status ft_participant_open(const struct ft_participant_config *config,
                                                 struct ft_participant **out, struct ft_error *err);
 void ft_participant_close(struct ft_participant *p); /* wipes; NULL is allowed */
 
-/* The action to carry out now, once the former one is over (else STATE). Its bytes are borrowed until the next call of
- * either function. Errors: STATE, NOMEM. */
+/* The action to carry out now, once the former one is over (else STATE). Its bytes are borrowed until the
+ * next call of either function. Errors: STATE, NOMEM. */
 FT_NODISCARD enum ft_status ft_participant_next(struct ft_participant *p, struct ft_out *action);
 
-/* Take one outcome. `reply` is DATA to hand out at once when its kind is set (kind 0: nothing to hand out). `over` tells
- * that the action is over: call next. Errors: FORMAT (invariant 1), NOMEM. */
+/* Take one outcome. `reply` is DATA to hand out at once when its kind is set (kind 0: nothing to hand out).
+ * `over` tells that the action is over: call next. Errors: FORMAT (invariant 1), NOMEM. */
 FT_NODISCARD enum ft_status ft_participant_take(struct ft_participant *p, const struct ft_in *outcome,
                                                 struct ft_out *reply, bool *over);
-
-/* Does this message go out only after a sync of the disk? True for everything from the masked input on. */
-bool ft_participant_spends(const struct ft_participant *p);
 
 struct ft_participant_status {
     bool enrolled_in_roster, has_epoch, has_directory, in_session;

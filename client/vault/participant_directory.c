@@ -22,8 +22,8 @@ participant_roster_restore(struct ft_participant *p, struct ft_error *err)
     }
     if (st != FT_OK)
         goto out;
-    FT_TRY(ft_ss_roster_open(ft_buf_bytes(&bytes), p->config.pins.registrar_key, p->config.pins.deployment, serial,
-                             &roster, err));
+    FT_TRY(ft_ss_roster_open(ft_buf_bytes(&bytes), p->config.pins.registrar_key, p->config.pins.deployment,
+                             serial, &roster, err));
     p->has_roster = true;
     p->roster_serial = serial;
     const uint32_t id = ft_ss_roster_find(&roster, p->identity_pk);
@@ -40,8 +40,8 @@ out:
 static void
 make_key(struct ft_participant *p, uint32_t epoch)
 {
-    ft_ss_epoch_key_make(p->config.world.env, p->config.identity_sk, p->config.pins.deployment, p->id, epoch, p->xsk,
-                         &p->key);
+    ft_ss_epoch_key_make(p->config.world.env, p->config.identity_sk, p->config.pins.deployment, p->id, epoch,
+                         p->xsk, &p->key);
     p->has_epoch = true;
     p->send_key = true;
 }
@@ -60,7 +60,8 @@ participant_epoch(struct ft_participant *p, const struct ft_fed_reply *reply)
         if (st != FT_OK)
             return st;
     }
-    /* Before any roster is known the place is the aggregator's word; a wrong one makes a key that fits nobody. */
+    /* Before any roster is known the place is the aggregator's word; a wrong one makes a key that fits
+     * nobody. */
     if (!p->id_known)
         p->id = reply->shop_index;
     if (p->has_epoch && p->key.epoch == reply->epoch && p->key.id == p->id) {
@@ -154,7 +155,8 @@ participant_directory(struct ft_participant *p, struct ft_bytes blob)
     FT_TRY(open_view(p, &d, &v, &err));
     assert(v != NULL);
     ft_blob_hash(blob, v->blob_hash);
-    FT_TRY(ft_ss_pairs_open(v->roster.count, p->id, p->xsk, p->key.xpk, p->config.pins.deployment, p->key.epoch, &pairs));
+    FT_TRY(ft_ss_pairs_open(v->roster.count, p->id, p->xsk, p->key.xpk, p->config.pins.deployment,
+                            p->key.epoch, &pairs));
     if (!p->has_roster || v->roster.serial != p->roster_serial)
         FT_TRY(store->calls->roster_put(store, v->roster.serial, d.roster));
     /* From here on it is ours; a session under the old directory could not go on. */

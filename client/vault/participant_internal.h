@@ -22,8 +22,8 @@ struct known_task {
     struct ft_task task;
     struct ft_decision decision;
     bool decided;
-    bool report;         /* the verdict must go with the next SYNC */
-    uint64_t decide_at;  /* now_ms: decide again */
+    bool report;        /* the verdict must go with the next SYNC */
+    uint64_t decide_at; /* now_ms: decide again */
     uint64_t touched_ms;
 };
 
@@ -47,8 +47,8 @@ struct fetch {
 
 /* The session at hand. */
 struct session {
-    bool open;      /* `client` exists */
-    size_t task;    /* index into tasks; stays put while open */
+    bool open;   /* `client` exists */
+    size_t task; /* index into tasks; stays put while open */
     struct ft_ss_client *client;
     struct ft_round_plan plan;
     struct ft_ss_facts facts;
@@ -124,10 +124,13 @@ void participant_directory_close(struct ft_participant *p);
 enum ft_status participant_roster_restore(struct ft_participant *p, struct ft_error *err);
 
 /* participant_tasks.c */
-struct known_task *participant_find_task(struct ft_participant *p, const uint8_t hash[32]); /* NULL: unknown */
-enum ft_status participant_load_task(struct ft_participant *p, const uint8_t hash[32], struct known_task **out);
+struct known_task *participant_find_task(struct ft_participant *p,
+                                         const uint8_t hash[32]); /* NULL: unknown */
+enum ft_status participant_load_task(struct ft_participant *p, const uint8_t hash[32],
+                                     struct known_task **out);
 enum ft_status participant_tasks_restore(struct ft_participant *p);
-enum ft_status participant_task(struct ft_participant *p, const uint8_t hash[32], struct ft_bytes signed_task);
+enum ft_status participant_task(struct ft_participant *p, const uint8_t hash[32],
+                                struct ft_bytes signed_task);
 enum ft_status participant_decide(struct ft_participant *p, struct known_task *k);
 enum ft_status participant_decide_due(struct ft_participant *p);
 /* Something other than the policy stands against taking part: tell it as a verdict. */

@@ -62,8 +62,8 @@ decided(struct ft_participant *p, struct known_task *k, const struct ft_decision
     if (is_new) {
         k->report = true;
         st = store->calls->task_decided(store, k->hash, d->verdict, d->codes, d->code_count, wall);
-        ft_log(FT_LOG_INFO, "task.verdict", "task=%s verdict=%u code=%u", k->valid ? k->task.name : "-", d->verdict,
-               d->code_count > 0 ? d->codes[0] : 0);
+        ft_log(FT_LOG_INFO, "task.verdict", "task=%s verdict=%u code=%u", k->valid ? k->task.name : "-",
+               d->verdict, d->code_count > 0 ? d->codes[0] : 0);
     }
     return st;
 }
@@ -92,7 +92,9 @@ participant_decide(struct ft_participant *p, struct known_task *k)
         d = (struct ft_decision){ 0 };
         p->config.world.decide(p->config.world.ctx, &k->task, k->hash, record.approval, &d);
         if (d.verdict < FT_WORD_ACCEPTED || d.verdict > FT_WORD_LATER)
-            d = (struct ft_decision){ .verdict = FT_WORD_REFUSED, .codes = { FT_REFUSAL_INTERNAL }, .code_count = 1 };
+            d = (struct ft_decision){ .verdict = FT_WORD_REFUSED,
+                                      .codes = { FT_REFUSAL_INTERNAL },
+                                      .code_count = 1 };
     }
     ft_vault_task_clear(&record);
     return decided(p, k, &d);
@@ -119,7 +121,8 @@ participant_decide_due(struct ft_participant *p)
     return st;
 }
 
-/* A task offered: verify, keep, decide. One that does not verify is refused by its hash and not fetched again. */
+/* A task offered: verify, keep, decide. One that does not verify is refused by its hash and not fetched
+ * again. */
 enum ft_status
 participant_task(struct ft_participant *p, const uint8_t hash[32], struct ft_bytes signed_task)
 {
@@ -129,8 +132,8 @@ participant_task(struct ft_participant *p, const uint8_t hash[32], struct ft_byt
     uint8_t found[32];
     uint32_t code = FT_REFUSAL_TASK_FORMAT;
     struct known_task *k = take_place(p, hash);
-    enum ft_status st = ft_task_open(signed_task, p->config.pins.task_keys, p->config.pins.task_key_count, &task,
-                                     found, &err);
+    enum ft_status st = ft_task_open(signed_task, p->config.pins.task_keys, p->config.pins.task_key_count,
+                                     &task, found, &err);
 
     if (st == FT_ERR_NOMEM)
         return st;
@@ -187,7 +190,8 @@ note_hash(void *ctx, const struct ft_vault_task *record)
     return r->count < FT_PARTICIPANT_TASKS_MAX;
 }
 
-/* After a start the policy, the data or the person's word may be others: decide on every task anew and say so. */
+/* After a start the policy, the data or the person's word may be others: decide on every task anew and say
+ * so. */
 enum ft_status
 participant_tasks_restore(struct ft_participant *p)
 {

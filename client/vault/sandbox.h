@@ -7,8 +7,9 @@
  *     (read), and nothing else (Landlock);
  *   - cannot be traced, leaves no core file, has no capability.
  *
- * Open and connect what you need before. Where the kernel has no Landlock (before 5.13, or switched off) the file
- * rule is the only one missing: the vault is the owner of the data in any case, so it runs, and `doctor` warns.
+ * Open and connect what you need before. Where the kernel has no Landlock (before 5.13, or switched off) the
+ * file rule is the only one missing: the vault is the owner of the data in any case, so it runs, and `doctor`
+ * warns.
  */
 #ifndef FT_VAULT_SANDBOX_H
 #define FT_VAULT_SANDBOX_H
@@ -23,8 +24,8 @@ struct ft_vault_sandbox {
     size_t read_path_count;
 };
 
-/* Enter it. *landlock tells whether the file rule is in force. Errors: NOTFOUND (a path), INTERNAL; the process
- * must end then, since part of it may be in force. */
+/* Enter it. *landlock tells whether the file rule is in force. Errors: NOTFOUND (a path), INTERNAL; the
+ * process must end then, since part of it may be in force. */
 FT_NODISCARD enum ft_status ft_vault_sandbox_enter(const struct ft_vault_sandbox *params, bool *landlock,
                                                    struct ft_error *err);
 

@@ -12,7 +12,8 @@
 #include <sys/sysinfo.h>
 #include <time.h>
 
-#define REFRESH_MS 60000u /* a changed export is noticed after at most this */
+#define CLOCK_STEP_S 60     /* the latest time seen is written down this often */
+#define REFRESH_MS   60000u /* a changed export is noticed after at most this */
 
 /* Columns a task's query reads: asked of SQLite once a task. */
 struct uses {
@@ -207,8 +208,8 @@ read_facts(struct ft_shop *s, const struct ft_task *task, const uint8_t task_has
         f->utc_offset_s = (int32_t)local.tm_gmtoff;
     if (store->calls->clock_get(store, &f->latest_seen_s) != FT_OK)
         f->latest_seen_s = INT64_MAX; /* not to be had: as if the clock had been set back */
-    if (s->consent != NULL &&
-        ft_consent_totals(s->consent, task->purpose, wall, &totals, NULL) == FT_OK && totals.events > 0) {
+    if (s->consent != NULL && ft_consent_totals(s->consent, task->purpose, wall, &totals, NULL) == FT_OK &&
+        totals.events > 0) {
         f->consent_ready = true;
         f->customers_counted = true;
         f->eligible_customers = totals.given;
@@ -228,7 +229,7 @@ read_facts(struct ft_shop *s, const struct ft_task *task, const uint8_t task_has
         f->use_count = uses->found.count;
     }
     /* The latest time seen only moves on when it is not the clock itself that is in doubt. */
-    if (f->now_s > f->latest_seen_s && store->calls->clock_put(store, f->now_s) != FT_OK)
+    if (f->now_s >= f->latest_seen_s + CLOCK_STEP_S && store->calls->clock_put(store, f->now_s) != FT_OK)
         ft_log(FT_LOG_WARN, "clock.unsaved", "now_s=%lld", (long long)f->now_s);
 }
 
@@ -290,7 +291,8 @@ decide(void *ctx, const struct ft_task *task, const uint8_t task_hash[32], enum 
 
 size_t
 ft_shop_explain(struct ft_shop *s, const struct ft_task *task, const uint8_t task_hash[32],
-                enum ft_vault_approval approval, struct ft_policy_line *lines, struct ft_policy_decision *decision)
+                enum ft_vault_approval approval, struct ft_policy_line *lines,
+                struct ft_policy_decision *decision)
 {
     struct ft_policy policy;
     struct ft_policy_facts facts;
@@ -333,8 +335,9 @@ exclusions(const struct ft_policy *policy, struct ft_examples_exclude **list, co
     for (uint32_t i = 0; i < policy->exclude_count; i++) {
         const struct ft_policy_exclusion *from = &policy->exclude[i];
         struct ft_examples_exclude *to = &(*list)[i];
-        *to = (struct ft_examples_exclude){ .table = from->table, .column = from->column, .below = from->below,
-                                            .values = *values + at };
+        *to = (struct ft_examples_exclude){
+            .table = from->table, .column = from->column, .below = from->below, .values = *values + at
+        };
         if (from->kind == FT_EXCLUDE_EQUALS) {
             (*values)[at++] = from->equals;
             to->value_count = 1;
@@ -387,7 +390,8 @@ build(struct ft_shop *s, const struct ft_work *work, uint32_t *code)
         .env = s->config.env,
     };
     if (s->consent != NULL)
-        FT_TRY(ft_consent_eligible(s->consent, work->task->purpose, wall_of(s), s->db, &count, &s->mark, &err));
+        FT_TRY(
+            ft_consent_eligible(s->consent, work->task->purpose, wall_of(s), s->db, &count, &s->mark, &err));
     st = ft_examples_build(s->db, work->task, &rules, &s->examples, refusals, &err);
     if (st != FT_OK) {
         *code = refusals->count > 0 ? ft_refusal_number(refusals->list[0].code) : FT_REFUSAL_INTERNAL;
@@ -498,7 +502,8 @@ evidence(void *ctx, struct ft_bytes first, struct ft_bytes second)
 {
     const struct ft_shop *s = ctx;
     for (int i = 0; i < 2; i++) {
-        char *path = ft_asprintf("%s/evidence.%llu.%d.bin", s->state_dir, (unsigned long long)wall_of(s), i + 1);
+        char *path =
+            ft_asprintf("%s/evidence.%llu.%d.bin", s->state_dir, (unsigned long long)wall_of(s), i + 1);
         if (path == NULL || ft_file_write_new(path, i == 0 ? first : second, 0600, NULL) != FT_OK)
             ft_log(FT_LOG_ERROR, "evidence.unsaved", "part=%d", i + 1);
         ft_free(path);

@@ -1,10 +1,10 @@
 /*
- * The shop behind the participant: its policy, consent registry, data source and training, as the callbacks of
- * participant.h. Fails closed: whatever cannot be read or checked is a refusal, and the reason is logged without a row
- * or a name.
+ * The shop behind the participant: its policy, consent registry, data source and training, as the callbacks
+ * of participant.h. Fails closed: whatever cannot be read or checked is a refusal, and the reason is logged
+ * without a row or a name.
  *
- * policy.yaml is read again for every decision and the consent registry for every contribution, so that a change
- * counts from the next round without a restart.
+ * policy.yaml is read again for every decision and the consent registry for every contribution, so that a
+ * change counts from the next round without a restart.
  */
 #ifndef FT_VAULT_SHOP_H
 #define FT_VAULT_SHOP_H
@@ -28,14 +28,14 @@ struct ft_shop_config {
 
 struct ft_shop;
 
-/* Reads the data. A source that cannot be read is no error here: every decision is then DATA_UNREADABLE until it can.
- * Errors: NOTFOUND, VERIFY (node.key), and the registry's; NOMEM. */
+/* Reads the data. A source that cannot be read is no error here: every decision is then DATA_UNREADABLE until
+ * it can. Errors: NOTFOUND, VERIFY (node.key), and the registry's; NOMEM. */
 FT_NODISCARD enum ft_status ft_shop_open(const struct ft_shop_config *config, struct ft_shop **out,
                                          struct ft_error *err);
 void ft_shop_close(struct ft_shop *shop); /* wipes; NULL is allowed */
 
-/* A task's raw rows, exactly as a contribution would use them, for fedtill-simulate: borrowed until the next call or
- * close. Errors: as the source, the policy and ft_examples_build; LATER (no rows by rule). */
+/* A task's raw rows, exactly as a contribution would use them, for fedtill-simulate: borrowed until the next
+ * call or close. Errors: as the source, the policy and ft_examples_build; LATER (no rows by rule). */
 FT_NODISCARD enum ft_status ft_shop_examples(struct ft_shop *shop, const struct ft_task *task,
                                              const struct ft_examples **out);
 

@@ -1,7 +1,7 @@
 /*
- * The vault's store in SQLite. One connection, WAL and synchronous=FULL: with NORMAL, acknowledged commits are lost
- * at a power cut. Invariant 2 of store.h is kept by the SQL itself (max(), WHERE serial <), so that no code path can
- * get around it.
+ * The vault's store in SQLite. One connection, WAL and synchronous=FULL: with NORMAL, acknowledged commits
+ * are lost at a power cut. Invariant 2 of store.h is kept by the SQL itself (max(), WHERE serial <), so that
+ * no code path can get around it.
  */
 #include "client/vault/store.h"
 
@@ -30,7 +30,8 @@ static const char schema[] =
     " purpose TEXT NOT NULL, seen_ms INTEGER NOT NULL, approval INTEGER NOT NULL DEFAULT 0,"
     " approved_ms INTEGER NOT NULL DEFAULT 0, verdict INTEGER NOT NULL DEFAULT 0, codes BLOB,"
     " decided_ms INTEGER NOT NULL DEFAULT 0);"
-    "CREATE TABLE IF NOT EXISTS participation(task BLOB NOT NULL, round INTEGER NOT NULL, at_s INTEGER NOT NULL,"
+    "CREATE TABLE IF NOT EXISTS participation(task BLOB NOT NULL, round INTEGER NOT NULL, at_s INTEGER NOT "
+    "NULL,"
     " PRIMARY KEY(task, round)) WITHOUT ROWID;"
     "CREATE INDEX IF NOT EXISTS participation_at ON participation(at_s);"
     "CREATE TABLE IF NOT EXISTS previous(task BLOB PRIMARY KEY, round INTEGER NOT NULL, model BLOB NOT NULL,"
@@ -80,7 +81,8 @@ bind_all(sqlite3_stmt *stmt, const char *kinds, va_list args)
             break;
         case 'b':
             b = va_arg(args, struct ft_bytes);
-            rc = sqlite3_bind_blob64(stmt, at, b.size > 0 ? b.data : (const uint8_t *)"", b.size, SQLITE_STATIC);
+            rc = sqlite3_bind_blob64(stmt, at, b.size > 0 ? b.data : (const uint8_t *)"", b.size,
+                                     SQLITE_STATIC);
             break;
         case 'i':
             rc = sqlite3_bind_int64(stmt, at, va_arg(args, int64_t));
@@ -131,6 +133,21 @@ change(sqlite3 *db, int *changes, const char *sql, const char *kinds, ...)
     return rc == SQLITE_ROW ? FT_OK : status_of(rc);
 }
 
+/* Changes that need no sync of their own: the next one that is synced takes them along, since both lie in one
+ * log. */
+static enum ft_status
+begin_lazy(sqlite3 *db)
+{
+    return status_of(sqlite3_exec(db, "PRAGMA synchronous=NORMAL", NULL, NULL, NULL));
+}
+
+static enum ft_status
+end_lazy(sqlite3 *db, enum ft_status st)
+{
+    const enum ft_status back = status_of(sqlite3_exec(db, "PRAGMA synchronous=FULL", NULL, NULL, NULL));
+    return st != FT_OK ? st : back;
+}
+
 /* One row of one integer column. NOTFOUND without a row. */
 static enum ft_status
 finish_one(sqlite3_stmt *stmt, int64_t *out)
@@ -157,11 +174,12 @@ journal_put(struct ft_vault_store *s, const struct ft_ss_journal_record *r, int6
     enum ft_status st = change(db, NULL, "BEGIN IMMEDIATE", "");
     if (st != FT_OK)
         return st;
-    FT_TRY(change(db, NULL,
-                  "INSERT INTO journal VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9) ON CONFLICT(task, round, attempt) DO UPDATE"
-                  " SET t0=?4, t1=?5, t2=?6, t3=?7, step=max(step, ?8), spent=max(spent, ?9)",
-                  "hiihhhhii", r->task_hash, (int64_t)r->round, (int64_t)r->attempt, r->t[0], r->t[1], r->t[2],
-                  r->t[3], (int64_t)r->step, (int64_t)r->spent));
+    FT_TRY(change(
+        db, NULL,
+        "INSERT INTO journal VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9) ON CONFLICT(task, round, attempt) DO UPDATE"
+        " SET t0=?4, t1=?5, t2=?6, t3=?7, step=max(step, ?8), spent=max(spent, ?9)",
+        "hiihhhhii", r->task_hash, (int64_t)r->round, (int64_t)r->attempt, r->t[0], r->t[1], r->t[2], r->t[3],
+        (int64_t)r->step, (int64_t)r->spent));
     if (r->spent)
         FT_TRY(change(db, NULL, "INSERT INTO participation VALUES(?1,?2,?3) ON CONFLICT DO NOTHING", "hii",
                       r->task_hash, (int64_t)r->round, at_s));
@@ -234,7 +252,8 @@ task_put(struct ft_vault_store *s, const uint8_t hash[32], struct ft_bytes signe
                   "hbtti", hash, signed_task, name, purpose, (int64_t)seen_ms);
 }
 
-#define TASK_COLUMNS "SELECT hash, bytes, name, purpose, seen_ms, approval, verdict, codes, decided_ms FROM tasks "
+#define TASK_COLUMNS                                                                                         \
+    "SELECT hash, bytes, name, purpose, seen_ms, approval, verdict, codes, decided_ms FROM tasks "
 
 static enum ft_status
 read_task(sqlite3_stmt *stmt, struct ft_vault_task *r)
@@ -253,7 +272,8 @@ read_task(sqlite3_stmt *stmt, struct ft_vault_task *r)
     for (size_t i = 0; i < count && i < FT_VAULT_CODES_MAX; i++)
         r->codes[r->code_count++] = ft_get_u32(codes + 4 * i);
     r->decided_ms = (uint64_t)sqlite3_column_int64(stmt, 8);
-    return ft_buf_append(&r->signed_task, sqlite3_column_blob(stmt, 1), (size_t)sqlite3_column_bytes(stmt, 1));
+    return ft_buf_append(&r->signed_task, sqlite3_column_blob(stmt, 1),
+                         (size_t)sqlite3_column_bytes(stmt, 1));
 }
 
 static enum ft_status
@@ -291,7 +311,8 @@ task_list(struct ft_vault_store *s, bool (*each)(void *ctx, const struct ft_vaul
 }
 
 static enum ft_status
-task_approve(struct ft_vault_store *s, const uint8_t hash[32], enum ft_vault_approval approval, uint64_t at_ms)
+task_approve(struct ft_vault_store *s, const uint8_t hash[32], enum ft_vault_approval approval,
+             uint64_t at_ms)
 {
     int changes = 0;
     sqlite3 *db = db_of(s);
@@ -300,8 +321,9 @@ task_approve(struct ft_vault_store *s, const uint8_t hash[32], enum ft_vault_app
         return st;
     FT_TRY(change(db, &changes, "UPDATE tasks SET approval=?2, approved_ms=?3 WHERE hash=?1", "hii", hash,
                   (int64_t)approval, (int64_t)at_ms));
-    FT_TRY(change(db, NULL, "INSERT INTO vault_meta VALUES('approvals', 1) ON CONFLICT(key) DO UPDATE SET value=value+1",
-                  ""));
+    FT_TRY(change(
+        db, NULL,
+        "INSERT INTO vault_meta VALUES('approvals', 1) ON CONFLICT(key) DO UPDATE SET value=value+1", ""));
     FT_TRY(change(db, NULL, "COMMIT", ""));
     return changes == 0 ? FT_ERR_NOTFOUND : FT_OK;
 out:
@@ -310,15 +332,15 @@ out:
 }
 
 static enum ft_status
-task_decided(struct ft_vault_store *s, const uint8_t hash[32], uint32_t verdict, const uint32_t *codes, size_t code_count,
-             uint64_t at_ms)
+task_decided(struct ft_vault_store *s, const uint8_t hash[32], uint32_t verdict, const uint32_t *codes,
+             size_t code_count, uint64_t at_ms)
 {
     uint8_t packed[4 * FT_VAULT_CODES_MAX];
     size_t count = code_count < FT_VAULT_CODES_MAX ? code_count : FT_VAULT_CODES_MAX;
     for (size_t i = 0; i < count; i++)
         ft_put_u32(packed + 4 * i, codes[i]);
-    return change(db_of(s), NULL, "UPDATE tasks SET verdict=?2, codes=?3, decided_ms=?4 WHERE hash=?1", "hibi", hash,
-                  (int64_t)verdict, FT_BYTES(packed, 4 * count), (int64_t)at_ms);
+    return change(db_of(s), NULL, "UPDATE tasks SET verdict=?2, codes=?3, decided_ms=?4 WHERE hash=?1",
+                  "hibi", hash, (int64_t)verdict, FT_BYTES(packed, 4 * count), (int64_t)at_ms);
 }
 
 static enum ft_status
@@ -348,7 +370,8 @@ participations(struct ft_vault_store *s, int64_t since_s, uint32_t *count, int64
     int64_t n = 0;
     *last_s = 0;
     *count = 0;
-    enum ft_status st = query(db_of(s), &stmt, "SELECT count(*) FROM participation WHERE at_s >= ?1", "i", since_s);
+    enum ft_status st =
+        query(db_of(s), &stmt, "SELECT count(*) FROM participation WHERE at_s >= ?1", "i", since_s);
     if (st == FT_OK)
         st = finish_one(stmt, &n);
     *count = (uint32_t)n;
@@ -362,11 +385,16 @@ participations(struct ft_vault_store *s, int64_t since_s, uint32_t *count, int64
 static enum ft_status
 previous_put(struct ft_vault_store *s, const uint8_t task[32], const struct ft_ss_previous *p)
 {
-    return change(db_of(s), NULL,
-                  "INSERT INTO previous VALUES(?1,?2,?3,?4,?5,?6) ON CONFLICT(task) DO UPDATE"
-                  " SET round=?2, model=?3, lineage=?4, result=?5, result_known=?6 WHERE round <= ?2",
-                  "hihhhi", task, (int64_t)p->round, p->model_hash, p->lineage_hash, p->result_hash,
-                  (int64_t)p->result_known);
+    sqlite3 *db = db_of(s);
+    const enum ft_status st = begin_lazy(db);
+    if (st != FT_OK)
+        return st;
+    return end_lazy(
+        db, change(db, NULL,
+                   "INSERT INTO previous VALUES(?1,?2,?3,?4,?5,?6) ON CONFLICT(task) DO UPDATE"
+                   " SET round=?2, model=?3, lineage=?4, result=?5, result_known=?6 WHERE round <= ?2",
+                   "hihhhi", task, (int64_t)p->round, p->model_hash, p->lineage_hash, p->result_hash,
+                   (int64_t)p->result_known));
 }
 
 static enum ft_status
@@ -374,8 +402,9 @@ previous_get(struct ft_vault_store *s, const uint8_t task[32], struct ft_ss_prev
 {
     sqlite3_stmt *stmt;
     *out = (struct ft_ss_previous){ 0 };
-    const enum ft_status st = query(
-        db_of(s), &stmt, "SELECT round, model, lineage, result, result_known FROM previous WHERE task=?1", "h", task);
+    const enum ft_status st =
+        query(db_of(s), &stmt,
+              "SELECT round, model, lineage, result, result_known FROM previous WHERE task=?1", "h", task);
     if (st != FT_OK)
         return st;
     const int rc = sqlite3_step(stmt);
@@ -394,9 +423,14 @@ previous_get(struct ft_vault_store *s, const uint8_t task[32], struct ft_ss_prev
 static enum ft_status
 clock_put(struct ft_vault_store *s, int64_t wall_s)
 {
-    return change(db_of(s), NULL,
-                  "INSERT INTO vault_meta VALUES('clock', ?1) ON CONFLICT(key) DO UPDATE SET value=max(value, ?1)",
-                  "i", wall_s);
+    sqlite3 *db = db_of(s);
+    const enum ft_status st = begin_lazy(db);
+    if (st != FT_OK)
+        return st;
+    return end_lazy(db, change(db, NULL,
+                               "INSERT INTO vault_meta VALUES('clock', ?1) ON CONFLICT(key) DO UPDATE"
+                               " SET value=max(value, ?1)",
+                               "i", wall_s));
 }
 
 static enum ft_status
@@ -444,7 +478,8 @@ check_file(const char *path, struct ft_error *err)
     if (rc != 0)
         return ft_fail(err, FT_ERR_IO, "%s: %s", path, strerror(errno));
     if (!S_ISREG(sb.st_mode) || sb.st_uid != geteuid() || (sb.st_mode & 077) != 0)
-        return ft_fail(err, FT_ERR_VERIFY, "%s: must be a file of the user that runs the client, with mode 0600", path);
+        return ft_fail(err, FT_ERR_VERIFY,
+                       "%s: must be a file of the user that runs the client, with mode 0600", path);
     return FT_OK;
 }
 
@@ -472,8 +507,8 @@ check_version(sqlite3 *db, const char *path, struct ft_error *err)
     FT_TRY(query(db, &stmt, "SELECT value FROM vault_meta WHERE key='schema'", ""));
     FT_TRY(finish_one(stmt, &version));
     if (version != SCHEMA_VERSION)
-        return ft_fail(err, FT_ERR_VERIFY, "%s: schema version %lld, this program knows %d", path, (long long)version,
-                       SCHEMA_VERSION);
+        return ft_fail(err, FT_ERR_VERIFY, "%s: schema version %lld, this program knows %d", path,
+                       (long long)version, SCHEMA_VERSION);
 out:
     return st == FT_OK ? st : ft_fail(err, st, "%s: %s", path, sqlite3_errmsg(db));
 }
@@ -499,10 +534,11 @@ ft_vault_store_sqlite(const char *path, struct ft_vault_store **out, struct ft_e
         st = ft_fail(err, FT_ERR_VERIFY, "%s: damaged (quick_check); restore it from a backup", path);
         goto out;
     }
-    /* temp_store: no file outside the state folder; trusted_schema: a tampered file runs no function of ours. */
+    /* temp_store: no file outside the state folder; trusted_schema: a tampered file runs no function of ours.
+     */
     if (!pragma_is(s->db, "PRAGMA journal_mode=WAL", "wal") ||
-        sqlite3_exec(s->db, "PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF;", NULL,
-                     NULL, NULL) != SQLITE_OK ||
+        sqlite3_exec(s->db, "PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF;",
+                     NULL, NULL, NULL) != SQLITE_OK ||
         !pragma_is(s->db, "PRAGMA synchronous", "2")) {
         st = ft_fail(err, FT_ERR_STATE, "%s: cannot have journal_mode=WAL with synchronous=FULL here", path);
         goto out;

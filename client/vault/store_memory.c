@@ -191,7 +191,8 @@ task_list(struct ft_vault_store *s, bool (*each)(void *ctx, const struct ft_vaul
 }
 
 static enum ft_status
-task_approve(struct ft_vault_store *s, const uint8_t hash[32], enum ft_vault_approval approval, uint64_t at_ms)
+task_approve(struct ft_vault_store *s, const uint8_t hash[32], enum ft_vault_approval approval,
+             uint64_t at_ms)
 {
     struct ft_vault_task *r = find_task(of(s), hash);
     (void)at_ms;
@@ -203,8 +204,8 @@ task_approve(struct ft_vault_store *s, const uint8_t hash[32], enum ft_vault_app
 }
 
 static enum ft_status
-task_decided(struct ft_vault_store *s, const uint8_t hash[32], uint32_t verdict, const uint32_t *codes, size_t code_count,
-             uint64_t at_ms)
+task_decided(struct ft_vault_store *s, const uint8_t hash[32], uint32_t verdict, const uint32_t *codes,
+             size_t code_count, uint64_t at_ms)
 {
     struct ft_vault_task *r = find_task(of(s), hash);
     if (r == NULL)

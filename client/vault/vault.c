@@ -39,15 +39,16 @@ hand_out(struct vault *v, const struct ft_out *message)
     enum ft_status st = ft_out_encode(message, &v->frame);
     if (st != FT_OK)
         return st;
-    const bool sync = message->kind == FT_OUT_UPLOAD ||
-                      (message->kind == FT_OUT_SYNC && ft_participant_spends(v->config->participant));
+    const bool sync =
+        message->kind == FT_OUT_UPLOAD; /* the release: its line is there even after a power cut */
     for (;;) {
-        st = ft_audit_append(v->config->audit, ft_out_kind_name(message->kind), ft_buf_bytes(&v->frame), sync);
+        st =
+            ft_audit_append(v->config->audit, ft_out_kind_name(message->kind), ft_buf_bytes(&v->frame), sync);
         if (st == FT_OK)
             break;
         if (!told)
-            ft_log(FT_LOG_ERROR, "audit.failed", "status=%s remedy=free space in the state folder; nothing is sent",
-                   ft_status_name(st));
+            ft_log(FT_LOG_ERROR, "audit.failed",
+                   "status=%s remedy=free space in the state folder; nothing is sent", ft_status_name(st));
         told = true;
         st = rest(v, AUDIT_RETRY_MS);
         if (st != FT_OK)

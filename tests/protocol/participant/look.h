@@ -1,4 +1,5 @@
-/* What a SYNC says, for tests that also know the client's policy (whose words for verdicts the aggregator shares). */
+/* What a SYNC says, for tests that also know the client's policy (whose words for verdicts the aggregator
+ * shares). */
 #ifndef TEST_PARTICIPANT_LOOK_H
 #define TEST_PARTICIPANT_LOOK_H
 

@@ -1,4 +1,5 @@
-/* The participant against a courier and an aggregator that send what they like. No session ever begins here. */
+/* The participant against a courier and an aggregator that send what they like. No session ever begins here.
+ */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -65,7 +66,11 @@ open_fixture(struct fixture *f)
     crypto_sign_keypair(f->task_pk[0], f->task_sk);
     assert_int_equal(ft_vault_store_memory(&f->store), FT_OK);
     struct ft_participant_config c = {
-        .world = { .env = &f->env.env, .store = f->store, .ctx = f, .decide = decide, .contribute = contribute,
+        .world = { .env = &f->env.env,
+                   .store = f->store,
+                   .ctx = f,
+                   .decide = decide,
+                   .contribute = contribute,
                    .unchanged = unchanged },
         .pins = { .task_keys = (const uint8_t(*)[32])f->task_pk, .task_key_count = 1, .deployment = { 9 } },
         .identity_sk = f->identity_sk,
@@ -138,11 +143,13 @@ participant_refuses_outcomes_that_are_not_of_its_action(void **state)
     (void)state;
     open_fixture(&f);
     const struct ft_out sync = next(&f);
-    static const enum ft_in_kind wrong[] = { FT_IN_CHUNK, FT_IN_WANT, FT_IN_UPLOADED, FT_IN_RESTED, (enum ft_in_kind)0,
-                                             (enum ft_in_kind)77 };
+    static const enum ft_in_kind wrong[] = { FT_IN_CHUNK,  FT_IN_WANT,         FT_IN_UPLOADED,
+                                             FT_IN_RESTED, (enum ft_in_kind)0, (enum ft_in_kind)77 };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
-        assert_int_equal(take(&f, &(struct ft_in){ .kind = wrong[i], .id = sync.id, .size = 1 }, &over), FT_ERR_FORMAT);
-    assert_int_equal(take(&f, &(struct ft_in){ .kind = FT_IN_REPLY, .id = sync.id + 1 }, &over), FT_ERR_FORMAT);
+        assert_int_equal(take(&f, &(struct ft_in){ .kind = wrong[i], .id = sync.id, .size = 1 }, &over),
+                         FT_ERR_FORMAT);
+    assert_int_equal(take(&f, &(struct ft_in){ .kind = FT_IN_REPLY, .id = sync.id + 1 }, &over),
+                     FT_ERR_FORMAT);
     assert_int_equal(take(&f, &(struct ft_in){ .kind = FT_IN_REPLY, .id = 0 }, &over), FT_ERR_FORMAT);
     assert_false(over);
     struct ft_out again;
@@ -151,7 +158,8 @@ participant_refuses_outcomes_that_are_not_of_its_action(void **state)
     close_fixture(&f);
 }
 
-/* Random bytes as replies: never a crash, never a wait without end, never a contribution, nothing left behind. */
+/* Random bytes as replies: never a crash, never a wait without end, never a contribution, nothing left
+ * behind. */
 static void
 participant_bears_any_reply(void **state)
 {
@@ -173,22 +181,25 @@ participant_bears_any_reply(void **state)
             if (size - 4 > 127)
                 size = 4 + (bytes[3] = 100);
         }
-        assert_int_equal(take(&f, &(struct ft_in){ .kind = FT_IN_REPLY, .id = id, .reply = FT_BYTES(bytes, size) }, &over),
-                         FT_OK);
+        assert_int_equal(
+            take(&f, &(struct ft_in){ .kind = FT_IN_REPLY, .id = id, .reply = FT_BYTES(bytes, size) }, &over),
+            FT_OK);
         ft_sync_request_clear(&r);
         if (!over)
             continue;
         struct ft_out action = { 0 };
         if (ft_participant_next(f.p, &action) == FT_OK && action.kind == FT_OUT_DOWNLOAD) {
-            assert_int_equal(take(&f, &(struct ft_in){ .kind = FT_IN_FAILED, .id = action.id, .status = FT_ERR_NOTFOUND },
-                                  &over),
-                             FT_OK);
+            assert_int_equal(
+                take(&f, &(struct ft_in){ .kind = FT_IN_FAILED, .id = action.id, .status = FT_ERR_NOTFOUND },
+                     &over),
+                FT_OK);
         } else if (action.kind == FT_OUT_SYNC) {
             answer(&f, action.id, &(struct ft_sync_reply){ .kind = FT_SYNC_WAIT });
         } else {
             assert_int_equal(action.kind, FT_OUT_IDLE);
             f.env.now += action.wait_ms;
-            assert_int_equal(take(&f, &(struct ft_in){ .kind = FT_IN_RESTED, .id = action.id }, &over), FT_OK);
+            assert_int_equal(take(&f, &(struct ft_in){ .kind = FT_IN_RESTED, .id = action.id }, &over),
+                             FT_OK);
         }
     }
     assert_int_equal(f.contributions, 0);
@@ -205,19 +216,23 @@ offer_blob(struct fixture *f, enum ft_sync_kind kind, struct ft_bytes blob, cons
     struct ft_sync_request r = next_sync(f, &id);
     ft_sync_request_clear(&r);
     ft_blob_hash(blob, hash);
-    answer(f, id, &(struct ft_sync_reply){ .kind = kind, .blob_hash = hash, .blob_size = blob.size, .task_hash = task_hash });
+    answer(f, id,
+           &(struct ft_sync_reply){
+               .kind = kind, .blob_hash = hash, .blob_size = blob.size, .task_hash = task_hash });
     const struct ft_out action = next(f);
     assert_int_equal(action.kind, FT_OUT_DOWNLOAD);
     assert_memory_equal(action.hash, hash, 32);
-    assert_int_equal(take(f,
-                          &(struct ft_in){ .kind = FT_IN_CHUNK, .id = action.id, .total = blob.size, .data = blob,
-                                           .last = true },
-                          &over),
-                     FT_OK);
+    assert_int_equal(
+        take(f,
+             &(struct ft_in){
+                 .kind = FT_IN_CHUNK, .id = action.id, .total = blob.size, .data = blob, .last = true },
+             &over),
+        FT_OK);
     assert_true(over);
 }
 
-/* Chunks must follow one another; a blob that claims to be larger than its kind may be is given up at once. */
+/* Chunks must follow one another; a blob that claims to be larger than its kind may be is given up at once.
+ */
 static void
 participant_takes_chunks_in_order_and_within_limits(void **state)
 {
@@ -254,7 +269,9 @@ participant_takes_chunks_in_order_and_within_limits(void **state)
     answer(&f, id, &(struct ft_sync_reply){ .kind = FT_SYNC_TASK, .blob_hash = hash, .task_hash = task });
     action = next(&f);
     const size_t live = ft_alloc_live();
-    chunk = (struct ft_in){ .kind = FT_IN_CHUNK, .id = action.id, .total = (uint64_t)1 << 40, .data = FT_BYTES("x", 1) };
+    chunk = (struct ft_in){
+        .kind = FT_IN_CHUNK, .id = action.id, .total = (uint64_t)1 << 40, .data = FT_BYTES("x", 1)
+    };
     over = false;
     assert_int_equal(take(&f, &chunk, &over), FT_OK);
     assert_true(over);
@@ -262,7 +279,8 @@ participant_takes_chunks_in_order_and_within_limits(void **state)
     close_fixture(&f);
 }
 
-/* A task that is not signed by a pinned key is refused by its hash, with the reason, and not asked for again. */
+/* A task that is not signed by a pinned key is refused by its hash, with the reason, and not asked for again.
+ */
 static void
 participant_refuses_a_task_of_an_unknown_signer(void **state)
 {
@@ -286,7 +304,8 @@ participant_refuses_a_task_of_an_unknown_signer(void **state)
     close_fixture(&f);
 }
 
-/* A roster that the pinned registrar did not sign is not believed: no directory, and an old serial stays refused. */
+/* A roster that the pinned registrar did not sign is not believed: no directory, and an old serial stays
+ * refused. */
 static void
 participant_refuses_a_foreign_roster(void **state)
 {
@@ -363,7 +382,9 @@ participant_says_it_again_after_a_failure(void **state)
         assert_int_equal(r.epoch, 3);
         assert_true(r.has_epoch_key);
         ft_sync_request_clear(&r);
-        assert_int_equal(take(&f, &(struct ft_in){ .kind = FT_IN_FAILED, .id = id, .status = FT_ERR_REFUSED }, &over), FT_OK);
+        assert_int_equal(
+            take(&f, &(struct ft_in){ .kind = FT_IN_FAILED, .id = id, .status = FT_ERR_REFUSED }, &over),
+            FT_OK);
     }
     r = next_sync(&f, &id);
     ft_sync_request_clear(&r);

@@ -1,6 +1,7 @@
 /*
- * A whole shop, with files, consent registry, policy and training, in a federation with four others that only add numbers:
- * the real participant, the real engine, virtual time. What it hands out is looked at byte by byte.
+ * A whole shop, with files, consent registry, policy and training, in a federation with four others that only
+ * add numbers: the real participant, the real engine, virtual time. What it hands out is looked at byte by
+ * byte.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -31,7 +32,7 @@
 
 #define CUSTOMERS 24
 #define PURPOSE   "train/propensity"
-#define AMOUNT    "73.519"  /* every amount of the shop: planted */
+#define AMOUNT    "73.519" /* every amount of the shop: planted */
 #define BASKET    "BASKETCANARY7"
 
 #define POLICY_HEAD "version: 1\nowner: self\nreview_by: 2027-12-31\ngrace_days: 0\n"
@@ -42,7 +43,8 @@
     "transactions.quantity, transactions.coupon]\n"
 #define POLICY_TAIL                                                                                          \
     "cohort: {n_min: 3, h_min: 2, corrupted: 1, drop_permille_max: 300, sigma_min: 40}\n"                    \
-    "limits: {clip_max: 10, parameters_max: 1000, rounds_max: 500, session_ms_max: 600000, query_ms: 20000, " \
+    "limits: {clip_max: 10, parameters_max: 1000, rounds_max: 500, session_ms_max: 600000, query_ms: "       \
+    "20000, "                                                                                                \
     "query_rows: 500000, query_memory_mib: 64}\n"                                                            \
     "graph_profile: {allow: false, cohort_min: 512}\nexclude: []\n"                                          \
     "participation: {window: \"00:00-24:00\", days: [mon, tue, wed, thu, fri, sat, sun], min_gap_s: 0, "     \
@@ -96,8 +98,9 @@ write_data(struct whole *w)
         for (int week = 1; week <= 2; week++) {
             char id[32];
             customer_id(i, id);
-            assert_int_equal(ft_buf_printf(&b, "%s," BASKET ",%d," AMOUNT ",%d,%d,never read\n", id, week, i % 7, i % 2),
-                             FT_OK);
+            assert_int_equal(
+                ft_buf_printf(&b, "%s," BASKET ",%d," AMOUNT ",%d,%d,never read\n", id, week, i % 7, i % 2),
+                FT_OK);
         }
     assert_int_equal(ft_file_write(path, ft_buf_bytes(&b), 0600, NULL), FT_OK);
     ft_buf_clear(&b);
@@ -115,7 +118,10 @@ record(struct whole *w, int customer, enum ft_consent_state state)
 {
     char id[32];
     struct ft_error err = { 0 };
-    struct ft_consent_event e = { .purpose = PURPOSE, .state = state, .notice = "1", .method = "desk",
+    struct ft_consent_event e = { .purpose = PURPOSE,
+                                  .state = state,
+                                  .notice = "1",
+                                  .method = "desk",
                                   .at_ms = w->rig.env.wall - (state == FT_CONSENT_GIVEN ? 1000 : 0) };
     customer_id(customer, id);
     if (ft_consent_record(w->consent, id, &e, w->rig.env.wall, NULL, &err) != FT_OK)
@@ -130,7 +136,8 @@ tap(struct rig_shop *s, const struct ft_out *message)
     struct whole *w = s->tap_ctx;
     struct ft_buf frame = { 0 };
     assert_int_equal(ft_out_encode(message, &frame), FT_OK);
-    assert_int_equal(ft_audit_append(w->audit, ft_out_kind_name(message->kind), ft_buf_bytes(&frame), false), FT_OK);
+    assert_int_equal(ft_audit_append(w->audit, ft_out_kind_name(message->kind), ft_buf_bytes(&frame), false),
+                     FT_OK);
     assert_int_equal(ft_buf_append(&w->handed, frame.data, frame.size), FT_OK);
     w->uploads += message->kind == FT_OUT_UPLOAD;
     if (message->kind == FT_OUT_SYNC) {
@@ -175,9 +182,9 @@ unchanged(void *ctx)
     return w->inner.unchanged(w->inner.ctx);
 }
 
-static enum ft_status
-failing_journal(struct ft_vault_store *s, const struct ft_ss_journal_record *record_, int64_t at_s);
-static struct whole *failing;                             /* of the test at hand */
+static enum ft_status failing_journal(struct ft_vault_store *s, const struct ft_ss_journal_record *record_,
+                                      int64_t at_s);
+static struct whole *failing;                            /* of the test at hand */
 static const struct ft_vault_store_calls *failing_inner; /* what it stands before */
 
 static enum ft_status
@@ -213,7 +220,9 @@ open_whole(struct whole *w, const char *policy, int consents)
     w->source.base_dir = ft_strdup(w->folder);
     w->source.transactions.files = ft_strdup("data.csv");
     w->source.transactions.columns = ft_calloc(8, sizeof *w->source.transactions.columns);
-    static const char *const columns[] = { "customer_id", "basket_id", "week", "amount", "quantity", "coupon" };
+    static const char *const columns[] = {
+        "customer_id", "basket_id", "week", "amount", "quantity", "coupon"
+    };
     for (size_t i = 0; i < sizeof columns / sizeof columns[0]; i++)
         map_column(&w->source.transactions, columns[i]);
     if (ft_consent_open(w->db, &w->key, &w->consent, &err) != FT_OK)
@@ -223,15 +232,23 @@ open_whole(struct whole *w, const char *policy, int consents)
     assert_int_equal(ft_audit_open(w->state, &w->rig.env.env, FT_AUDIT_ROTATE_SIZE, &w->audit, &err), FT_OK);
 
     struct rig_shop *s = &w->rig.shops[0];
-    struct ft_shop_config config = { .env = &s->env.env, .store = s->store, .policy_path = w->policy,
-                                     .state_dir = w->state, .source = &w->source, .basis = FT_BASIS_CONSENT,
+    struct ft_shop_config config = { .env = &s->env.env,
+                                     .store = s->store,
+                                     .policy_path = w->policy,
+                                     .state_dir = w->state,
+                                     .source = &w->source,
+                                     .basis = FT_BASIS_CONSENT,
                                      .service_uid = geteuid() };
     memcpy(config.deployment, w->rig.deployment, 16);
     if (ft_shop_open(&config, &w->shop, &err) != FT_OK)
         fail_msg("%s", err.text);
     ft_shop_world(w->shop, &w->inner);
-    w->outer = (struct ft_participant_world){ .env = &s->env.env, .store = s->store, .ctx = w, .decide = decide,
-                                              .contribute = contribute, .unchanged = unchanged };
+    w->outer = (struct ft_participant_world){ .env = &s->env.env,
+                                              .store = s->store,
+                                              .ctx = w,
+                                              .decide = decide,
+                                              .contribute = contribute,
+                                              .unchanged = unchanged };
     if (s->participant != NULL)
         rig_shop_down(&w->rig, 0);
     s->world = &w->outer;
@@ -239,8 +256,9 @@ open_whole(struct whole *w, const char *policy, int consents)
     s->tap_ctx = w;
     rig_shop_up(&w->rig, 0);
 
-    w->rig.task.sql = (char *)(uintptr_t) "SELECT customer_id, CASE WHEN week = 1 THEN 'train' ELSE 'test' END AS split,"
-                                          " coupon AS label, amount / 100 AS x, quantity / 10 AS y FROM transactions";
+    w->rig.task.sql =
+        (char *)(uintptr_t) "SELECT customer_id, CASE WHEN week = 1 THEN 'train' ELSE 'test' END AS split,"
+                            " coupon AS label, amount / 100 AS x, quantity / 10 AS y FROM transactions";
 }
 
 static void
@@ -326,8 +344,8 @@ assert_clean(const struct needle *list, size_t n, struct ft_bytes hay, const cha
             fail_msg("%s holds the %s", where, list[i].what);
 }
 
-/* A whole task runs, and no row, id, pseudonym or value is in any byte handed out, in the log or in the audit log; the
- * database holds pseudonyms of consents and nothing else of them. */
+/* A whole task runs, and no row, id, pseudonym or value is in any byte handed out, in the log or in the audit
+ * log; the database holds pseudonyms of consents and nothing else of them. */
 static void
 participant_shop_hands_out_nothing_of_a_row(void **state)
 {
@@ -338,7 +356,8 @@ participant_shop_hands_out_nothing_of_a_row(void **state)
     open_whole(&w, POLICY, CUSTOMERS);
     publish(&w);
     assert_true(rig_run(&w.rig, rig_task_done, w.task, 60000));
-    assert_int_equal(w.contributions, 5); /* statistics, three of training, evaluation: it was in all of them */
+    assert_int_equal(w.contributions,
+                     5); /* statistics, three of training, evaluation: it was in all of them */
     assert_true(w.uploads >= 5);
     assert_int_equal(w.last_weight, CUSTOMERS);
 
@@ -392,23 +411,28 @@ static const struct closed_case {
     { "no consent recorded", POLICY, 0, FT_WORD_REFUSED, FT_REFUSAL_CONSENT_SOURCE_MISSING },
     { "too few customers", POLICY, 9, FT_WORD_REFUSED, FT_REFUSAL_CUSTOMERS_TOO_FEW },
     { "past review",
-      "version: 1\nowner: self\nreview_by: 2025-01-01\ngrace_days: 0\n" POLICY_PURPOSES POLICY_COLUMNS POLICY_REST
-          POLICY_TAIL,
+      "version: 1\nowner: self\nreview_by: 2025-01-01\ngrace_days: 0\n" POLICY_PURPOSES POLICY_COLUMNS
+          POLICY_REST POLICY_TAIL,
       CUSTOMERS, FT_WORD_REFUSED, FT_REFUSAL_POLICY_EXPIRED },
     { "another purpose",
-      POLICY_HEAD "purposes: [train/demand]\ncolumns:\n  train/demand: [transactions.week]\n" POLICY_REST POLICY_TAIL,
+      POLICY_HEAD
+      "purposes: [train/demand]\ncolumns:\n  train/demand: [transactions.week]\n" POLICY_REST POLICY_TAIL,
       CUSTOMERS, FT_WORD_REFUSED, FT_REFUSAL_PURPOSE_NOT_ALLOWED },
     { "a column not allowed",
-      POLICY_HEAD POLICY_PURPOSES "columns:\n  train/propensity: [transactions.customer_id, transactions.week, "
-                                  "transactions.quantity, transactions.coupon]\n" POLICY_REST POLICY_TAIL,
+      POLICY_HEAD POLICY_PURPOSES
+      "columns:\n  train/propensity: [transactions.customer_id, transactions.week, "
+      "transactions.quantity, transactions.coupon]\n" POLICY_REST POLICY_TAIL,
       CUSTOMERS, FT_WORD_REFUSED, FT_REFUSAL_COLUMN_NOT_ALLOWED },
     { "no basis",
-      POLICY_HEAD POLICY_PURPOSES POLICY_COLUMNS "training_basis: none\nunnoised: allow\nmin_customers: 10\n" POLICY_TAIL,
+      POLICY_HEAD POLICY_PURPOSES POLICY_COLUMNS
+      "training_basis: none\nunnoised: allow\nmin_customers: 10\n" POLICY_TAIL,
       CUSTOMERS, FT_WORD_REFUSED, FT_REFUSAL_BASIS_NONE },
     { "sums without noise not accepted",
-      POLICY_HEAD POLICY_PURPOSES POLICY_COLUMNS "training_basis: consent\nunnoised: refuse\nmin_customers: 10\n" POLICY_TAIL,
+      POLICY_HEAD POLICY_PURPOSES POLICY_COLUMNS
+      "training_basis: consent\nunnoised: refuse\nmin_customers: 10\n" POLICY_TAIL,
       CUSTOMERS, FT_WORD_REFUSED, FT_REFUSAL_UNNOISED_NOT_ALLOWED },
-    { "nobody has approved", POLICY_HEAD "purposes: [train/propensity]\n" POLICY_COLUMNS POLICY_REST POLICY_TAIL, CUSTOMERS,
+    { "nobody has approved",
+      POLICY_HEAD "purposes: [train/propensity]\n" POLICY_COLUMNS POLICY_REST POLICY_TAIL, CUSTOMERS,
       FT_WORD_WAITING, FT_REFUSAL_TASK_NOT_APPROVED },
 };
 
@@ -454,7 +478,8 @@ participant_shop_starts_once_a_person_approves(void **state)
 {
     struct whole w;
     (void)state;
-    open_whole(&w, POLICY_HEAD "purposes: [train/propensity]\n" POLICY_COLUMNS POLICY_REST POLICY_TAIL, CUSTOMERS);
+    open_whole(&w, POLICY_HEAD "purposes: [train/propensity]\n" POLICY_COLUMNS POLICY_REST POLICY_TAIL,
+               CUSTOMERS);
     w.rig.task.rounds = 30;
     w.rig.task.pause_ms = 3000; /* so that the others are not done before anybody has read it */
     publish(&w);
@@ -522,8 +547,9 @@ participant_shop_leaves_when_too_few_remain(void **state)
 static void
 participant_shop_sends_nothing_the_journal_does_not_know(void **state)
 {
-    static const uint32_t steps[] = { 0, FT_SS_STEP_JOIN, FT_SS_STEP_SHARES, FT_SS_STEP_MASKED, FT_SS_STEP_CONFIRM,
-                                      FT_SS_STEP_UNMASK };
+    static const uint32_t steps[] = {
+        0, FT_SS_STEP_JOIN, FT_SS_STEP_SHARES, FT_SS_STEP_MASKED, FT_SS_STEP_CONFIRM, FT_SS_STEP_UNMASK
+    };
     (void)state;
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
         struct whole w;

@@ -89,7 +89,8 @@ a_line_holds_the_hash_and_not_the_content(void **ctx)
     free(text);
 }
 
-/* The chain goes on over restarts and verifies; one changed byte, or a line taken out, breaks it at its place. */
+/* The chain goes on over restarts and verifies; one changed byte, or a line taken out, breaks it at its
+ * place. */
 static void
 the_chain_shows_every_change(void **ctx)
 {

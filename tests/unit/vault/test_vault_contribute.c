@@ -41,23 +41,49 @@ open_fixture(struct fixture *f, enum ft_stage stage, double clip, double learnin
     memset(f, 0, sizeof *f);
     ft_env_seeded_init(&f->env, 5, 1);
     f->task = (struct ft_task){
-        .features = features, .feature_count = FEATURES, .rows_per_customer = 1, .rows_max = 100, .label_max = 1,
-        .model = FT_MODEL_LOGISTIC, .rounds = 3, .local_epochs = 2, .learning_rate = learning_rate, .clip = clip,
-        .weight_cap = 3, .n_min = 3, .n_cap = 8, .h_min = 2, .corrupted = 1, .sigma = 40, .eta = 30, .suite = 2,
-        .lane_bits = 32, .bins = 8, .calibration_bins = 2, .unit = FT_UNIT_CUSTOMER,
+        .features = features,
+        .feature_count = FEATURES,
+        .rows_per_customer = 1,
+        .rows_max = 100,
+        .label_max = 1,
+        .model = FT_MODEL_LOGISTIC,
+        .rounds = 3,
+        .local_epochs = 2,
+        .learning_rate = learning_rate,
+        .clip = clip,
+        .weight_cap = 3,
+        .n_min = 3,
+        .n_cap = 8,
+        .h_min = 2,
+        .corrupted = 1,
+        .sigma = 40,
+        .eta = 30,
+        .suite = 2,
+        .lane_bits = 32,
+        .bins = 8,
+        .calibration_bins = 2,
+        .unit = FT_UNIT_CUSTOMER,
     };
     assert_int_equal(ft_round_plan_init(&f->plan, &f->task, stage, NULL), FT_OK);
     memcpy(f->x_train, x_raw, sizeof x_raw);
     memcpy(f->x_test, x_raw, sizeof x_raw);
     memcpy(f->y, y_raw, sizeof y_raw);
-    f->examples = (struct ft_examples){ .rows_train = ROWS, .rows_test = 2, .feature_count = FEATURES,
-                                        .x_train = f->x_train, .y_train = f->y, .x_test = f->x_test,
+    f->examples = (struct ft_examples){ .rows_train = ROWS,
+                                        .rows_test = 2,
+                                        .feature_count = FEATURES,
+                                        .x_train = f->x_train,
+                                        .y_train = f->y,
+                                        .x_test = f->x_test,
                                         .y_test = f->y };
     f->means[0] = 5;
     f->stds[0] = 2;
     f->stds[1] = 0.5;
-    f->model = (struct ft_model_state){ .stage = stage, .means = f->means, .stds = f->stds, .features = FEATURES,
-                                        .params = f->params, .parameters = FEATURES + 1 };
+    f->model = (struct ft_model_state){ .stage = stage,
+                                        .means = f->means,
+                                        .stds = f->stds,
+                                        .features = FEATURES,
+                                        .params = f->params,
+                                        .parameters = FEATURES + 1 };
     assert_int_equal(ft_contributor_open(&f->env.env, &f->contributor), FT_OK);
 }
 
@@ -66,7 +92,8 @@ contribute(struct fixture *f, int64_t *z, uint64_t *weight)
 {
     uint64_t *words;
     const struct ft_work work = { &f->task, f->hash, &f->plan, &f->model };
-    const enum ft_status st = ft_contribute(f->contributor, &work, &f->examples, &f->standardised, &words, NULL);
+    const enum ft_status st =
+        ft_contribute(f->contributor, &work, &f->examples, &f->standardised, &words, NULL);
     if (st == FT_OK) {
         assert_int_equal(ft_ss_unpack(&f->plan.codec, words, 1, z, weight), FT_OK);
         ft_big_free(words, (size_t)f->plan.codec.words * 8);
@@ -94,7 +121,8 @@ statistics_are_sums_of_u_and_its_square(void **ctx)
     ft_contributor_close(f.contributor);
 }
 
-/* Training: the update is that of local training on standardised rows, weighted by the capped number of rows. */
+/* Training: the update is that of local training on standardised rows, weighted by the capped number of rows.
+ */
 static void
 a_training_round_adds_the_weighted_local_update(void **ctx)
 {

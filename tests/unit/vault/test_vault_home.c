@@ -16,8 +16,8 @@
 #define H32 "0101010101010101010101010101010101010101010101010101010101010101"
 #define H16 "02020202020202020202020202020202"
 #define PINS                                                                                                 \
-    "\"version\":1,\"shop\":\"store-1\",\"aggregator\":\"a:1\",\"deployment\":\"" H16 "\",\"registrar_key\":\"" H32 \
-    "\",\"aggregator_key\":\"" H32 "\",\"task_keys\":[\"" H32 "\"]"
+    "\"version\":1,\"shop\":\"store-1\",\"aggregator\":\"a:1\",\"deployment\":\"" H16                        \
+    "\",\"registrar_key\":\"" H32 "\",\"aggregator_key\":\"" H32 "\",\"task_keys\":[\"" H32 "\"]"
 
 static char folder[64];
 
@@ -52,7 +52,8 @@ an_invitation_is_read(void **ctx)
     struct ft_token_file f;
     struct ft_error err;
     (void)ctx;
-    assert_int_equal(parse_token("{" PINS ",\"token\":\"" H32 "\",\"ca_pem\":\"pem\",\"expires_ms\":5}", &f, &err), FT_OK);
+    assert_int_equal(
+        parse_token("{" PINS ",\"token\":\"" H32 "\",\"ca_pem\":\"pem\",\"expires_ms\":5}", &f, &err), FT_OK);
     assert_string_equal(f.pinned.shop, "store-1");
     assert_int_equal(f.pinned.deployment[15], 2);
     assert_int_equal(f.token[0], 1);
@@ -88,9 +89,15 @@ a_bad_invitation_is_refused_by_name(void **ctx)
 static void
 pins_survive_the_file(void **ctx)
 {
-    struct ft_pinned p = { .shop = "store-9", .aggregator = "fl.example.org:7443", .deployment = { 1 },
-                           .registrar_key = { 2 }, .aggregator_key = { 3 }, .task_keys = { { 4 }, { 5 } },
-                           .task_key_count = 2, .ca_fingerprint = { 6 }, .shop_id = 12 },
+    struct ft_pinned p = { .shop = "store-9",
+                           .aggregator = "fl.example.org:7443",
+                           .deployment = { 1 },
+                           .registrar_key = { 2 },
+                           .aggregator_key = { 3 },
+                           .task_keys = { { 4 }, { 5 } },
+                           .task_key_count = 2,
+                           .ca_fingerprint = { 6 },
+                           .shop_id = 12 },
                      got;
     struct ft_buf b = { 0 };
     (void)ctx;
@@ -110,7 +117,8 @@ only_private_keys_are_read(void **ctx)
     snprintf(path, sizeof path, "%s/node.key", folder);
     snprintf(link_path, sizeof link_path, "%s/link.key", folder);
     assert_int_equal(ft_home_secret(folder, "node.key", key, 32, NULL), FT_ERR_NOTFOUND);
-    assert_int_equal(ft_file_write(path, FT_BYTES("0123456789abcdef0123456789abcdef", 32), 0600, NULL), FT_OK);
+    assert_int_equal(ft_file_write(path, FT_BYTES("0123456789abcdef0123456789abcdef", 32), 0600, NULL),
+                     FT_OK);
     assert_int_equal(ft_home_secret(folder, "node.key", key, 32, NULL), FT_OK);
     assert_memory_equal(key, "0123456789abcdef", 16);
     assert_int_equal(ft_home_secret(folder, "node.key", key, 31, NULL), FT_ERR_FORMAT);

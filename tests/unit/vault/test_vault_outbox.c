@@ -13,7 +13,10 @@
 static const struct ft_out outs[] = {
     { .kind = FT_OUT_SYNC, .id = 1, .request = { (const uint8_t *)"req", 3 }, .wait_ms = 20000 },
     { .kind = FT_OUT_DOWNLOAD, .id = 2, .hash = { 1, 2, 3 }, .offset = 77 },
-    { .kind = FT_OUT_UPLOAD, .id = 3, .header = { (const uint8_t *)"h", 1 }, .trailer = { (const uint8_t *)"t", 1 },
+    { .kind = FT_OUT_UPLOAD,
+      .id = 3,
+      .header = { (const uint8_t *)"h", 1 },
+      .trailer = { (const uint8_t *)"t", 1 },
       .size = 1 << 20 },
     { .kind = FT_OUT_DATA, .id = 3, .offset = 5, .data = { (const uint8_t *)"masked", 6 } },
     { .kind = FT_OUT_IDLE, .id = 4, .wait_ms = 9 },
@@ -82,10 +85,12 @@ lies_of_a_courier_are_refused(void **ctx)
     assert_refused(&(struct ft_in){ .kind = 0 });
     assert_refused(&(struct ft_in){ .kind = 99 });
     assert_refused(&(struct ft_in){ .kind = FT_IN_CHUNK, .offset = 11, .total = 10 });
-    assert_refused(&(struct ft_in){ .kind = FT_IN_CHUNK, .offset = 9, .total = 10, .data = FT_BYTES("ab", 2) });
-    assert_refused(&(struct ft_in){ .kind = FT_IN_CHUNK, .offset = UINT64_MAX, .total = UINT64_MAX,
-                                    .data = FT_BYTES("ab", 2) });
-    assert_refused(&(struct ft_in){ .kind = FT_IN_CHUNK, .total = UINT64_MAX, .data = FT_BYTES(big, sizeof big) });
+    assert_refused(
+        &(struct ft_in){ .kind = FT_IN_CHUNK, .offset = 9, .total = 10, .data = FT_BYTES("ab", 2) });
+    assert_refused(&(struct ft_in){
+        .kind = FT_IN_CHUNK, .offset = UINT64_MAX, .total = UINT64_MAX, .data = FT_BYTES("ab", 2) });
+    assert_refused(
+        &(struct ft_in){ .kind = FT_IN_CHUNK, .total = UINT64_MAX, .data = FT_BYTES(big, sizeof big) });
     assert_refused(&(struct ft_in){ .kind = FT_IN_WANT, .size = 0 });
     assert_refused(&(struct ft_in){ .kind = FT_IN_WANT, .size = FT_CHUNK_MAX + 1 });
     assert_refused(&(struct ft_in){ .kind = FT_IN_FAILED, .status = FT_OK });

@@ -66,8 +66,8 @@ remove_folders(void **ctx)
 
 enum which { VAULT, COURIER };
 
-/* Run `attempt` confined. The child's exit status: what the attempt returned, or 200 when confining failed; a signal
- * comes back as 1000 + its number. */
+/* Run `attempt` confined. The child's exit status: what the attempt returned, or 200 when confining failed; a
+ * signal comes back as 1000 + its number. */
 static int
 confined(enum which which, int (*attempt)(void))
 {
@@ -75,7 +75,9 @@ confined(enum which which, int (*attempt)(void))
     int status = 0;
     if (pid == 0) {
         const char *const reads[] = { data };
-        const struct ft_vault_sandbox vault = { .state_dir = state, .read_paths = reads, .read_path_count = 1 };
+        const struct ft_vault_sandbox vault = { .state_dir = state,
+                                                .read_paths = reads,
+                                                .read_path_count = 1 };
         const struct ft_courier_sandbox courier = { .port = 7443 };
         bool landlock = false;
         const enum ft_status st = which == VAULT ? ft_vault_sandbox_enter(&vault, &landlock, NULL)
@@ -299,7 +301,9 @@ missing_data_folder_is_refused(void **ctx)
     const pid_t pid = fork();
     if (pid == 0) {
         const char *const reads[] = { "/tmp/fedtill-no-such-folder" };
-        const struct ft_vault_sandbox vault = { .state_dir = state, .read_paths = reads, .read_path_count = 1 };
+        const struct ft_vault_sandbox vault = { .state_dir = state,
+                                                .read_paths = reads,
+                                                .read_path_count = 1 };
         bool landlock;
         _exit((int)ft_vault_sandbox_enter(&vault, &landlock, NULL));
     }

@@ -57,7 +57,8 @@ open_memory(void)
 }
 
 static void
-put(struct ft_vault_store *s, const uint8_t task[32], uint64_t round, uint32_t attempt, uint32_t step, bool spent)
+put(struct ft_vault_store *s, const uint8_t task[32], uint64_t round, uint32_t attempt, uint32_t step,
+    bool spent)
 {
     struct ft_ss_journal_record r = { .round = round, .attempt = attempt, .step = step, .spent = spent };
     memcpy(r.task_hash, task, 32);
@@ -117,8 +118,10 @@ task_rules(struct ft_vault_store *s)
     const uint32_t codes[] = { 11, 12 };
     assert_int_equal(s->calls->task_get(s, task_a, &t), FT_ERR_NOTFOUND);
     assert_int_equal(s->calls->task_approve(s, task_a, FT_VAULT_APPROVED, 1), FT_ERR_NOTFOUND);
-    assert_int_equal(s->calls->task_put(s, task_a, FT_BYTES("signed", 6), "cj", "train/propensity", 77), FT_OK);
-    assert_int_equal(s->calls->task_put(s, task_a, FT_BYTES("other", 5), "cj", "train/propensity", 78), FT_OK);
+    assert_int_equal(s->calls->task_put(s, task_a, FT_BYTES("signed", 6), "cj", "train/propensity", 77),
+                     FT_OK);
+    assert_int_equal(s->calls->task_put(s, task_a, FT_BYTES("other", 5), "cj", "train/propensity", 78),
+                     FT_OK);
     assert_int_equal(s->calls->approvals_changed(s, &before), FT_OK);
     assert_int_equal(s->calls->task_approve(s, task_a, FT_VAULT_DENIED, 2), FT_OK);
     assert_int_equal(s->calls->approvals_changed(s, &after), FT_OK);
