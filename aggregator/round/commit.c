@@ -1,5 +1,6 @@
 #include "aggregator/round/engine_internal.h"
 #include "common/base/alloc.h"
+#include "common/base/plant.h"
 #include "common/base/log.h"
 #include "common/model/state.h"
 #include "common/secure_sum/derive.h"
@@ -306,6 +307,8 @@ engine_commit(struct ft_engine *e)
     memcpy(model.hash, step.blob_hash, sizeof model.hash);
     model.blob = ft_buf_bytes(&step.blob);
     model.version = step.progress.version;
+    if (FT_PLANT(TOLD_BEFORE_STORED))
+        tell(e, task, &step.row, &sum, step.task_done);
     FT_TRY(e->config.store.round_commit(e->config.store.ctx, &step.row, &step.progress,
                                         step.task_done ? NULL : &model, ft_buf_bytes(&step.optimiser),
                                         step.task_done));
@@ -319,7 +322,8 @@ engine_commit(struct ft_engine *e)
            (unsigned long long)s->row.round, s->row.stage, step.row.cohort, step.row.survivors);
     log_bad_pairs(s);
     note_refusals(e, task, s);
-    tell(e, task, &step.row, &sum, step.task_done);
+    if (!FT_PLANT(TOLD_BEFORE_STORED))
+        tell(e, task, &step.row, &sum, step.task_done);
     ft_ss_server_publish(s->server);
     keep_next(e, &step);
     engine_session_retire(e, true);

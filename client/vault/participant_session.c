@@ -1,6 +1,7 @@
 #include "client/vault/participant_internal.h"
 
 #include "common/base/alloc.h"
+#include "common/base/plant.h"
 #include "common/base/log.h"
 #include "common/secure_sum/wire.h"
 
@@ -283,6 +284,8 @@ announced(struct ft_participant *p, struct ft_bytes message, const struct ft_ss_
         refuse_announce(p, m->descriptor);
         return FT_OK;
     }
+    if (FT_PLANT(STALE_MODEL) && p->has_model)
+        memcpy(p->model_hash, d.model_hash, 32);
     if (!p->has_model || memcmp(p->model_hash, d.model_hash, 32) != 0) {
         p->announce.size = 0;
         FT_TRY(ft_buf_append(&p->announce, message.data, message.size));

@@ -1,5 +1,6 @@
 /* R2 MaskedInput: take the delivered shares, then mask the contribution and sign it. */
 #include "common/base/alloc.h"
+#include "common/base/plant.h"
 #include "common/secure_sum/client_internal.h"
 #include "common/secure_sum/prg.h"
 #include "common/secure_sum/sha256.h"
@@ -169,7 +170,8 @@ ft_ss_client_mask(struct ft_ss_client *c, uint64_t *words, size_t count)
     c->words = words;
     c->awaiting_input = false;
     c->spent = true;
-    FT_TRY(client_journal(c, FT_SS_STEP_MASKED));
+    if (!FT_PLANT(SPEND_AFTER_SEND))
+        FT_TRY(client_journal(c, FT_SS_STEP_MASKED));
     if (c->config.audit)
         FT_TRY(commit_to_input(c, &trailer));
     FT_TRY(apply_masks(c));

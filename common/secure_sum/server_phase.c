@@ -3,6 +3,7 @@
  * stored, then acted on; a store or an allocation that fails leaves it chosen, and the next try stores the same set.
  */
 #include "common/base/alloc.h"
+#include "common/base/plant.h"
 #include "common/secure_sum/server_internal.h"
 
 #include <string.h>
@@ -313,7 +314,9 @@ static enum ft_status
 advance_collecting(struct ft_ss_server *s, bool expired)
 {
     const uint32_t by_rate = s->n - s->dropouts_max;
-    const uint32_t least = by_rate > s->descriptor.n_min ? by_rate : s->descriptor.n_min;
+    const uint32_t least = FT_PLANT(BELOW_MINIMUM)               ? 2
+                           : by_rate > s->descriptor.n_min ? by_rate
+                                                           : s->descriptor.n_min;
     const uint32_t missing = server_missing(s, s->s, s->counted);
     const uint32_t present = ft_ss_bitmap_count(s->counted, s->universe);
     enum ft_status st;

@@ -1,5 +1,6 @@
 /* Finish: which masks stand in the sum, taking them out, and judging what is left. */
 #include "common/base/alloc.h"
+#include "common/base/plant.h"
 #include "common/secure_sum/server_internal.h"
 
 #include <sodium.h>
@@ -134,7 +135,7 @@ collect_masks(struct ft_ss_server *s, bool *b_lost)
         }
     }
     SERVER_EACH(s, id, s->s) {
-        if (ft_ss_bitmap_has(s->u3, id))
+        if (ft_ss_bitmap_has(s->u3, id) || FT_PLANT(DROPOUT_MASKS_KEPT))
             continue;
         FT_TRY(server_rebuild(s, id, true, secret, &found));
         if (found)
@@ -182,6 +183,7 @@ unmask(struct ft_ss_server *s)
         FT_TRY(take_masks_out(s));
     }
     right = ft_ss_check_sum(&s->codec, s->sum, ft_ss_bitmap_count(s->u3, s->universe)) == FT_OK;
+    right = right || FT_PLANT(DROPOUT_MASKS_KEPT) || FT_PLANT(NO_DUPLICATE_CHECK);
     job->outcome = right ? UNMASK_RIGHT : UNMASK_WRONG;
 out:
     return st;

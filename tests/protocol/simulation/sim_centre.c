@@ -244,6 +244,12 @@ judge_commit(struct sim_centre *c, const struct ft_engine_event *event)
             expected[w] += input->words[w];
         survivors++;
     }
+    const uint64_t due = row->stage == FT_STAGE_STATISTICS ? 0
+                         : row->stage == FT_STAGE_TRAIN    ? event->trained - 1
+                                                           : event->trained;
+    if (known && version != due)
+        sim_violated(c->sim, "round %llu adds updates to model %llu, model %llu was due", (unsigned long long)row->round,
+                     (unsigned long long)version, (unsigned long long)due);
     if (known && survivors != row->survivors)
         sim_violated(c->sim, "round %llu says %u survivors, its bitmap %u", (unsigned long long)row->round, row->survivors,
                      survivors);

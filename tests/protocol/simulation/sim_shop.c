@@ -240,6 +240,16 @@ unchanged(void *ctx)
     return !sim_strikes(shop->sim, SIM_CONSENT_CHANGE);
 }
 
+/* An honest centre never tells two stories, whatever it went through. */
+static void
+evidence(void *ctx, struct ft_bytes first, struct ft_bytes second)
+{
+    struct sim_shop *shop = ctx;
+    (void)first;
+    (void)second;
+    sim_violated(shop->sim, "shop %u was told two stories by an honest centre", shop->id);
+}
+
 /* ---- life and death ---- */
 
 bool
@@ -253,7 +263,7 @@ sim_shop_start(struct sim_shop *shop)
     shop->env.wall = wall;
     shop->disk_broken = false;
     const struct ft_participant_config config = {
-        .world = { &shop->env.env, &shop->failing, shop, decide, contribute, unchanged, NULL },
+        .world = { &shop->env.env, &shop->failing, shop, decide, contribute, unchanged, evidence },
         .pins = { .task_keys = &shop->world->task_pk, .task_key_count = 1 },
         .identity_sk = shop->world->identity_sk[shop->id],
         .wait_ms = 5000,

@@ -10,13 +10,15 @@
 
 #include "sim.h"
 #include "common/base/log.h"
+#include "common/base/plant.h"
 
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SEEDS 200
+#define SEEDS       200
+#define PLANT_SEEDS 1000
 
 static void
 print_report(uint64_t seed, const struct sim_report *r)
@@ -69,12 +71,43 @@ the_same_seed_gives_the_same_trace(void **state)
     }
 }
 
+#ifdef FT_PLANTED
+/* The harness is tested too: each bug planted in the real code is found, and soon. */
+static void
+every_planted_bug_is_found(void **state)
+{
+    static const char *const texts[] = {
+#define X(name, text) text,
+        FT_PLANTS(X)
+#undef X
+    };
+    unsigned missed = 0;
+    (void)state;
+    for (int bug = FT_PLANT_NOTHING + 1; bug < FT_PLANT_COUNT; bug++) {
+        struct sim_report r = { .ok = true };
+        uint64_t seed = 0;
+        ft_planted = (enum ft_plant)bug;
+        while (r.ok && seed < PLANT_SEEDS)
+            sim_run(++seed, &r);
+        ft_planted = FT_PLANT_NOTHING;
+        if (r.ok)
+            missed++;
+        printf("%s: %s after %llu seeds%s%s\n", texts[bug], r.ok ? "MISSED" : "found", (unsigned long long)seed,
+               r.ok ? "" : ": ", r.violation);
+    }
+    assert_int_equal(missed, 0);
+}
+#endif
+
 int
 main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_hundred_seeds_keep_every_invariant),
         cmocka_unit_test(the_same_seed_gives_the_same_trace),
+#ifdef FT_PLANTED
+        cmocka_unit_test(every_planted_bug_is_found),
+#endif
     };
     if (sodium_init() < 0)
         return 70;

@@ -1,0 +1,34 @@
+/*
+ * Planted bugs: faults that the deterministic simulation must find, so that the harness itself is tested. They exist
+ * only in a test build configured with FT_PLANTED; everywhere else FT_PLANT is the constant 0 and the compiler
+ * drops what depends on it. A test reads back from the shipped programs that none is in them.
+ */
+#ifndef FT_BASE_PLANT_H
+#define FT_BASE_PLANT_H
+
+#define FT_PLANTS(X)                                                                                         \
+    X(NOTHING, "no bug")                                                                                     \
+    X(SPEND_AFTER_SEND, "the journal is not written before the masked input goes out")                       \
+    X(NO_DUPLICATE_CHECK, "an upload that comes twice is added twice")                                       \
+    X(DROPOUT_MASKS_KEPT, "what dropouts left in the sum is not taken out")                                  \
+    X(BELOW_MINIMUM, "a sum over fewer than the minimum is revealed")                                        \
+    X(TOLD_BEFORE_STORED, "a round is told to be committed before it is stored")                             \
+    X(RESEND_DIFFERS, "a resend has other bytes")                                                            \
+    X(RECORD_NOT_STORED, "a survivor set is told before it is stored")                                       \
+    X(STALE_MODEL, "an update is computed on an older model")
+
+enum ft_plant {
+#define X(name, text) FT_PLANT_##name,
+    FT_PLANTS(X)
+#undef X
+        FT_PLANT_COUNT
+};
+
+#ifdef FT_PLANTED
+extern enum ft_plant ft_planted; /* the one in force; common/base/plant.c */
+#define FT_PLANT(name) (ft_planted == FT_PLANT_##name)
+#else
+#define FT_PLANT(name) 0
+#endif
+
+#endif
