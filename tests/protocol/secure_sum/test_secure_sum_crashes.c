@@ -164,6 +164,37 @@ secure_sum_survives_a_store_that_fails_once(void **state)
     }
 }
 
+/* A set that could not be stored is not chosen again: who comes in between is too late, and the next try stores the same set. */
+static void
+secure_sum_set_that_could_not_be_stored_is_not_chosen_again(void **state)
+{
+    (void)state;
+    for (int c = 0; c < 2; c++) {
+        const struct world_options o = world_options(78, 6, 1, 1);
+        struct world w;
+        struct ft_ss_server_counts counts;
+
+        world_open(&w, &o);
+        w.shops[4].silent_at = c == 0 ? FT_SS_STEP_JOIN : FT_SS_STEP_MASKED;
+        for (int turn = 0; turn < 10; turn++)
+            world_pump(&w);
+        assert_int_equal(ft_ss_server_phase(w.server), c == 0 ? FT_SS_OPEN : FT_SS_COLLECTING);
+        w.store_fail_at = w.store_calls + 1;
+        world_advance(&w, 60000);
+        assert_int_equal(ft_ss_server_tick(w.server), FT_ERR_FULL);
+        w.store_fail_at = 0;
+        w.shops[4].silent_at = FT_SS_STEP_NONE;
+        world_pump(&w); /* the shop that was missing is back, just too late */
+        assert_int_equal(ft_ss_server_tick(w.server), FT_OK);
+        world_run(&w);
+        ft_ss_server_counts(w.server, &counts);
+        assert_int_equal(counts.cohort, c == 0 ? 5 : 6);
+        world_check_sum(&w, 5);
+        assert_false(world_in_survivors(&w, 4));
+        world_close(&w);
+    }
+}
+
 /* A shop killed after each record of its journal, and started again: it stays a dropout of that session, and gives no second
  * value under one T1. The sum is right, or the cohort was too small for one dropout more. */
 static void
@@ -363,6 +394,7 @@ main(void)
         cmocka_unit_test(secure_sum_survives_an_aggregator_killed_after_any_record),
         cmocka_unit_test(secure_sum_survives_the_loss_of_unsynced_records),
         cmocka_unit_test(secure_sum_survives_a_store_that_fails_once),
+        cmocka_unit_test(secure_sum_set_that_could_not_be_stored_is_not_chosen_again),
         cmocka_unit_test(secure_sum_shop_killed_after_any_journal_record_never_acts_twice),
         cmocka_unit_test(secure_sum_without_a_journal_record_nothing_is_sent),
         cmocka_unit_test(secure_sum_log_that_no_run_could_have_written_is_refused),

@@ -137,6 +137,40 @@ secure_sum_more_false_shares_than_the_code_bears_are_mended(void **state)
     }
 }
 
+static enum verdict
+six_reveal_falsely(struct world *w, struct shop *shop, struct ft_buf *message)
+{
+    if (shop->id % 6 == 1 && shop->id < 36)
+        (void)cheat(w, shop, message, FT_SS_UP_UNMASK, false_reveals);
+    return PASS;
+}
+
+/* 39 shares with six lies at t = 26, as many as the code bears: a t-subset without a lie is one in two thousand, so it is the decoder
+ * that finds kappa, and it names all six and nobody else. */
+static void
+secure_sum_as_many_lies_as_the_code_bears_are_all_named(void **state)
+{
+    const struct world_options o = world_options(2, 40, 12, 1);
+    struct world w;
+    const struct ft_ss_bad_pair *pairs;
+    size_t count;
+    (void)state;
+    world_open(&w, &o);
+    w.up = six_reveal_falsely;
+    w.shops[38].silent_at = FT_SS_STEP_MASKED;
+    world_run(&w);
+    assert_int_equal(w.server->params.t, 26);
+    assert_false(w.server->repair_asked);
+    world_check_sum(&w, 39);
+    pairs = ft_ss_server_bad_pairs(w.server, &count);
+    assert_int_equal(count, 6);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(pairs[i].dealer, 38);
+        assert_int_equal(pairs[i].other % 6, 1);
+    }
+    world_close(&w);
+}
+
 static void
 no_reveals(struct world *w, struct shop *shop, struct ft_ss_up *up)
 {
@@ -610,6 +644,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(secure_sum_false_shares_are_decoded_and_named),
         cmocka_unit_test(secure_sum_more_false_shares_than_the_code_bears_are_mended),
+        cmocka_unit_test(secure_sum_as_many_lies_as_the_code_bears_are_all_named),
         cmocka_unit_test(secure_sum_left_out_shares_are_named),
         cmocka_unit_test(secure_sum_junk_shares_count_as_left_out),
         cmocka_unit_test(secure_sum_false_own_secret_is_rebuilt_from_holders),
