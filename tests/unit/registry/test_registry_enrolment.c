@@ -233,7 +233,7 @@ static void
 registry_refuses_revoked_shops_and_bad_names(void **state)
 {
     struct bench *b = *state;
-    struct ft_buf request = { 0 }, reply = { 0 };
+    struct ft_buf request = { 0 }, reply = { 0 }, json = { 0 };
     struct ft_shop shop;
     static const struct ft_trust trust = { .aggregator = "x:1" };
     static const char *const bad[] = { "", "-x", "Store", "a b", "a/b", "stör",
@@ -246,9 +246,9 @@ registry_refuses_revoked_shops_and_bad_names(void **state)
     request_of(b, "store-1", b->identity_pk, b->identity_sk, &request);
     assert_int_equal(enrol(b, &request, &reply), FT_ENROL_REVOKED);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        assert_int_equal(ft_invite(b->store, &b->env.env, &trust, bad[i], 7, &reply, &id, NULL), FT_ERR_ARGUMENT);
-    assert_int_equal(ft_invite(b->store, &b->env.env, &trust, "fine", 0, &reply, &id, NULL), FT_ERR_ARGUMENT);
-    assert_int_equal(ft_invite(b->store, &b->env.env, &trust, "fine", 366, &reply, &id, NULL), FT_ERR_ARGUMENT);
+        assert_int_equal(ft_invite(b->store, &b->env.env, &trust, bad[i], 7, &json, &id, NULL), FT_ERR_ARGUMENT);
+    assert_int_equal(ft_invite(b->store, &b->env.env, &trust, "fine", 0, &json, &id, NULL), FT_ERR_ARGUMENT);
+    assert_int_equal(ft_invite(b->store, &b->env.env, &trust, "fine", 366, &json, &id, NULL), FT_ERR_ARGUMENT);
     ft_buf_clear(&request);
     ft_buf_clear(&reply);
 }
