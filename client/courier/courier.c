@@ -12,6 +12,8 @@
 #define STREAM_MS      600000u /* whole life of one stream; a longer transfer resumes */
 #define STALL_MS       30000u  /* nothing came for so long: the stream is dead */
 #define SLEEP_SLICE_MS 50u
+#define SHORT_CAP_MS   3000u /* longest wait in the first LONG_OUTAGE failures: some two minutes */
+#define LONG_OUTAGE    80u
 #define CHUNK_DEFAULT  ((uint32_t)512 << 10)
 
 struct courier {
@@ -21,6 +23,7 @@ struct courier {
     struct ft_backoff backoff;
     uint32_t backoff_cap_ms;
     uint32_t chunk_size;
+    uint32_t short_cap_ms, long_cap_ms;
     bool down;
     enum ft_status link_status; /* of the vault's end; not OK: it is over */
     struct ft_out instead;      /* an action that came where DATA was asked for: it ends the upload */
@@ -57,6 +60,7 @@ note_up(struct courier *c)
     if (c->down)
         ft_log(FT_LOG_INFO, "courier.up", "failures=%u", c->backoff.failures);
     c->down = false;
+    c->backoff.cap_ms = c->short_cap_ms;
     ft_backoff_reset(&c->backoff);
 }
 
@@ -380,8 +384,9 @@ ft_courier_run(const struct ft_courier_config *config, struct ft_link *link, str
     c.chunk_size = config->chunk_size != 0 ? config->chunk_size : CHUNK_DEFAULT;
     if (c.chunk_size > FT_CHUNK_MAX)
         c.chunk_size = (uint32_t)FT_CHUNK_MAX;
-    ft_backoff_init(&c.backoff, config->backoff_base_ms != 0 ? config->backoff_base_ms : 200,
-                    config->backoff_cap_ms != 0 ? config->backoff_cap_ms : 30000);
+    c.long_cap_ms = config->backoff_cap_ms != 0 ? config->backoff_cap_ms : 30000;
+    c.short_cap_ms = c.long_cap_ms < SHORT_CAP_MS ? c.long_cap_ms : SHORT_CAP_MS;
+    ft_backoff_init(&c.backoff, config->backoff_base_ms != 0 ? config->backoff_base_ms : 200, c.short_cap_ms);
     c.backoff_cap_ms = c.backoff.cap_ms;
     st = ft_rpc_channel_open(&config->channel, &c.channel, err);
     if (st == FT_OK)

@@ -20,7 +20,7 @@
 struct ft_courier_config {
     struct ft_rpc_channel_params channel; /* `cancel` ends the courier too */
     const struct ft_env *env;
-    uint32_t backoff_base_ms, backoff_cap_ms; /* 0: 200 and 30,000 */
+    uint32_t backoff_base_ms, backoff_cap_ms; /* 0: 200 and 30,000; up to 3,000 while the outage is young */
     uint32_t chunk_size;                      /* of uploads; 0: 512 KiB */
 };
 
