@@ -57,7 +57,8 @@ out:
 }
 
 static enum ft_status
-restore(struct ft_engine *e, const struct engine_task *task, const struct ft_session_row *row, struct reader *reader)
+restore(struct ft_engine *e, const struct engine_task *task, const struct ft_session_row *row,
+        const struct ft_buf *opened, struct reader *reader)
 {
     enum ft_status st;
     struct ft_error err = { 0 };
@@ -73,6 +74,7 @@ restore(struct ft_engine *e, const struct engine_task *task, const struct ft_ses
     engine_session_config(e, s, task, &config);
     FT_TRY(ft_ss_server_restore_begin(&config, &s->server, &err));
     reader->session = s;
+    FT_TRY(ft_ss_server_restore_record(s->server, FT_SS_RECORD_OPENED, ft_buf_bytes(opened), &err));
     FT_TRY(e->config.store.session_records(e->config.store.ctx, read_record, reader));
     FT_TRY(ft_ss_server_restore_end(s->server, &err));
     e->session = s;
@@ -109,7 +111,7 @@ engine_recover(struct ft_engine *e)
         FT_TRY(ft_engine_blob(e, stored.progress.model_hash, &blob));
         engine_blob_unref(e->model);
         e->model = blob;
-        st = restore(e, task, &row, &reader);
+        st = restore(e, task, &row, &descriptor, &reader);
         if (st == FT_OK) {
             /* Who had been told is not written down: wait for all who could have been, up to the deadline. */
             for (size_t i = 0; i < e->shop_count; i++)

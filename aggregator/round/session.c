@@ -109,11 +109,10 @@ store_record(void *ctx, enum ft_ss_record kind, struct ft_bytes record, bool syn
 
     if (kind == FT_SS_RECORD_DONE || kind == FT_SS_RECORD_FAILED)
         return FT_OK; /* the round's own row says it, in the transaction that drops these records */
-    if (kind == FT_SS_RECORD_OPENED && !s->begun) {
+    if (kind == FT_SS_RECORD_OPENED) { /* the session's own row holds it: one transaction instead of two */
         st = store->session_begin(store->ctx, &s->row, record);
-        if (st != FT_OK)
-            goto out;
-        s->begun = true;
+        s->begun = st == FT_OK;
+        goto out;
     }
     st = keep(s, kind, record);
     if (st == FT_OK && sync) {
