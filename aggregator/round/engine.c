@@ -62,6 +62,7 @@ ft_engine_close(struct ft_engine *e)
         return;
     engine_session_unref(e->session);
     engine_session_unref(e->previous);
+    ft_big_pool_clear(&e->pool);
     for (size_t i = 0; i < e->task_count; i++)
         engine_task_clear(&e->tasks[i]);
     ft_free(e->tasks);

@@ -4,6 +4,7 @@
 
 #include "aggregator/round/engine.h"
 #include "aggregator/round/wire_federation.h"
+#include "common/base/alloc.h"
 #include "common/plan/round_plan.h"
 #include "common/secure_sum/server.h"
 
@@ -101,6 +102,7 @@ struct ft_engine {
     struct engine_session *session;
     struct engine_session *previous;    /* committed last; answers its shops until the next one collects */
     struct ft_blob *model;              /* the current one, kept at hand */
+    struct ft_big_pool pool;            /* the sum and the staging vectors, from round to round */
     int64_t *coordinates;               /* a decoded sum: made once, reused by every round that fits */
     double *reals;
     size_t coordinates_room, reals_room;

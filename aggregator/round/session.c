@@ -143,6 +143,7 @@ engine_session_config(struct ft_engine *e, struct engine_session *s, const struc
         .graph_min = FT_SS_GRAPH_MIN_DEFAULT,
         .threads = e->config.threads,
         .slots = e->config.slots,
+        .pool = &e->pool,
         .join_ms = task->task.join_ms,
         .step_ms = task->task.step_ms,
         .store = store_record,

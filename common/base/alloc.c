@@ -115,18 +115,21 @@ ft_free(void *p)
 }
 
 #define BIG_PAGE ((size_t)2 << 20)
+#define SMALL_PAGE ((size_t)4096)
 
 void *
 ft_big_alloc(size_t size)
 {
     void *p;
+    const size_t page = size < BIG_PAGE ? SMALL_PAGE : BIG_PAGE; /* touching 2 MiB for 6 KiB would be dear */
     if (fault_due() || size > SIZE_MAX - BIG_PAGE)
         return NULL;
-    size = (size + BIG_PAGE - 1) & ~(BIG_PAGE - 1);
-    p = aligned_alloc(BIG_PAGE, size ? size : BIG_PAGE);
+    size = (size + page - 1) & ~(page - 1);
+    p = aligned_alloc(page, size ? size : page);
     if (p == NULL)
         return NULL;
-    (void)madvise(p, size, MADV_HUGEPAGE); /* advice only: small pages work too */
+    if (page == BIG_PAGE)
+        (void)madvise(p, size, MADV_HUGEPAGE); /* advice only: small pages work too */
     memset(p, 0, size);
     atomic_fetch_add(&live, 1);
     return p;
@@ -137,6 +140,35 @@ ft_big_free(void *p, size_t size)
 {
     (void)size;
     ft_free(p);
+}
+
+void *
+ft_big_pool_take(struct ft_big_pool *pool, size_t size)
+{
+    if (pool == NULL)
+        return ft_big_alloc(size);
+    if (pool->size != size)
+        ft_big_pool_clear(pool);
+    pool->size = size;
+    return pool->count > 0 ? pool->blocks[--pool->count] : ft_big_alloc(size);
+}
+
+void
+ft_big_pool_give(struct ft_big_pool *pool, void *p, size_t size)
+{
+    if (p == NULL)
+        return;
+    if (pool != NULL && pool->size == size && pool->count < FT_BIG_POOL_MAX)
+        pool->blocks[pool->count++] = p;
+    else
+        ft_big_free(p, size);
+}
+
+void
+ft_big_pool_clear(struct ft_big_pool *pool)
+{
+    while (pool->count > 0)
+        ft_big_free(pool->blocks[--pool->count], pool->size);
 }
 
 void *

@@ -18,10 +18,23 @@ char *ft_strdup(const char *s);         /* NULL in, NULL out */
 char *ft_asprintf(const char *fmt, ...) FT_PRINTF(1, 2);
 void ft_free(void *p); /* NULL is allowed */
 
-/* Large round buffers: `size` bytes, zeroed, 2 MiB aligned and advised to huge pages, made once and reused.
+/* Large round buffers: `size` bytes, zeroed, made once and reused; from 2 MiB on so aligned and advised to huge pages.
  * Free with ft_big_free and the same size. */
 void *ft_big_alloc(size_t size);
 void ft_big_free(void *p, size_t size);
+
+/* Blocks of one size that go round, because fresh pages are dear. take may hand out a block with old contents (wiped of
+ * secrets by whoever gave it back); another size than before frees the blocks at hand. Zero-initialise; a NULL pool means
+ * big_alloc and big_free. Not thread-safe. */
+#define FT_BIG_POOL_MAX 65
+struct ft_big_pool {
+    size_t size; /* of each block */
+    size_t count;
+    void *blocks[FT_BIG_POOL_MAX];
+};
+void *ft_big_pool_take(struct ft_big_pool *pool, size_t size);
+void ft_big_pool_give(struct ft_big_pool *pool, void *p, size_t size);
+void ft_big_pool_clear(struct ft_big_pool *pool);
 
 /* Secrets: guarded, locked (where the limit allows) and wiped on free. */
 void *ft_secret_alloc(size_t size);

@@ -166,7 +166,7 @@ server_wipe_secrets(struct ft_ss_server *s)
     ft_ss_lagrange_clear(&s->job.lagrange);
     if (s->phase != FT_SS_DONE && s->sum != NULL) {
         sodium_memzero(s->sum, s->codec.words * sizeof *s->sum);
-        ft_big_free(s->sum, s->codec.words * sizeof *s->sum);
+        ft_big_pool_give(s->config.pool, s->sum, s->codec.words * sizeof *s->sum);
         s->sum = NULL;
     }
 }

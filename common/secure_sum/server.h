@@ -76,6 +76,7 @@ struct ft_ss_server_config {
     uint32_t graph_min;                      /* counts as at least 64; e.g. FT_SS_GRAPH_MIN_DEFAULT */
     unsigned threads;                        /* for unmasking; 0 and 1: the caller's */
     uint32_t slots;                          /* uploads in flight; 0: 8 */
+    struct ft_big_pool *pool;                /* vectors to use again, under the caller's lock; NULL: none */
     uint64_t slot_idle_ms;                   /* a slot without progress this long is given up, and one that trickles at twice this
                                                 and its fair share of upload_bytes_per_ms; 0: 10,000 */
     uint64_t join_ms;                        /* OPEN lasts at most this; 0: until the descriptor's deadline */

@@ -42,7 +42,7 @@ drop_memory(struct ft_ss_server *s, struct server_slot *slot)
 {
     if (slot->words != NULL) {
         sodium_memzero(slot->words, vector_size(s));
-        ft_big_free(slot->words, vector_size(s));
+        ft_big_pool_give(s->config.pool, slot->words, vector_size(s));
     }
     slot->words = NULL;
     ft_ss_sha256_close(slot->sha);
@@ -160,7 +160,7 @@ static enum ft_status
 start_slot(struct ft_ss_server *s, struct server_slot *slot, uint32_t client)
 {
     enum ft_status st;
-    if (slot->words == NULL && (slot->words = ft_big_alloc(vector_size(s))) == NULL)
+    if (slot->words == NULL && (slot->words = ft_big_pool_take(s->config.pool, vector_size(s))) == NULL)
         return FT_ERR_NOMEM;
     if (slot->sha == NULL && (st = ft_ss_sha256_open(&slot->sha)) != FT_OK)
         return st;
@@ -300,8 +300,12 @@ count_upload(struct ft_ss_server *s, struct server_slot *slot, struct ft_bytes t
     st = verify_upload(s, slot, &trailer);
     if (st != FT_OK)
         return st;
-    if (s->sum == NULL && (s->sum = ft_big_alloc(vector_size(s))) == NULL)
-        return FT_ERR_NOMEM;
+    if (s->sum == NULL) {
+        s->sum = ft_big_pool_take(s->config.pool, vector_size(s));
+        if (s->sum == NULL)
+            return FT_ERR_NOMEM;
+        memset(s->sum, 0, vector_size(s));
+    }
     st = store_trailer(s, client, &trailer);
     if (st != FT_OK)
         return st;

@@ -4,6 +4,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "common/base/alloc.h"
+
 #include "common/base/env.h"
 #include "common/base/file.h"
 #include "common/base/log.h"
@@ -178,6 +180,28 @@ the_first_failure_keeps_its_sentence(void **state)
     assert_string_equal(ft_status_name(FT_ERR_LIMIT), "ERR_LIMIT");
 }
 
+/* A pool hands a block out again, and frees what it has when another size is wanted. */
+static void
+a_pool_hands_blocks_out_again(void **state)
+{
+    struct ft_big_pool pool = { 0 };
+    const size_t live = ft_alloc_live();
+    void *first = ft_big_pool_take(&pool, 10000), *other;
+
+    (void)state;
+    assert_non_null(first);
+    ft_big_pool_give(&pool, first, 10000);
+    assert_int_equal(ft_alloc_live(), live + 1);
+    assert_ptr_equal(ft_big_pool_take(&pool, 10000), first);
+    other = ft_big_pool_take(&pool, 20000);
+    assert_non_null(other);
+    ft_big_pool_give(&pool, first, 10000); /* of a size that is no longer wanted */
+    assert_int_equal(ft_alloc_live(), live + 1);
+    ft_big_pool_give(&pool, other, 20000);
+    ft_big_pool_clear(&pool);
+    assert_int_equal(ft_alloc_live(), live);
+}
+
 int
 main(void)
 {
@@ -187,6 +211,7 @@ main(void)
         cmocka_unit_test(reading_names_the_path_and_what_was_wrong),
         cmocka_unit_test(a_seeded_environment_repeats_itself),
         cmocka_unit_test(random_below_stays_below_and_reaches_all),
+        cmocka_unit_test(a_pool_hands_blocks_out_again),
         cmocka_unit_test(a_log_line_is_one_json_object),
         cmocka_unit_test(refusals_keep_every_reason_up_to_the_limit),
         cmocka_unit_test(the_first_failure_keeps_its_sentence),
