@@ -1,5 +1,6 @@
 #include "aggregator/round/engine_internal.h"
 #include "common/base/alloc.h"
+#include "common/base/plant.h"
 #include "common/base/log.h"
 
 #include <string.h>
@@ -90,7 +91,8 @@ flush(struct engine_session *s)
     if (list == NULL)
         return FT_ERR_NOMEM;
     for (size_t i = 0; i < s->record_count; i++)
-        list[i] = (struct ft_session_record){ .kind = s->records[i].kind, .bytes = ft_buf_bytes(&s->records[i].bytes) };
+        list[i] = (struct ft_session_record){ .kind = s->records[i].kind,
+                                              .bytes = ft_buf_bytes(&s->records[i].bytes) };
     st = store->session_append(store->ctx, list, s->record_count);
     ft_free(list);
     if (st == FT_OK)
@@ -110,7 +112,7 @@ store_record(void *ctx, enum ft_ss_record kind, struct ft_bytes record, bool syn
     if (kind == FT_SS_RECORD_DONE || kind == FT_SS_RECORD_FAILED)
         return FT_OK; /* the round's own row says it, in the transaction that drops these records */
     if (kind == FT_SS_RECORD_OPENED) { /* the session's own row holds it: one transaction instead of two */
-        st = store->session_begin(store->ctx, &s->row, record);
+        st = FT_PLANT(RECORD_NOT_STORED) ? FT_OK : store->session_begin(store->ctx, &s->row, record);
         s->begun = st == FT_OK;
         goto out;
     }
@@ -217,8 +219,8 @@ engine_session_open(struct ft_engine *e, struct engine_task *task)
            (unsigned long long)s->row.round, s->row.attempt, s->row.stage);
     return FT_OK;
 out:
-    ft_log(FT_LOG_ERROR, "round.open_failed", "task=%s status=%s reason=%s", task->row.name, ft_status_name(st),
-           engine_words(&err));
+    ft_log(FT_LOG_ERROR, "round.open_failed", "task=%s status=%s reason=%s", task->row.name,
+           ft_status_name(st), engine_words(&err));
     /* Stored but never announced: recovery ends it. */
     e->recover_wanted = s != NULL && s->begun;
     engine_session_unref(s);

@@ -14,7 +14,7 @@
     X(BELOW_MINIMUM, "a sum over fewer than the minimum is revealed")                                        \
     X(TOLD_BEFORE_STORED, "a round is told to be committed before it is stored")                             \
     X(RESEND_DIFFERS, "a resend has other bytes")                                                            \
-    X(RECORD_NOT_STORED, "a survivor set is told before it is stored")                                       \
+    X(RECORD_NOT_STORED, "a session is announced and never stored")                                       \
     X(STALE_MODEL, "an update is computed on an older model")
 
 enum ft_plant {

@@ -1,5 +1,4 @@
 #include "common/base/alloc.h"
-#include "common/base/plant.h"
 #include "common/secure_sum/server_internal.h"
 
 #include <sodium.h>
@@ -22,8 +21,6 @@ ft_ss_phase_name(enum ft_ss_phase phase)
 enum ft_status
 server_store(struct ft_ss_server *s, enum ft_ss_record kind, struct ft_bytes record, bool sync)
 {
-    if (FT_PLANT(RECORD_NOT_STORED) && kind == FT_SS_RECORD_SURVIVORS)
-        return FT_OK;
     return s->restoring ? FT_OK : s->config.store(s->config.store_ctx, kind, record, sync);
 }
 

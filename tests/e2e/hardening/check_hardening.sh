@@ -20,6 +20,9 @@ for program in "$@"; do
     fi
     echo "$symbols" | grep -q '__stack_chk_fail' || lacks "$program" 'no stack canary'
     echo "$symbols" | grep -Eq '__[a-z]+_chk@' || lacks "$program" 'no FORTIFY checks'
+    if readelf -sW "$program" | grep -q ' ft_planted'; then
+        lacks "$program" 'planted bugs are compiled in'
+    fi
     if echo "$dynamic" | grep -Eq 'R(UN)?PATH'; then
         lacks "$program" 'a run path is set'
     fi

@@ -40,7 +40,7 @@ enum event_kind {
     RISE,      /* a shop starts again */
     RISE_CENTRE,
     KILL,      /* something dies */
-    JUMP,      /* a wall clock jumps */
+    FALL_CENTRE, /* the centre dies now */
 };
 
 struct event {
@@ -220,6 +220,8 @@ alter(struct sim *s, enum sim_fault fault, struct ft_buf *bytes)
         bytes->size = sim_draw(s, bytes->size + 1);
 }
 
+static void kill_shop(struct sim *s, uint32_t shop);
+
 /* ---- the centre's side ---- */
 
 static void
@@ -370,6 +372,10 @@ upload_piece(struct sim *s, struct event *e)
         post(s, RETRY_MS, next);
         return;
     }
+    if (c->upload_at > 0 && sim_strikes(s, SIM_KILL_IN_UPLOAD)) { /* dealt, and gone before its vector is whole */
+        kill_shop(s, e->shop);
+        return;
+    }
     if (sim_strikes(s, SIM_CUT_UPLOAD)) {
         sim_centre_upload_close(s->centre, c->upload);
         c->upload = NULL;
@@ -388,6 +394,8 @@ upload_piece(struct sim *s, struct event *e)
         reply = (struct ft_buf){ 0 };
         post(s, delay(s), next);
         centre_moved(s);
+        if (sim_strikes(s, SIM_KILL_CENTRE_AFTER_UPLOAD)) /* while survivors are chosen, confirmed, unmasked */
+            post(s, sim_draw(s, 25), (struct event){ .kind = FALL_CENTRE });
     } else {
         const bool over = sim_shop_want(s->shops[e->shop], e->id, c->upload_at, size, &data);
         if (over) { /* the shop has left the session */
@@ -494,7 +502,8 @@ send_request(struct sim *s, uint32_t shop)
     }
     if (c->request.action != SIM_DOWNLOAD && ft_buf_append(&e.bytes, c->request.bytes.data, c->request.bytes.size) != FT_OK)
         sim_violated(s, "out of memory");
-    post(s, 6000, of_shop(s, AGAIN, shop)); /* the courier's own deadline */
+    /* the courier's own deadline; a stalled upload is noticed sooner than an unanswered long poll */
+    post(s, c->request.action == SIM_UPLOAD ? 1500 : 6000, of_shop(s, AGAIN, shop));
     if (c->link_down || sim_strikes(s, SIM_LOSE_REQUEST)) {
         ft_buf_clear(&e.bytes);
         return;
@@ -659,7 +668,9 @@ handle(struct sim *s, struct event *e)
         if (!s->healed)
             misfortune(s);
         break;
-    case JUMP:
+    case FALL_CENTRE:
+        if (!s->healed)
+            kill_centre(s);
         break;
     }
     /* Unmasking needs no event of its own: whoever moved the engine lets it work. */
@@ -775,6 +786,7 @@ draw_odds(struct sim *s)
     static const uint32_t usual[SIM_FAULT_COUNT] = {
         [SIM_LOSE_REQUEST] = 20, [SIM_LOSE_REPLY] = 20,   [SIM_REPEAT_REQUEST] = 12, [SIM_DELAY] = 15,
         [SIM_ALTER_REQUEST] = 60, [SIM_ALTER_REPLY] = 60, [SIM_CUT_UPLOAD] = 12,     [SIM_CUT_DOWNLOAD] = 6,
+        [SIM_KILL_IN_UPLOAD] = 60, [SIM_KILL_CENTRE_AFTER_UPLOAD] = 30,
         [SIM_KILL_SHOP] = 60,    [SIM_KILL_CENTRE] = 80,  [SIM_SHOP_DISK] = 40,      [SIM_CENTRE_DISK] = 60,
         [SIM_SPLIT_LINK] = 120,  [SIM_CLOCK_JUMP] = 100,  [SIM_LOCAL_FAILURE] = 20,  [SIM_CONSENT_CHANGE] = 20,
     };

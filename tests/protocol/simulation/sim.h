@@ -28,6 +28,8 @@
     X(CUT_DOWNLOAD)                                                                                          \
     X(KILL_SHOP)                                                                                             \
     X(KILL_CENTRE)                                                                                           \
+    X(KILL_IN_UPLOAD)                                                                                        \
+    X(KILL_CENTRE_AFTER_UPLOAD)                                                                              \
     X(SHOP_DISK)                                                                                             \
     X(CENTRE_DISK)                                                                                           \
     X(SPLIT_LINK)                                                                                            \

@@ -271,6 +271,10 @@ on_event(void *ctx, const struct ft_engine_event *event)
         judge_commit(c, event);
     else
         c->abandoned++;
+    /* Everybody here is honest: a sum that fails its check is our own mistake, caught late. */
+    if (event->row->reasons != NULL && (strstr(event->row->reasons, "SUM_UNUSABLE") != NULL ||
+                                        strstr(event->row->reasons, "FAILED_SUM") != NULL))
+        sim_violated(c->sim, "round %llu: the sum of honest shops fails its check", (unsigned long long)event->row->round);
 }
 
 /* Invariant 1: within a session, phases only move on (a restart starts again at what the log says). */

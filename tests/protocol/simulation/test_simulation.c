@@ -1,5 +1,5 @@
 /*
- * Harness 1: seeds of the deterministic simulation. Usage: test_simulation [--seed N] [--seeds FIRST COUNT]
+ * Harness 1: seeds of the deterministic simulation. Usage: test_simulation [--seed N | --seeds FIRST COUNT | --plants | --plant BUG SEED]
  * A failure prints the seed and the one command that replays it.
  */
 #include <stdarg.h>
@@ -92,6 +92,7 @@ every_planted_bug_is_found(void **state)
         ft_planted = FT_PLANT_NOTHING;
         if (r.ok)
             missed++;
+        fflush(stdout);
         printf("%s: %s after %llu seeds%s%s\n", texts[bug], r.ok ? "MISSED" : "found", (unsigned long long)seed,
                r.ok ? "" : ": ", r.violation);
     }
@@ -118,6 +119,19 @@ main(int argc, char **argv)
         return r.ok ? 0 : 1;
     }
     ft_log_open("simulation", FT_LOG_ERROR + 1, 2);
+#ifdef FT_PLANTED
+    if (argc == 4 && strcmp(argv[1], "--plant") == 0) {
+        struct sim_report r;
+        ft_planted = (enum ft_plant)atoi(argv[2]);
+        sim_run(strtoull(argv[3], NULL, 10), &r);
+        print_report(strtoull(argv[3], NULL, 10), &r);
+        return r.ok ? 0 : 1;
+    }
+    if (argc == 2 && strcmp(argv[1], "--plants") == 0) {
+        const struct CMUnitTest plants[] = { cmocka_unit_test(every_planted_bug_is_found) };
+        return cmocka_run_group_tests(plants, NULL, NULL);
+    }
+#endif
     if (argc == 4 && strcmp(argv[1], "--seeds") == 0) {
         const uint64_t first = strtoull(argv[2], NULL, 10), count = strtoull(argv[3], NULL, 10);
         uint64_t failed = 0;
