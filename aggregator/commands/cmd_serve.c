@@ -19,8 +19,13 @@
 
 const struct ft_cli_option ft_cmd_serve_options[] = {
     FT_CLI_HOME,
-    { .name = "listen", .kind = FT_CLI_TEXT, .argument = "HOST:PORT", .help = "address, instead of aggregator.yaml's" },
-    { .name = "progress-json", .kind = FT_CLI_TEXT, .argument = "FD|FILE",
+    { .name = "listen",
+      .kind = FT_CLI_TEXT,
+      .argument = "HOST:PORT",
+      .help = "address, instead of aggregator.yaml's" },
+    { .name = "progress-json",
+      .kind = FT_CLI_TEXT,
+      .argument = "FD|FILE",
       .help = "write one JSON object a round to a file descriptor or file" },
     { .name = "until-done", .kind = FT_CLI_FLAG, .help = "stop when no running task is left" },
     FT_CLI_OPTIONS_END,
@@ -34,7 +39,8 @@ on_signal(int number)
     stop_signal = number;
 }
 
-/* Our own trouble that waiting does not mend ends the server; a busy database or a moment without memory does not. */
+/* Our own trouble that waiting does not mend ends the server; a busy database or a moment without memory does
+ * not. */
 void
 serve_fail(struct serve *s, enum ft_status st)
 {
@@ -60,14 +66,30 @@ serve_service(struct serve *s)
 /* ---- parts ---- */
 
 static const struct ft_rpc_method method_table[] = {
-    { .path = "/fedtill.v1.Federation/Enrol", .kind = FT_RPC_UNARY, .needs_peer = false, .message_max = 64 << 10,
+    { .path = "/fedtill.v1.Federation/Enrol",
+      .kind = FT_RPC_UNARY,
+      .needs_peer = false,
+      .message_max = 64 << 10,
       .on_message = serve_on_enrol },
-    { .path = "/fedtill.v1.Federation/Sync", .kind = FT_RPC_UNARY, .needs_peer = true, .message_max = 9 << 20,
-      .on_message = serve_on_sync, .on_closed = serve_on_sync_closed },
-    { .path = "/fedtill.v1.Federation/Upload", .kind = FT_RPC_BIDI, .needs_peer = true, .message_max = 2 << 20,
-      .on_open = serve_on_upload_open, .on_message = serve_on_upload, .on_closed = serve_on_upload_closed },
-    { .path = "/fedtill.v1.Federation/Download", .kind = FT_RPC_SERVER_STREAM, .needs_peer = true,
-      .message_max = 4 << 10, .on_message = serve_on_download, .on_writable = serve_on_download_writable,
+    { .path = "/fedtill.v1.Federation/Sync",
+      .kind = FT_RPC_UNARY,
+      .needs_peer = true,
+      .message_max = 9 << 20,
+      .on_message = serve_on_sync,
+      .on_closed = serve_on_sync_closed },
+    { .path = "/fedtill.v1.Federation/Upload",
+      .kind = FT_RPC_BIDI,
+      .needs_peer = true,
+      .message_max = 2 << 20,
+      .on_open = serve_on_upload_open,
+      .on_message = serve_on_upload,
+      .on_closed = serve_on_upload_closed },
+    { .path = "/fedtill.v1.Federation/Download",
+      .kind = FT_RPC_SERVER_STREAM,
+      .needs_peer = true,
+      .message_max = 4 << 10,
+      .on_message = serve_on_download,
+      .on_writable = serve_on_download_writable,
       .on_closed = serve_on_download_closed },
 };
 #define METHODS (sizeof method_table / sizeof method_table[0])
@@ -184,7 +206,9 @@ static void
 wait_until(struct serve *s, uint64_t due_ms, uint64_t now_ms)
 {
     struct timespec at;
-    const uint64_t ms = due_ms <= now_ms ? 0 : due_ms - now_ms < SERVE_POLL_MS ? due_ms - now_ms : SERVE_POLL_MS;
+    const uint64_t ms = due_ms <= now_ms                  ? 0
+                        : due_ms - now_ms < SERVE_POLL_MS ? due_ms - now_ms
+                                                          : SERVE_POLL_MS;
 
     clock_gettime(CLOCK_MONOTONIC, &at);
     at.tv_nsec += (long)(ms * 1000000);
@@ -281,7 +305,8 @@ serve_home(struct ft_cli *cli, struct ft_home *home)
     struct serve s = { .home = home, .env = ft_env_system() };
     struct files files = { 0 };
     struct serve_progress progress = { .json_fd = -1 };
-    const char *address = ft_cli_text(cli, "listen") != NULL ? ft_cli_text(cli, "listen") : home->config.listen;
+    const char *address =
+        ft_cli_text(cli, "listen") != NULL ? ft_cli_text(cli, "listen") : home->config.listen;
     int lock_fd = -1;
 
     init_locks(&s);
@@ -300,7 +325,8 @@ serve_home(struct ft_cli *cli, struct ft_home *home)
     FT_TRY(open_engine(&s, &files, &progress, &err));
     FT_TRY(listen_on(&s, &files, address, &err));
     FT_TRY(ft_home_lock_announce(lock_fd, &err));
-    ft_log(FT_LOG_INFO, "serve.listening", "port=%u pid=%ld", (unsigned)ft_rpc_server_port(s.rpc), (long)getpid());
+    ft_log(FT_LOG_INFO, "serve.listening", "port=%u pid=%ld", (unsigned)ft_rpc_server_port(s.rpc),
+           (long)getpid());
     run(&s, ft_cli_flag(cli, "until-done"));
     ft_log(FT_LOG_INFO, "serve.stopping", "signal=%d status=%s", (int)stop_signal, ft_status_name(s.fatal));
     st = s.fatal;

@@ -1,12 +1,12 @@
 /*
  * The running server: the round engine behind gRPC.
  *
- * One lock guards the engine, the database and the lists below. A handler takes it briefly, lets the engine do what has
- * become due, and answers every parked call that has an answer. Bytes of uploads and downloads move outside of it, and so
- * does unmasking (the main thread does that).
+ * One lock guards the engine, the database and the lists below. A handler takes it briefly, lets the engine
+ * do what has become due, and answers every parked call that has an answer. Bytes of uploads and downloads
+ * move outside of it, and so does unmasking (the main thread does that).
  *
- * A Sync call without an answer is parked: the engine says when to look again (ft_engine_version). An upload for which no
- * staging slot is free is not read any further, so gRPC's flow control holds the shop back.
+ * A Sync call without an answer is parked: the engine says when to look again (ft_engine_version). An upload
+ * for which no staging slot is free is not read any further, so gRPC's flow control holds the shop back.
  */
 #ifndef FT_AGGREGATOR_SERVE_H
 #define FT_AGGREGATOR_SERVE_H
@@ -74,8 +74,8 @@ void serve_on_download_writable(void *ctx, struct ft_rpc_call *call);
 void serve_on_download_closed(void *ctx, struct ft_rpc_call *call, bool clean);
 void serve_on_enrol(void *ctx, struct ft_rpc_call *call, struct ft_bytes message);
 
-/* All with the lock. service: let the engine do what is due and answer whoever can be answered. expire: parked calls
- * whose time is up, or all of them. */
+/* All with the lock. service: let the engine do what is due and answer whoever can be answered. expire:
+ * parked calls whose time is up, or all of them. */
 void serve_service(struct serve *s);
 void serve_answer_parked(struct serve *s);
 void serve_expire_parked(struct serve *s, uint64_t now_ms, bool all);
@@ -85,9 +85,9 @@ void serve_fail(struct serve *s, enum ft_status st); /* NULL-safe on FT_OK and o
 
 /* serve_progress.c: an event of the engine as a line for people and as an object for programs. */
 struct serve_progress {
-    int json_fd;   /* -1: none */
-    bool owned;    /* close it */
-    bool lively;   /* lines on stdout */
+    int json_fd; /* -1: none */
+    bool owned;  /* close it */
+    bool lively; /* lines on stdout */
 };
 FT_NODISCARD enum ft_status serve_progress_open(const struct ft_cli *cli, struct serve_progress *out,
                                                 struct ft_error *err);

@@ -9,7 +9,8 @@ struct serve_download {
     bool finished;
 };
 
-/* As much as the stream takes now; on_writable goes on. An empty rest still makes one chunk, which says the total. */
+/* As much as the stream takes now; on_writable goes on. An empty rest still makes one chunk, which says the
+ * total. */
 static void
 send_more(struct serve_download *d, struct ft_rpc_call *rpc)
 {
@@ -65,10 +66,11 @@ serve_on_download(void *ctx, struct ft_rpc_call *rpc, struct ft_bytes message)
             pthread_mutex_unlock(&s->lock);
         }
         ft_free(d);
-        ft_rpc_finish(rpc, st == FT_ERR_NOTFOUND ? FT_RPC_NOT_FOUND :
-                           st == FT_ERR_LIMIT    ? FT_RPC_OUT_OF_RANGE :
-                           st == FT_ERR_FORMAT   ? FT_RPC_INVALID_ARGUMENT :
-                                                   FT_RPC_UNAVAILABLE,
+        ft_rpc_finish(rpc,
+                      st == FT_ERR_NOTFOUND ? FT_RPC_NOT_FOUND
+                      : st == FT_ERR_LIMIT  ? FT_RPC_OUT_OF_RANGE
+                      : st == FT_ERR_FORMAT ? FT_RPC_INVALID_ARGUMENT
+                                            : FT_RPC_UNAVAILABLE,
                       ft_status_str(st));
         return;
     }

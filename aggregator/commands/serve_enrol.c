@@ -22,7 +22,7 @@ serve_on_enrol(void *ctx, struct ft_rpc_call *rpc, struct ft_bytes message)
     if (st == FT_OK)
         ft_rpc_reply_buf(rpc, &reply);
     else
-        ft_rpc_reply(rpc, st == FT_ERR_FORMAT ? FT_RPC_INVALID_ARGUMENT : FT_RPC_UNAVAILABLE, (struct ft_bytes){ 0 },
-                     ft_status_str(st));
+        ft_rpc_reply(rpc, st == FT_ERR_FORMAT ? FT_RPC_INVALID_ARGUMENT : FT_RPC_UNAVAILABLE,
+                     (struct ft_bytes){ 0 }, ft_status_str(st));
     ft_buf_clear(&reply);
 }

@@ -8,7 +8,8 @@
 static int
 by_fingerprint(const void *a, const void *b)
 {
-    return memcmp(((const struct serve_peer *)a)->fingerprint, ((const struct serve_peer *)b)->fingerprint, 32);
+    return memcmp(((const struct serve_peer *)a)->fingerprint, ((const struct serve_peer *)b)->fingerprint,
+                  32);
 }
 
 enum ft_status

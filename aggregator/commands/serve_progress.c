@@ -73,18 +73,18 @@ write_json(const struct serve_progress *p, const struct ft_engine_event *e, json
     const struct ft_round_row *r = e->row;
     char hex[65], model[65];
     json_t *reasons = json_loads(r->reasons, 0, NULL);
-    json_t *o = json_pack("{s:i, s:s, s:s, s:I, s:i, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:O, s:O, s:O, s:O, s:O, s:O,"
-                          " s:I, s:I, s:f, s:s, s:O?, s:b}",
-                          "version", 1, "task", e->task_name, "task_hash", ft_hex(hex, r->task, 32), "round",
-                          (json_int_t)r->round, "attempt", (int)r->attempt, "stage", stage_name(r->stage), "state",
-                          ft_round_state_name(r->state), "trained", (int)e->trained, "rounds", (int)e->rounds, "cohort",
-                          (int)r->cohort, "shops", (int)r->survivors, "dropped", (int)e->dropped, "loss",
-                          value_of(metrics, "loss"), "auc", value_of(metrics, "auc"), "accuracy",
-                          value_of(metrics, "accuracy"), "objective", value_of(metrics, "objective"), "train_loss",
-                          value_of(metrics, "train_loss"), "metrics", metrics, "bytes_in", (json_int_t)r->bytes_in,
-                          "bytes_out", (json_int_t)r->bytes_out, "seconds",
-                          (double)(r->ended_ms - r->started_ms) / 1000.0, "model_hash", ft_hex(model, r->model_hash, 32),
-                          "reasons", reasons, "done", (int)e->task_done);
+    json_t *o = json_pack(
+        "{s:i, s:s, s:s, s:I, s:i, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:O, s:O, s:O, s:O, s:O, s:O,"
+        " s:I, s:I, s:f, s:s, s:O?, s:b}",
+        "version", 1, "task", e->task_name, "task_hash", ft_hex(hex, r->task, 32), "round",
+        (json_int_t)r->round, "attempt", (int)r->attempt, "stage", stage_name(r->stage), "state",
+        ft_round_state_name(r->state), "trained", (int)e->trained, "rounds", (int)e->rounds, "cohort",
+        (int)r->cohort, "shops", (int)r->survivors, "dropped", (int)e->dropped, "loss",
+        value_of(metrics, "loss"), "auc", value_of(metrics, "auc"), "accuracy", value_of(metrics, "accuracy"),
+        "objective", value_of(metrics, "objective"), "train_loss", value_of(metrics, "train_loss"), "metrics",
+        metrics, "bytes_in", (json_int_t)r->bytes_in, "bytes_out", (json_int_t)r->bytes_out, "seconds",
+        (double)(r->ended_ms - r->started_ms) / 1000.0, "model_hash", ft_hex(model, r->model_hash, 32),
+        "reasons", reasons, "done", (int)e->task_done);
     char *text = o != NULL ? json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(12)) : NULL;
 
     if (text != NULL && dprintf(p->json_fd, "%s\n", text) < 0) {
@@ -107,13 +107,15 @@ write_line(const struct ft_engine_event *e, json_t *metrics)
 {
     const struct ft_round_row *r = e->row;
 
-    printf("round %-4llu %-10s %-9s", (unsigned long long)r->round, stage_name(r->stage), ft_round_state_name(r->state));
+    printf("round %-4llu %-10s %-9s", (unsigned long long)r->round, stage_name(r->stage),
+           ft_round_state_name(r->state));
     if (r->stage == FT_STAGE_TRAIN)
         printf(" %u/%u", e->trained, e->rounds);
     printf("  shops %u in, %u dropped", r->survivors, e->dropped);
     print_number("loss", value_of(metrics, "loss"));
     print_number("auc", value_of(metrics, "auc"));
-    printf("  %.1f kB in  %.2f s\n", (double)r->bytes_in / 1000.0, (double)(r->ended_ms - r->started_ms) / 1000.0);
+    printf("  %.1f kB in  %.2f s\n", (double)r->bytes_in / 1000.0,
+           (double)(r->ended_ms - r->started_ms) / 1000.0);
     fflush(stdout);
 }
 

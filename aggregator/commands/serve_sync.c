@@ -7,6 +7,7 @@ struct serve_parked {
     struct serve_parked *next, **link;
     struct ft_rpc_call *rpc;
     struct ft_engine_call *call;
+    int64_t shop;
     uint64_t until_ms;
 };
 
@@ -87,6 +88,23 @@ serve_expire_parked(struct serve *s, uint64_t now_ms, bool all)
     }
 }
 
+/* A shop's newer call stands for its older ones: those are answered with what there is, so that half-open links
+ * pile nothing up. */
+static void
+supersede(struct serve *s, int64_t shop)
+{
+    struct serve_parked *next;
+
+    for (struct serve_parked *p = s->parked; p != NULL; p = next) {
+        next = p->next;
+        if (p->shop != shop)
+            continue;
+        (void)answer(s, p, true);
+        unpark(p);
+        let_go(s, p, false);
+    }
+}
+
 uint64_t
 serve_parked_due_ms(const struct serve *s)
 {
@@ -126,6 +144,8 @@ serve_on_sync(void *ctx, struct ft_rpc_call *rpc, struct ft_bytes message)
     if (st == FT_OK)
         st = ft_engine_sync_begin(s->engine, shop, message, &p->call);
     if (st == FT_OK) {
+        supersede(s, shop);
+        p->shop = shop;
         p->rpc = rpc;
         p->until_ms = s->env->now_ms(s->env->ctx) + ft_engine_sync_wait_ms(p->call);
         ft_rpc_call_set_user(rpc, p);

@@ -29,7 +29,8 @@ begin(struct serve *s, struct serve_stream *u, int64_t shop)
 {
     struct ft_upload_reply r = { 0 };
     bool busy = false;
-    enum ft_status st = ft_engine_upload_begin(s->engine, shop, ft_buf_bytes(&u->header), &u->upload, &r, &busy);
+    enum ft_status st =
+        ft_engine_upload_begin(s->engine, shop, ft_buf_bytes(&u->header), &u->upload, &r, &busy);
 
     if (st == FT_OK && busy)
         return false;

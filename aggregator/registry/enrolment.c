@@ -11,7 +11,8 @@
 /* The shop the token was made for, or why not. `repeat`: these very bytes have used the token before. */
 static enum ft_status
 check_token(const struct ft_enrolment *e, const struct ft_enrol_request *r, const uint8_t token_hash[32],
-            const uint8_t request_hash[32], struct ft_shop *shop, bool *repeat, enum ft_enrol_refusal *refusal)
+            const uint8_t request_hash[32], struct ft_shop *shop, bool *repeat,
+            enum ft_enrol_refusal *refusal)
 {
     struct ft_token token = { 0 };
     enum ft_status st = ft_store_token(e->store, token_hash, &token);
@@ -57,8 +58,8 @@ admit(const struct ft_enrolment *e, const struct ft_enrol_request *r, const uint
     }
     FT_TRY(st);
     FT_TRY(ft_pki_fingerprint(ft_buf_bytes(certificate), &fingerprint));
-    st = ft_store_shop_enrol(e->store, token_hash, request_hash, ft_hex(hex, fingerprint.bytes, 32), r->identity_key,
-                             ft_buf_bytes(certificate), now_ms);
+    st = ft_store_shop_enrol(e->store, token_hash, request_hash, ft_hex(hex, fingerprint.bytes, 32),
+                             r->identity_key, ft_buf_bytes(certificate), now_ms);
     if (st == FT_ERR_DUPLICATE)
         *refusal = FT_ENROL_KEY_IN_USE;
     else if (st == FT_ERR_REFUSED) /* another request with this token was faster */
@@ -70,7 +71,8 @@ out:
 }
 
 enum ft_status
-ft_enrol(const struct ft_enrolment *e, struct ft_bytes request, struct ft_buf *reply, enum ft_enrol_refusal *refusal)
+ft_enrol(const struct ft_enrolment *e, struct ft_bytes request, struct ft_buf *reply,
+         enum ft_enrol_refusal *refusal)
 {
     enum ft_status st;
     struct ft_enrol_request r = { 0 };

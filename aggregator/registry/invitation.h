@@ -1,7 +1,7 @@
 /*
- * An invitation: what one shop needs to join, in one file (JSON, mode 0600) that is carried to it by hand. The token in
- * it works once and for a limited time; the aggregator keeps its hash only. Everything else in the file is what
- * the shop pins: CA, registrar key, task keys, the aggregator's signing key.
+ * An invitation: what one shop needs to join, in one file (JSON, mode 0600) that is carried to it by hand.
+ * The token in it works once and for a limited time; the aggregator keeps its hash only. Everything else in
+ * the file is what the shop pins: CA, registrar key, task keys, the aggregator's signing key.
  */
 #ifndef FT_REGISTRY_INVITATION_H
 #define FT_REGISTRY_INVITATION_H
@@ -31,8 +31,8 @@ void ft_token_hash(const uint8_t token[FT_TOKEN_SIZE], uint8_t hash[32]);
 
 /* Draw a token, note its hash, write the file's bytes. Errors: ARGUMENT (name, lifetime), DUPLICATE (enrolled
  * already), REFUSED (revoked). *json is empty unless FT_OK and holds a secret: ft_buf_clear() it. */
-FT_NODISCARD enum ft_status ft_invite(struct ft_store *store, const struct ft_env *env, const struct ft_trust *trust,
-                                      const char *shop, uint32_t lifetime_days, struct ft_buf *json, int64_t *shop_id,
-                                      struct ft_error *err);
+FT_NODISCARD enum ft_status ft_invite(struct ft_store *store, const struct ft_env *env,
+                                      const struct ft_trust *trust, const char *shop, uint32_t lifetime_days,
+                                      struct ft_buf *json, int64_t *shop_id, struct ft_error *err);
 
 #endif

@@ -87,7 +87,8 @@ ft_roster_import(struct ft_store *store, const uint8_t registrar_key[32], struct
     }
     for (uint32_t i = 0; i < roster.count; i++)
         memcpy(keys[i], roster.members[i].ed25519_pk, sizeof keys[i]);
-    st = ft_store_roster_put(store, roster.serial, signed_roster, (const uint8_t(*)[32])keys, roster.count, now_ms);
+    st = ft_store_roster_put(store, roster.serial, signed_roster, (const uint8_t(*)[32])keys, roster.count,
+                             now_ms);
     if (st == FT_ERR_DUPLICATE)
         ft_fail(err, st, "roster %llu is not newer than the one in the register",
                 (unsigned long long)roster.serial);

@@ -24,20 +24,22 @@ out:
     return st;
 }
 
-/* The request must carry on from the last roster: nothing moves, nothing vanishes, nothing revoked comes back. */
+/* The request must carry on from the last roster: nothing moves, nothing vanishes, nothing revoked comes
+ * back. */
 static enum ft_status
-check_history(const struct ft_roster_wish *wish, const struct ft_buf *last_bytes, const struct ft_ss_roster *last,
-              struct ft_error *err)
+check_history(const struct ft_roster_wish *wish, const struct ft_buf *last_bytes,
+              const struct ft_ss_roster *last, struct ft_error *err)
 {
     if (wish->previous.size != last_bytes->size ||
         (last_bytes->size > 0 && memcmp(wish->previous.data, last_bytes->data, last_bytes->size) != 0))
-        return ft_fail(err, FT_ERR_VERIFY,
-                       "the request does not build on roster %llu, the last one signed here. Import that one first, "
-                       "then export the request again",
-                       (unsigned long long)last->serial);
+        return ft_fail(
+            err, FT_ERR_VERIFY,
+            "the request does not build on roster %llu, the last one signed here. Import that one first, "
+            "then export the request again",
+            (unsigned long long)last->serial);
     if (wish->count < last->count)
-        return ft_fail(err, FT_ERR_VERIFY, "the request drops places: %u where roster %llu has %u", wish->count,
-                       (unsigned long long)last->serial, last->count);
+        return ft_fail(err, FT_ERR_VERIFY, "the request drops places: %u where roster %llu has %u",
+                       wish->count, (unsigned long long)last->serial, last->count);
     for (uint32_t i = 0; i < last->count; i++) {
         if (memcmp(wish->members[i].ed25519_pk, last->members[i].ed25519_pk, 32) != 0)
             return ft_fail(err, FT_ERR_VERIFY, "the request puts another key in place %u", i);
@@ -60,8 +62,8 @@ count_members(const struct ft_ss_roster *roster, struct ft_roster_change *change
 }
 
 enum ft_status
-ft_registrar_sign(const char *folder, struct ft_bytes request, uint32_t corrupted, struct ft_buf *signed_roster,
-                  struct ft_roster_change *change, struct ft_error *err)
+ft_registrar_sign(const char *folder, struct ft_bytes request, uint32_t corrupted,
+                  struct ft_buf *signed_roster, struct ft_roster_change *change, struct ft_error *err)
 {
     enum ft_status st;
     struct ft_roster_wish wish = { 0 };
@@ -80,9 +82,10 @@ ft_registrar_sign(const char *folder, struct ft_bytes request, uint32_t corrupte
     FT_TRY(last_read(path, public_key, wish.deployment, &last_bytes, &last, err));
     FT_TRY(check_history(&wish, &last_bytes, &last, err));
     if (corrupted == 0 && last.count == 0) {
-        st = ft_fail(err, FT_ERR_ARGUMENT,
-                     "say how many shops may collude with the aggregator (--corrupted F): the first roster has no "
-                     "default for it");
+        st = ft_fail(
+            err, FT_ERR_ARGUMENT,
+            "say how many shops may collude with the aggregator (--corrupted F): the first roster has no "
+            "default for it");
         goto out;
     }
     memcpy(next.deployment, wish.deployment, sizeof next.deployment);
@@ -92,7 +95,8 @@ ft_registrar_sign(const char *folder, struct ft_bytes request, uint32_t corrupte
     next.members = wish.members;
     wish.members = NULL;
     if (next.corrupted >= next.count) {
-        st = ft_fail(err, FT_ERR_ARGUMENT, "%u shops of %u cannot be assumed to collude: nobody honest would be left",
+        st = ft_fail(err, FT_ERR_ARGUMENT,
+                     "%u shops of %u cannot be assumed to collude: nobody honest would be left",
                      next.corrupted, next.count);
         goto out;
     }

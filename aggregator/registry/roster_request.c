@@ -11,7 +11,9 @@
 static enum ft_ss_member_status
 status_of(enum ft_shop_state state)
 {
-    return state == FT_SHOP_ACTIVE ? FT_SS_ACTIVE : state == FT_SHOP_SUSPENDED ? FT_SS_SUSPENDED : FT_SS_REVOKED;
+    return state == FT_SHOP_ACTIVE      ? FT_SS_ACTIVE
+           : state == FT_SHOP_SUSPENDED ? FT_SS_SUSPENDED
+                                        : FT_SS_REVOKED;
 }
 
 static json_t *
@@ -22,7 +24,8 @@ member_json(const struct ft_shop *shop, int64_t place)
                      ft_hex(hex, shop->identity_key, 32), "status", (int)status_of(shop->state));
 }
 
-/* Places that exist come first, in their order; then the shops that have none yet, in the order of the register. */
+/* Places that exist come first, in their order; then the shops that have none yet, in the order of the
+ * register. */
 static json_t *
 members_json(const struct ft_shop *shops, size_t count)
 {
@@ -83,8 +86,8 @@ ft_roster_request(struct ft_store *store, struct ft_buf *json, struct ft_error *
         goto out;
     }
     previous_hex = hex_of(&previous);
-    file = json_pack("{s:i, s:s, s:s, s:O}", "version", 1, "deployment", ft_hex(deployment_hex, deployment, 16),
-                     "previous", previous_hex, "members", members);
+    file = json_pack("{s:i, s:s, s:s, s:O}", "version", 1, "deployment",
+                     ft_hex(deployment_hex, deployment, 16), "previous", previous_hex, "members", members);
     text = file != NULL ? json_dumps(file, JSON_INDENT(1)) : NULL;
     if (text != NULL)
         st = ft_buf_printf(json, "%s\n", text);
@@ -107,8 +110,8 @@ member_read(json_t *item, size_t place, struct ft_ss_member *out)
     int status = 0;
     const char *shop = NULL, *key = NULL;
 
-    if (json_unpack_ex(item, NULL, JSON_STRICT, "{s:I, s:s, s:s, s:i}", "place", &at, "shop", &shop, "identity_key",
-                       &key, "status", &status) != 0)
+    if (json_unpack_ex(item, NULL, JSON_STRICT, "{s:I, s:s, s:s, s:i}", "place", &at, "shop", &shop,
+                       "identity_key", &key, "status", &status) != 0)
         return FT_ERR_FORMAT;
     if (at < 0 || (size_t)at != place || status < FT_SS_ACTIVE || status > FT_SS_REVOKED)
         return FT_ERR_FORMAT;

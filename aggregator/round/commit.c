@@ -61,7 +61,8 @@ engine_first_model(struct ft_engine *e, struct engine_task *task)
     FT_TRY(ft_model_state_encode(&state, &blob));
     p.stage = FT_STAGE_STATISTICS;
     ft_model_blob_hash(ft_buf_bytes(&blob), p.model_hash);
-    FT_TRY(e->config.store.model_first(e->config.store.ctx, task->row.hash, p.model_hash, ft_buf_bytes(&blob), &p));
+    FT_TRY(e->config.store.model_first(e->config.store.ctx, task->row.hash, p.model_hash, ft_buf_bytes(&blob),
+                                       &p));
     task->row.progress = p;
 out:
     ft_model_state_clear(&state);
@@ -86,13 +87,14 @@ after_statistics(struct ft_engine *e, const struct engine_task *task, const stru
     if (means == NULL || stds == NULL || bounds == NULL || params == NULL)
         goto out;
     for (uint32_t i = 0; i < features; i++)
-        bounds[i] = (struct ft_bounds){ .min = task->task.features[i].min, .max = task->task.features[i].max };
+        bounds[i] =
+            (struct ft_bounds){ .min = task->task.features[i].min, .max = task->task.features[i].max };
     FT_TRY(ft_statistics_finish(e->reals, (double)weight_sum, features, bounds, means, stds));
     ft_model_init(&s->plan.model, task->task.seed, params);
     step->progress.stage = task->task.rounds > 0 ? FT_STAGE_TRAIN : FT_STAGE_EVALUATE;
     step->progress.version = 0;
-    FT_TRY(ft_model_state_init(&step->next, task->row.hash, (enum ft_stage)step->progress.stage, 0, means, stds,
-                               features, params, parameters));
+    FT_TRY(ft_model_state_init(&step->next, task->row.hash, (enum ft_stage)step->progress.stage, 0, means,
+                               stds, features, params, parameters));
 out:
     ft_free(means);
     ft_free(stds);
@@ -119,8 +121,8 @@ after_training(struct ft_engine *e, const struct engine_task *task, const struct
     step->progress.version = model->version + 1;
     step->progress.stage = step->progress.trained >= task->task.rounds ? FT_STAGE_EVALUATE : FT_STAGE_TRAIN;
     FT_TRY(ft_model_state_init(&step->next, task->row.hash, (enum ft_stage)step->progress.stage,
-                               step->progress.version, model->means, model->stds, model->features, model->params,
-                               model->parameters));
+                               step->progress.version, model->means, model->stds, model->features,
+                               model->params, model->parameters));
     FT_TRY(ft_server_step(server, e->reals, (double)weight_sum, step->next.params));
     FT_TRY(ft_server_encode(server, &step->optimiser));
 out:
@@ -129,11 +131,11 @@ out:
     return st;
 }
 
-/* Decode the sum and compute all that follows from it. Any failure here is about the sum or our own memory; nothing
- * has been stored. */
+/* Decode the sum and compute all that follows from it. Any failure here is about the sum or our own memory;
+ * nothing has been stored. */
 static enum ft_status
-compute(struct ft_engine *e, struct engine_task *task, const struct engine_session *s, const struct ft_ss_sum *sum,
-        struct step *step)
+compute(struct ft_engine *e, struct engine_task *task, const struct engine_session *s,
+        const struct ft_ss_sum *sum, struct step *step)
 {
     enum ft_status st;
     const struct ft_layout *layout = &s->plan.layout;
@@ -147,8 +149,8 @@ compute(struct ft_engine *e, struct engine_task *task, const struct engine_sessi
     FT_TRY(ft_ss_unpack(&s->plan.codec, sum->words, sum->survivors, e->coordinates, &weight_sum));
     if (layout->metric_coordinates > 0)
         FT_TRY(ft_layout_decode_metrics(layout, e->coordinates, sum->survivors, values));
-    ft_ss_dequantise(&s->plan.codec, e->coordinates + layout->metric_coordinates, layout->real_coordinates, 1.0,
-                     e->reals);
+    ft_ss_dequantise(&s->plan.codec, e->coordinates + layout->metric_coordinates, layout->real_coordinates,
+                     1.0, e->reals);
     if (s->row.stage == FT_STAGE_STATISTICS)
         FT_TRY(ft_layout_decode_sums(layout, e->coordinates, sum->survivors, e->reals));
     FT_TRY(ft_model_state_decode(ft_buf_bytes(&e->model->bytes), &model, NULL));
@@ -199,8 +201,8 @@ fill_row(const struct ft_engine *e, const struct engine_task *task, const struct
 }
 
 static void
-tell(struct ft_engine *e, const struct engine_task *task, const struct ft_round_row *row, const struct ft_ss_sum *sum,
-     bool task_done)
+tell(struct ft_engine *e, const struct engine_task *task, const struct ft_round_row *row,
+     const struct ft_ss_sum *sum, bool task_done)
 {
     const struct ft_engine_event event = {
         .row = row,
@@ -245,9 +247,11 @@ note_refusals(struct ft_engine *e, struct engine_task *task, const struct engine
             continue;
         if (ft_ss_server_survivor(s->server, shop->place))
             shop->refusals = 0;
-        if (ft_ss_server_client_end(s->server, shop->place, &code) != FT_SS_END_ABORTED || code < 10 || code > 39)
+        if (ft_ss_server_client_end(s->server, shop->place, &code) != FT_SS_END_ABORTED || code < 10 ||
+            code > 39)
             continue;
-        shop->refused_until_ms = engine_now(e) + (UINT64_C(1000) << (shop->refusals < 6 ? shop->refusals : 6));
+        shop->refused_until_ms =
+            engine_now(e) + (UINT64_C(1000) << (shop->refusals < 6 ? shop->refusals : 6));
         shop->refusals++;
         if (code == FT_SS_ABORT_TASK_UNKNOWN)
             engine_verdict_forget(task, i);
@@ -263,8 +267,8 @@ log_bad_pairs(const struct engine_session *s)
     const struct ft_ss_bad_pair *pairs = ft_ss_server_bad_pairs(s->server, &count);
 
     for (size_t i = 0; i < count; i++)
-        ft_log(FT_LOG_WARN, "round.bad_pair", "round=%llu dealer=%u other=%u", (unsigned long long)s->row.round,
-               pairs[i].dealer, pairs[i].other);
+        ft_log(FT_LOG_WARN, "round.bad_pair", "round=%llu dealer=%u other=%u",
+               (unsigned long long)s->row.round, pairs[i].dealer, pairs[i].other);
 }
 
 /* The model cached for the next round is the one just made. */
@@ -318,8 +322,9 @@ engine_commit(struct ft_engine *e)
         task->row.state = FT_TASK_DONE;
     e->failures = 0;
     e->not_before_ms = engine_now(e) + task->task.pause_ms;
-    ft_log(FT_LOG_INFO, "round.committed", "task=%s round=%llu stage=%u cohort=%u survivors=%u", task->row.name,
-           (unsigned long long)s->row.round, s->row.stage, step.row.cohort, step.row.survivors);
+    ft_log(FT_LOG_INFO, "round.committed", "task=%s round=%llu stage=%u cohort=%u survivors=%u",
+           task->row.name, (unsigned long long)s->row.round, s->row.stage, step.row.cohort,
+           step.row.survivors);
     log_bad_pairs(s);
     note_refusals(e, task, s);
     if (!FT_PLANT(TOLD_BEFORE_STORED))
@@ -349,7 +354,8 @@ engine_session_failed(struct ft_engine *e, const char *why)
     if (task == NULL)
         return FT_ERR_INTERNAL;
     fill_row(e, task, s, &row);
-    /* Once S is fixed a shop may have uploaded, and its contribution counts as released: the number is spent. */
+    /* Once S is fixed a shop may have uploaded, and its contribution counts as released: the number is spent.
+     */
     ft_ss_server_transcript(s->server, t);
     row.state = memcmp(t[2], none, 32) != 0 ? FT_ROUND_ABANDONED : FT_ROUND_FAILED;
     if (why == NULL)
@@ -360,7 +366,8 @@ engine_session_failed(struct ft_engine *e, const char *why)
     progress.round_open = row.state == FT_ROUND_FAILED;
     FT_TRY(e->config.store.round_end(e->config.store.ctx, &row, &progress));
     task->row.progress = progress;
-    e->not_before_ms = engine_now(e) + (e->failures < 6 ? (uint64_t)ENGINE_BACKOFF_MS << e->failures : ENGINE_BACKOFF_MAX_MS);
+    e->not_before_ms = engine_now(e) +
+                       (e->failures < 6 ? (uint64_t)ENGINE_BACKOFF_MS << e->failures : ENGINE_BACKOFF_MAX_MS);
     e->failures++;
     ft_log(FT_LOG_WARN, row.state == FT_ROUND_FAILED ? "round.failed" : "round.abandoned",
            "task=%s round=%llu attempt=%u stage=%u reason=%s", task->row.name, (unsigned long long)row.round,

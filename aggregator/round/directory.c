@@ -46,7 +46,8 @@ roster_new(const struct ft_engine *e, struct ft_buf *bytes, struct engine_roster
     r->refs = 1;
     r->bytes = *bytes;
     *bytes = (struct ft_buf){ 0 };
-    st = ft_ss_roster_open(ft_buf_bytes(&r->bytes), e->config.registrar_pk, e->config.deployment, 0, &r->roster, err);
+    st = ft_ss_roster_open(ft_buf_bytes(&r->bytes), e->config.registrar_pk, e->config.deployment, 0,
+                           &r->roster, err);
     if (st != FT_OK) {
         engine_roster_unref(r);
         return st;
@@ -68,7 +69,8 @@ take_stored_key(void *ctx, const struct ft_epoch_key *stored)
     if (st == FT_ERR_NOMEM)
         return st;
     if (st != FT_OK) /* that shop will be asked for another one */
-        ft_log(FT_LOG_WARN, "round.stored_key_refused", "place=%u status=%s", stored->index, ft_status_name(st));
+        ft_log(FT_LOG_WARN, "round.stored_key_refused", "place=%u status=%s", stored->index,
+               ft_status_name(st));
     return FT_OK;
 }
 
@@ -111,8 +113,8 @@ published_load(struct ft_engine *e, struct engine_directory **out)
     FT_TRY(ft_ss_directory_open(&d->roster->roster, epoch, &d->directory));
     for (uint32_t i = 0; i < count; i++) {
         struct ft_ss_epoch_key key;
-        FT_TRY(ft_ss_epoch_key_decode(FT_BYTES(keys.data + (size_t)i * FT_SS_EPOCH_KEY_SIZE, FT_SS_EPOCH_KEY_SIZE),
-                                      &key));
+        FT_TRY(ft_ss_epoch_key_decode(
+            FT_BYTES(keys.data + (size_t)i * FT_SS_EPOCH_KEY_SIZE, FT_SS_EPOCH_KEY_SIZE), &key));
         FT_TRY(ft_ss_directory_put(&d->directory, &key, NULL));
     }
     ft_ss_directory_root(&d->directory, d->root);
@@ -179,7 +181,8 @@ bool
 engine_key_published(const struct ft_engine *e, const struct engine_shop *shop)
 {
     return e->directory != NULL && e->building_open && e->directory->directory.epoch == e->epoch &&
-           ft_ss_directory_has(&e->directory->directory, shop->place) && ft_ss_directory_has(&e->building, shop->place) &&
+           ft_ss_directory_has(&e->directory->directory, shop->place) &&
+           ft_ss_directory_has(&e->building, shop->place) &&
            memcmp(e->directory->directory.xpk[shop->place], e->building.xpk[shop->place], 32) == 0;
 }
 
@@ -195,7 +198,8 @@ engine_epoch_key(struct ft_engine *e, struct engine_shop *shop, const struct ft_
         return FT_OK; /* late or early: the shop will be asked for the right one */
     if (key->id != shop->place)
         return FT_ERR_VERIFY;
-    if (ft_ss_directory_has(&e->building, shop->place) && memcmp(e->building.xpk[shop->place], key->xpk, 32) == 0)
+    if (ft_ss_directory_has(&e->building, shop->place) &&
+        memcmp(e->building.xpk[shop->place], key->xpk, 32) == 0)
         return FT_OK;
     st = ft_ss_directory_put(&e->building, key, &err);
     if (st != FT_OK) {
@@ -207,7 +211,8 @@ engine_epoch_key(struct ft_engine *e, struct engine_shop *shop, const struct ft_
         e->dirty_since_ms = engine_now(e);
     e->building_dirty = true;
     ft_ss_epoch_key_encode(key, bytes);
-    return e->config.store.epoch_key_put(e->config.store.ctx, e->epoch, shop->place, FT_BYTES(bytes, sizeof bytes));
+    return e->config.store.epoch_key_put(e->config.store.ctx, e->epoch, shop->place,
+                                         FT_BYTES(bytes, sizeof bytes));
 }
 
 /* Everyone who is here has sent a key: nothing to wait for. */

@@ -180,8 +180,8 @@ void
 ft_engine_status(const struct ft_engine *e, struct ft_engine_status *out)
 {
     struct ft_engine *mutable = (struct ft_engine *)(uintptr_t)e;
-    const struct engine_task *task = e->session != NULL ? engine_task(mutable, e->session->row.task) :
-                                                          engine_running_task(mutable);
+    const struct engine_task *task =
+        e->session != NULL ? engine_task(mutable, e->session->row.task) : engine_running_task(mutable);
     struct ft_ss_server_counts counts;
 
     memset(out, 0, sizeof *out);

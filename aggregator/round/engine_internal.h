@@ -8,27 +8,27 @@
 #include "common/plan/round_plan.h"
 #include "common/secure_sum/server.h"
 
-#define ENGINE_SETTLE_MS       200   /* keys arriving this close together make one directory */
-#define ENGINE_ASK_AGAIN_MS    10000 /* a shop that said "later" is asked again */
-#define ENGINE_BACKOFF_MS      500   /* after a failed session, doubled up to */
-#define ENGINE_BACKOFF_MAX_MS  30000
-#define ENGINE_TASKS_MAX       32    /* unfinished tasks at a time */
-#define ENGINE_SYNC_WAIT_MAX   60000
+#define ENGINE_SETTLE_MS      200   /* keys arriving this close together make one directory */
+#define ENGINE_ASK_AGAIN_MS   10000 /* a shop that said "later" is asked again */
+#define ENGINE_BACKOFF_MS     500   /* after a failed session, doubled up to */
+#define ENGINE_BACKOFF_MAX_MS 30000
+#define ENGINE_TASKS_MAX      32 /* unfinished tasks at a time */
+#define ENGINE_SYNC_WAIT_MAX  60000
 
 /* What the engine knows of a shop. */
 struct engine_shop {
     struct ft_shop row;
-    bool listed;        /* in the roster, and active there */
-    uint32_t place;     /* in the roster, when listed */
-    uint32_t calls;     /* Sync calls at hand */
+    bool listed;    /* in the roster, and active there */
+    uint32_t place; /* in the roster, when listed */
+    uint32_t calls; /* Sync calls at hand */
     bool seen;
-    uint64_t seen_ms;   /* when the last one ended or came */
-    bool lost;          /* ... and broke off, with no other one since */
-    bool idle;          /* the last one stood in no session */
-    uint8_t root[32];   /* the directory it has checked */
+    uint64_t seen_ms;          /* when the last one ended or came */
+    bool lost;                 /* ... and broke off, with no other one since */
+    bool idle;                 /* the last one stood in no session */
+    uint8_t root[32];          /* the directory it has checked */
     uint64_t refused_until_ms; /* left alone after refusing an Announce */
     uint32_t refusals;
-    bool announced;     /* in the open session: has been, or is being, told of it */
+    bool announced; /* in the open session: has been, or is being, told of it */
 };
 
 struct engine_task {
@@ -71,17 +71,16 @@ struct engine_session {
     struct engine_directory *directory;
     struct ft_session_row row;
     struct ft_round_plan plan;
-    bool begun;    /* stored */
-    bool restored;
-    bool working;  /* taken for unmasking: hands off */
-    bool worked;   /* unmask has run, finish has not */
+    bool begun; /* stored */
+    bool working; /* taken for unmasking: hands off */
+    bool worked;  /* unmask has run, finish has not */
     uint64_t server_version;
     uint64_t bytes_in, bytes_out;
     /* Records accepted and not yet durable. */
     struct engine_record {
         uint32_t kind;
         struct ft_buf bytes;
-    } *records;
+    } * records;
     size_t record_count;
     enum ft_status store_status; /* of the last store that failed */
 };
@@ -94,24 +93,24 @@ struct ft_engine {
     size_t task_count;
     struct engine_roster *roster;
     uint32_t epoch;
-    uint64_t epoch_started_ms;          /* wall clock */
-    struct ft_ss_directory building;    /* keys as they come in */
+    uint64_t epoch_started_ms;       /* wall clock */
+    struct ft_ss_directory building; /* keys as they come in */
     bool building_open, building_dirty;
     uint64_t dirty_since_ms;
     struct engine_directory *directory; /* published */
     struct engine_session *session;
-    struct engine_session *previous;    /* committed last; answers its shops until the next one collects */
-    struct ft_blob *model;              /* the current one, kept at hand */
-    struct ft_big_pool pool;            /* the sum and the staging vectors, from round to round */
-    int64_t *coordinates;               /* a decoded sum: made once, reused by every round that fits */
+    struct engine_session *previous; /* committed last; answers its shops until the next one collects */
+    struct ft_blob *model;           /* the current one, kept at hand */
+    struct ft_big_pool pool;         /* the sum and the staging vectors, from round to round */
+    int64_t *coordinates;            /* a decoded sum: made once, reused by every round that fits */
     double *reals;
     size_t coordinates_room, reals_room;
-    bool recover_wanted;                /* a session was stored, and could not be opened */
-    bool reload_wanted;                 /* a change came while the session was being unmasked */
-    bool opened_any;                    /* a session since the start: absent shops need not be waited for */
-    uint64_t not_before_ms;             /* no session before */
-    uint32_t failures;                  /* sessions failed in a row */
-    uint64_t gather_since_ms;           /* since when there have been enough; 0: not now */
+    bool recover_wanted;      /* a session was stored, and could not be opened */
+    bool reload_wanted;       /* a change came while the session was being unmasked */
+    bool opened_any;          /* a session since the start: absent shops need not be waited for */
+    uint64_t not_before_ms;   /* no session before */
+    uint32_t failures;        /* sessions failed in a row */
+    uint64_t gather_since_ms; /* since when there have been enough; 0: not now */
     uint64_t version;
 };
 
@@ -126,15 +125,16 @@ uint32_t engine_refusal_code(enum ft_status st);
 /* shops.c */
 FT_NODISCARD enum ft_status engine_load_shops(struct ft_engine *e);
 struct engine_shop *engine_shop(struct ft_engine *e, int64_t number); /* NULL when there is none */
-struct engine_shop *engine_shop_at(struct ft_engine *e, uint32_t place);
 size_t engine_shop_slot(const struct ft_engine *e, const struct engine_shop *shop);
 /* Its connection broke, and it has had its time to come back. */
 bool engine_shop_away(const struct ft_engine *e, const struct engine_shop *shop);
 bool engine_shop_present(const struct ft_engine *e, const struct engine_shop *shop);
 /* Can be announced a session of the task now. */
-bool engine_shop_ready(const struct ft_engine *e, const struct engine_task *task, const struct engine_shop *shop);
+bool engine_shop_ready(const struct ft_engine *e, const struct engine_task *task,
+                       const struct engine_shop *shop);
 /* Worth waiting for while a cohort gathers. */
-bool engine_shop_expected(const struct ft_engine *e, const struct engine_task *task, const struct engine_shop *shop);
+bool engine_shop_expected(const struct ft_engine *e, const struct engine_task *task,
+                          const struct engine_shop *shop);
 
 /* directory.c */
 FT_NODISCARD enum ft_status engine_load_directory(struct ft_engine *e, struct ft_error *err);
@@ -150,7 +150,8 @@ void engine_roster_unref(struct engine_roster *r);
 /* tasks.c */
 FT_NODISCARD enum ft_status engine_load_tasks(struct ft_engine *e);
 /* The row as stored, whatever its state. */
-FT_NODISCARD enum ft_status engine_task_row(struct ft_engine *e, const uint8_t hash[32], struct ft_task_row *out);
+FT_NODISCARD enum ft_status engine_task_row(struct ft_engine *e, const uint8_t hash[32],
+                                            struct ft_task_row *out);
 void engine_task_clear(struct engine_task *t);
 struct engine_task *engine_task(struct ft_engine *e, const uint8_t hash[32]);
 struct engine_task *engine_running_task(struct ft_engine *e); /* the oldest RUNNING one; NULL */
@@ -178,11 +179,12 @@ FT_NODISCARD enum ft_status engine_commit(struct ft_engine *e);
 FT_NODISCARD enum ft_status engine_first_model(struct ft_engine *e, struct engine_task *task);
 /* End the open session without a result. `why` replaces the server's own reason unless NULL. */
 FT_NODISCARD enum ft_status engine_session_failed(struct ft_engine *e, const char *why);
-void engine_session_retire(struct ft_engine *e, bool keep); /* it is over and stored; keep it to answer its shops */
+void engine_session_retire(struct ft_engine *e,
+                           bool keep); /* it is over and stored; keep it to answer its shops */
 char *engine_reasons(struct ft_engine *e, const struct engine_task *task, const struct engine_session *s,
                      const char *failure); /* JSON; ft_free */
-char *engine_metrics(const struct engine_session *s, const uint64_t *values, const float *params, double weight_decay,
-                     uint64_t weight_sum); /* JSON; ft_free */
+char *engine_metrics(const struct engine_session *s, const uint64_t *values, const float *params,
+                     double weight_decay, uint64_t weight_sum); /* JSON; ft_free */
 FT_NODISCARD enum ft_status engine_recover(struct ft_engine *e);
 struct ft_blob *engine_blob_new(const uint8_t hash[32], struct ft_buf *bytes); /* takes the bytes over */
 struct ft_blob *engine_blob_ref(struct ft_blob *blob);

@@ -20,10 +20,11 @@ read_record(void *ctx, const struct ft_session_record *record)
     r->sharers |= record->kind == FT_SS_RECORD_SHARERS;
     if (r->session == NULL)
         return FT_OK;
-    st = ft_ss_server_restore_record(r->session->server, (enum ft_ss_record)record->kind, record->bytes, &err);
+    st =
+        ft_ss_server_restore_record(r->session->server, (enum ft_ss_record)record->kind, record->bytes, &err);
     if (st != FT_OK)
-        ft_log(FT_LOG_ERROR, "round.record_refused", "kind=%u status=%s reason=%s", record->kind, ft_status_name(st),
-               engine_words(&err));
+        ft_log(FT_LOG_ERROR, "round.record_refused", "kind=%u status=%s reason=%s", record->kind,
+               ft_status_name(st), engine_words(&err));
     return st;
 }
 
@@ -51,7 +52,8 @@ give_up(struct ft_engine *e, const struct ft_session_row *row, const struct ft_t
     FT_TRY(e->config.store.round_end(e->config.store.ctx, &end, &progress));
     if (loaded != NULL)
         loaded->row.progress = progress;
-    ft_log(FT_LOG_WARN, "round.given_up", "round=%llu attempt=%u", (unsigned long long)row->round, row->attempt);
+    ft_log(FT_LOG_WARN, "round.given_up", "round=%llu attempt=%u", (unsigned long long)row->round,
+           row->attempt);
 out:
     return st;
 }
@@ -69,7 +71,6 @@ restore(struct ft_engine *e, const struct engine_task *task, const struct ft_ses
         return FT_ERR_NOMEM;
     s->row = *row;
     s->begun = true;
-    s->restored = true;
     FT_TRY(ft_round_plan_init(&s->plan, &task->task, (enum ft_stage)row->stage, &err));
     engine_session_config(e, s, task, &config);
     FT_TRY(ft_ss_server_restore_begin(&config, &s->server, &err));

@@ -89,8 +89,9 @@ number(double v)
 static void
 put_estimate(json_t *object, const char *name, const struct ft_estimate *e)
 {
-    json_object_set_new(object, name, json_pack("{s:o, s:o, s:o}", "value", number(e->value), "low", number(e->low),
-                                                "high", number(e->high)));
+    json_object_set_new(object, name,
+                        json_pack("{s:o, s:o, s:o}", "value", number(e->value), "low", number(e->low), "high",
+                                  number(e->high)));
 }
 
 static json_t *
@@ -108,8 +109,8 @@ calibration(const struct ft_metrics_report *r)
 }
 
 char *
-engine_metrics(const struct engine_session *s, const uint64_t *values, const float *params, double weight_decay,
-               uint64_t weight_sum)
+engine_metrics(const struct engine_session *s, const uint64_t *values, const float *params,
+               double weight_decay, uint64_t weight_sum)
 {
     json_t *object = json_object();
     struct ft_metrics_report *r;

@@ -22,9 +22,9 @@ muster(const struct ft_engine *e, const struct engine_task *task)
 }
 
 /*
- * When does a session open? With n_min shops ready, at once if nobody who can be expected is missing, and after join_ms
- * in any case: a shop that is down delays a round by that much once, not for good, because a shop not heard of for
- * presence_ms is no longer expected.
+ * When does a session open? With n_min shops ready, at once if nobody who can be expected is missing, and
+ * after join_ms in any case: a shop that is down delays a round by that much once, not for good, because a
+ * shop not heard of for presence_ms is no longer expected.
  */
 enum ft_status
 engine_schedule(struct ft_engine *e)
@@ -33,7 +33,8 @@ engine_schedule(struct ft_engine *e)
     const uint64_t now = engine_now(e);
     struct muster m;
 
-    if (e->session != NULL || task == NULL || e->directory == NULL || e->building_dirty || now < e->not_before_ms) {
+    if (e->session != NULL || task == NULL || e->directory == NULL || e->building_dirty ||
+        now < e->not_before_ms) {
         e->gather_since_ms = 0;
         return FT_OK;
     }

@@ -15,7 +15,8 @@ place_shops(struct ft_engine *e)
         if (e->roster == NULL || shop->row.state != FT_SHOP_ACTIVE)
             continue;
         shop->place = ft_ss_roster_find(&e->roster->roster, shop->row.identity_key);
-        shop->listed = shop->place < e->roster->roster.count && ft_ss_roster_active(&e->roster->roster, shop->place, wall);
+        shop->listed = shop->place < e->roster->roster.count &&
+                       ft_ss_roster_active(&e->roster->roster, shop->place, wall);
     }
 }
 
@@ -85,15 +86,6 @@ engine_shop(struct ft_engine *e, int64_t number)
     return low < e->shop_count && e->shops[low].row.id == number ? &e->shops[low] : NULL;
 }
 
-struct engine_shop *
-engine_shop_at(struct ft_engine *e, uint32_t place)
-{
-    for (size_t i = 0; i < e->shop_count; i++)
-        if (e->shops[i].listed && e->shops[i].place == place)
-            return &e->shops[i];
-    return NULL;
-}
-
 size_t
 engine_shop_slot(const struct ft_engine *e, const struct engine_shop *shop)
 {
@@ -109,7 +101,8 @@ engine_shop_away(const struct ft_engine *e, const struct engine_shop *shop)
 bool
 engine_shop_present(const struct ft_engine *e, const struct engine_shop *shop)
 {
-    return shop->calls > 0 || (shop->seen && !engine_shop_away(e, shop) && engine_now(e) - shop->seen_ms < e->config.presence_ms);
+    return shop->calls > 0 || (shop->seen && !engine_shop_away(e, shop) &&
+                               engine_now(e) - shop->seen_ms < e->config.presence_ms);
 }
 
 static bool
@@ -128,7 +121,8 @@ engine_shop_ready(const struct ft_engine *e, const struct engine_task *task, con
 }
 
 bool
-engine_shop_expected(const struct ft_engine *e, const struct engine_task *task, const struct engine_shop *shop)
+engine_shop_expected(const struct ft_engine *e, const struct engine_task *task,
+                     const struct engine_shop *shop)
 {
     const uint8_t verdict = task->verdicts[engine_shop_slot(e, shop)];
 

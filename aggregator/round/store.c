@@ -111,15 +111,15 @@ store_round_end(void *ctx, const struct ft_round_row *row, const struct ft_task_
 }
 
 static enum ft_status
-store_round_commit(void *ctx, const struct ft_round_row *row, const struct ft_task_progress *progress, const
-                   struct ft_model_put *model, struct ft_bytes optimiser, bool task_done)
+store_round_commit(void *ctx, const struct ft_round_row *row, const struct ft_task_progress *progress,
+                   const struct ft_model_put *model, struct ft_bytes optimiser, bool task_done)
 {
     return ft_store_round_commit(ctx, row, progress, model, optimiser, task_done);
 }
 
 static enum ft_status
-store_round_find(void *ctx, const uint8_t task[32], uint64_t round, uint32_t attempt, struct ft_round_row
-                 *out)
+store_round_find(void *ctx, const uint8_t task[32], uint64_t round, uint32_t attempt,
+                 struct ft_round_row *out)
 {
     return ft_store_round_find(ctx, task, round, attempt, out);
 }

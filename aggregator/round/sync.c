@@ -36,7 +36,8 @@ in_session(const struct ft_ss_position *p)
     return p->step != FT_SS_STEP_NONE || p->round != 0;
 }
 
-/* The answer to the last step. STATE means it came too late or too early: `next` tells the shop where things stand. */
+/* The answer to the last step. STATE means it came too late or too early: `next` tells the shop where things
+ * stand. */
 static enum ft_status
 take_answer(struct ft_engine *e, const struct engine_shop *shop, const struct ft_sync_request *r)
 {
@@ -49,8 +50,8 @@ take_answer(struct ft_engine *e, const struct engine_shop *shop, const struct ft
     st = ft_ss_server_handle(s->server, shop->place, ft_buf_bytes(&r->answer));
     if (st == FT_ERR_STATE || st == FT_OK)
         return FT_OK;
-    ft_log(FT_LOG_WARN, "round.answer_refused", "shop=%lld round=%llu step=%u status=%s", (long long)shop->row.id,
-           (unsigned long long)s->row.round, r->position.step, ft_status_name(st));
+    ft_log(FT_LOG_WARN, "round.answer_refused", "shop=%lld round=%llu step=%u status=%s",
+           (long long)shop->row.id, (unsigned long long)s->row.round, r->position.step, ft_status_name(st));
     return st;
 }
 
@@ -69,7 +70,8 @@ update_shop(struct ft_engine *e, struct engine_shop *shop, const struct ft_sync_
 }
 
 enum ft_status
-ft_engine_sync_begin(struct ft_engine *e, int64_t number, struct ft_bytes request, struct ft_engine_call **out)
+ft_engine_sync_begin(struct ft_engine *e, int64_t number, struct ft_bytes request,
+                     struct ft_engine_call **out)
 {
     enum ft_status st;
     struct engine_shop *shop = engine_shop(e, number);
@@ -178,8 +180,8 @@ session_message(struct ft_engine *e, const struct engine_shop *shop, const struc
 
 /* The Announce for an idle shop that can take part. */
 static enum ft_status
-announce(struct ft_engine *e, struct engine_shop *shop, const struct ft_sync_request *r, struct ft_buf *message,
-         bool *found)
+announce(struct ft_engine *e, struct engine_shop *shop, const struct ft_sync_request *r,
+         struct ft_buf *message, bool *found)
 {
     enum ft_status st;
     enum ft_ss_next next = FT_SS_NEXT_NONE;
@@ -220,7 +222,8 @@ task_to_ask(struct ft_engine *e, const struct engine_shop *shop)
 
 /* What an idle shop needs before it can be announced a session. */
 static bool
-prepare(struct ft_engine *e, struct engine_shop *shop, const struct ft_sync_request *r, struct ft_sync_reply *reply)
+prepare(struct ft_engine *e, struct engine_shop *shop, const struct ft_sync_request *r,
+        struct ft_sync_reply *reply)
 {
     struct engine_task *t;
 
@@ -273,7 +276,8 @@ refused(const struct ft_engine_call *call, struct ft_sync_reply *reply)
 }
 
 enum ft_status
-ft_engine_sync_poll(struct ft_engine *e, struct ft_engine_call *call, bool last, struct ft_buf *out, bool *ready)
+ft_engine_sync_poll(struct ft_engine *e, struct ft_engine_call *call, bool last, struct ft_buf *out,
+                    bool *ready)
 {
     enum ft_status st = FT_OK;
     struct engine_shop *shop = engine_shop(e, call->shop);

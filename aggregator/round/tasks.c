@@ -59,7 +59,8 @@ load_task(struct ft_engine *e, const struct ft_task_row *row, struct engine_task
         goto out;
     }
     FT_TRY(e->config.store.task_signed(e->config.store.ctx, row->hash, t->signed_hash, &bytes));
-    FT_TRY(ft_task_open(ft_buf_bytes(&bytes), e->config.task_keys, e->config.task_key_count, &t->task, hash, &err));
+    FT_TRY(ft_task_open(ft_buf_bytes(&bytes), e->config.task_keys, e->config.task_key_count, &t->task, hash,
+                        &err));
     if (memcmp(hash, row->hash, 32) != 0) {
         st = FT_ERR_VERIFY;
         goto out;
@@ -69,8 +70,8 @@ load_task(struct ft_engine *e, const struct ft_task_row *row, struct engine_task
 out:
     if (st != FT_OK) {
         engine_task_clear(t);
-        ft_log(FT_LOG_ERROR, "round.task_unusable", "task=%s status=%s reason=%s", row->name, ft_status_name(st),
-               engine_words(&err));
+        ft_log(FT_LOG_ERROR, "round.task_unusable", "task=%s status=%s reason=%s", row->name,
+               ft_status_name(st), engine_words(&err));
     }
     ft_buf_clear(&bytes);
     return st;
@@ -82,10 +83,11 @@ unfinished(const struct ft_task_row *row)
     return row->state == FT_TASK_PUBLISHED || row->state == FT_TASK_RUNNING || row->state == FT_TASK_PAUSED;
 }
 
-/* New ones are loaded first, which may fail; a task that cannot be used (a key that is not pinned any more) is left
- * out and told of. */
+/* New ones are loaded first, which may fail; a task that cannot be used (a key that is not pinned any more)
+ * is left out and told of. */
 static enum ft_status
-load_new(struct ft_engine *e, const struct ft_task_row *rows, size_t count, struct engine_task *list, size_t *n)
+load_new(struct ft_engine *e, const struct ft_task_row *rows, size_t count, struct engine_task *list,
+         size_t *n)
 {
     for (size_t i = 0; i < count && *n < ENGINE_TASKS_MAX; i++) {
         enum ft_status st = FT_OK;
@@ -102,8 +104,8 @@ load_new(struct ft_engine *e, const struct ft_task_row *rows, size_t count, stru
     return FT_OK;
 }
 
-/* Known tasks keep what shops said about them; finished ones go; new ones come. The list is replaced only when all of
- * it is at hand. */
+/* Known tasks keep what shops said about them; finished ones go; new ones come. The list is replaced only
+ * when all of it is at hand. */
 enum ft_status
 engine_load_tasks(struct ft_engine *e)
 {
@@ -207,7 +209,8 @@ engine_verdict(struct ft_engine *e, struct engine_shop *shop, const struct ft_sy
     shop->refused_until_ms = 0;
     for (uint32_t i = 0; i < v->code_count && size < sizeof codes - 12; i++)
         size += (size_t)snprintf(codes + size, sizeof codes - size, "%s%u", i > 0 ? "," : "", v->codes[i]);
-    st = e->config.store.verdict_put(e->config.store.ctx, t->row.hash, shop->row.id, v->verdict, codes, engine_wall(e));
+    st = e->config.store.verdict_put(e->config.store.ctx, t->row.hash, shop->row.id, v->verdict, codes,
+                                     engine_wall(e));
     if (st != FT_OK) /* only `task status` is poorer for it; the shop would be asked again after a restart */
         ft_log(FT_LOG_WARN, "round.verdict_not_stored", "shop=%lld status=%s", (long long)shop->row.id,
                ft_status_name(st));

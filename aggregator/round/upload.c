@@ -33,8 +33,8 @@ reply_of(enum ft_status st, struct ft_upload_reply *reply)
 }
 
 enum ft_status
-ft_engine_upload_begin(struct ft_engine *e, int64_t number, struct ft_bytes header, struct ft_engine_upload **out,
-                       struct ft_upload_reply *reply, bool *busy)
+ft_engine_upload_begin(struct ft_engine *e, int64_t number, struct ft_bytes header,
+                       struct ft_engine_upload **out, struct ft_upload_reply *reply, bool *busy)
 {
     enum ft_status st;
     const struct engine_shop *shop = engine_shop(e, number);
@@ -89,7 +89,9 @@ ft_engine_upload_end(struct ft_engine *e, struct ft_engine_upload *upload, struc
         *reply = (struct ft_upload_reply){ .kind = FT_UPLOAD_REJECTED, .code = engine_refusal_code(st) };
         break;
     case FT_ERR_VERIFY: /* damaged on its way, say: once more from the start */
-        *reply = (struct ft_upload_reply){ .kind = FT_UPLOAD_RETRY, .code = engine_refusal_code(st), .retry_ms = 100 };
+        *reply = (struct ft_upload_reply){ .kind = FT_UPLOAD_RETRY,
+                                           .code = engine_refusal_code(st),
+                                           .retry_ms = 100 };
         break;
     default:
         reply_of(st, reply);

@@ -72,8 +72,8 @@ read_request(const Fedtill__V1__SyncRequest *m, struct ft_sync_request *out)
     out->epoch = m->epoch;
     out->wait_ms = m->wait_ms;
     out->has_epoch_key = m->epoch_key.len > 0;
-    if (!fixed_or_zero(&m->directory_root, out->directory_root, 32) || !read_position(m->position, &out->position) ||
-        m->answer.len > FT_SS_MESSAGE_MAX)
+    if (!fixed_or_zero(&m->directory_root, out->directory_root, 32) ||
+        !read_position(m->position, &out->position) || m->answer.len > FT_SS_MESSAGE_MAX)
         return FT_ERR_FORMAT;
     if (out->has_epoch_key)
         FT_TRY(ft_ss_epoch_key_decode(FT_BYTES(m->epoch_key.data, m->epoch_key.len), &out->epoch_key));
@@ -237,7 +237,8 @@ ft_download_chunk_encode(uint64_t offset, uint64_t total, struct ft_bytes data, 
 }
 
 enum ft_status
-ft_directory_encode(struct ft_bytes signed_roster, const struct ft_ss_directory *directory, struct ft_buf *out)
+ft_directory_encode(struct ft_bytes signed_roster, const struct ft_ss_directory *directory,
+                    struct ft_buf *out)
 {
     enum ft_status st = FT_ERR_NOMEM;
     Fedtill__V1__Directory m = FEDTILL__V1__DIRECTORY__INIT;

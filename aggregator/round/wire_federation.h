@@ -1,6 +1,6 @@
 /*
- * The messages of proto/federation.proto that the engine reads and writes, as plain structs. Decoders take any bytes within a
- * stated memory budget; what is not canonical in size is refused.
+ * The messages of proto/federation.proto that the engine reads and writes, as plain structs. Decoders take
+ * any bytes within a stated memory budget; what is not canonical in size is refused.
  */
 #ifndef FT_ROUND_WIRE_FEDERATION_H
 #define FT_ROUND_WIRE_FEDERATION_H
@@ -8,12 +8,17 @@
 #include "common/secure_sum/roster.h"
 #include "common/secure_sum/session.h"
 
-#define FT_SYNC_REQUEST_MAX   (FT_SS_MESSAGE_MAX + 65536)
-#define FT_SYNC_VERDICTS_MAX  64
-#define FT_SYNC_CODES_MAX     32
+#define FT_SYNC_REQUEST_MAX  (FT_SS_MESSAGE_MAX + 65536)
+#define FT_SYNC_VERDICTS_MAX 64
+#define FT_SYNC_CODES_MAX    32
 
-enum ft_verdict { FT_VERDICT_NONE = 0, FT_VERDICT_ACCEPTED = 1, FT_VERDICT_WAITING = 2, FT_VERDICT_REFUSED = 3,
-                  FT_VERDICT_LATER = 4 };
+enum ft_verdict {
+    FT_VERDICT_NONE = 0,
+    FT_VERDICT_ACCEPTED = 1,
+    FT_VERDICT_WAITING = 2,
+    FT_VERDICT_REFUSED = 3,
+    FT_VERDICT_LATER = 4
+};
 
 struct ft_sync_verdict {
     uint8_t task_hash[32];
@@ -73,7 +78,12 @@ struct ft_upload_frame {
 FT_NODISCARD enum ft_status ft_upload_frame_decode(struct ft_bytes bytes, struct ft_upload_frame *out);
 void ft_upload_frame_clear(struct ft_upload_frame *f);
 
-enum ft_upload_answer { FT_UPLOAD_START = 1, FT_UPLOAD_DONE = 2, FT_UPLOAD_REJECTED = 3, FT_UPLOAD_RETRY = 4 };
+enum ft_upload_answer {
+    FT_UPLOAD_START = 1,
+    FT_UPLOAD_DONE = 2,
+    FT_UPLOAD_REJECTED = 3,
+    FT_UPLOAD_RETRY = 4
+};
 struct ft_upload_reply {
     enum ft_upload_answer kind;
     uint64_t offset;
@@ -82,15 +92,16 @@ struct ft_upload_reply {
 };
 FT_NODISCARD enum ft_status ft_upload_reply_encode(const struct ft_upload_reply *r, struct ft_buf *out);
 
-FT_NODISCARD enum ft_status ft_download_request_decode(struct ft_bytes bytes, uint8_t hash[32], uint64_t *offset);
+FT_NODISCARD enum ft_status ft_download_request_decode(struct ft_bytes bytes, uint8_t hash[32],
+                                                       uint64_t *offset);
 FT_NODISCARD enum ft_status ft_download_chunk_encode(uint64_t offset, uint64_t total, struct ft_bytes data,
                                                      struct ft_buf *out);
 
 /* The Directory blob. */
-FT_NODISCARD enum ft_status ft_directory_encode(struct ft_bytes signed_roster, const struct ft_ss_directory *directory,
-                                                struct ft_buf *out);
+FT_NODISCARD enum ft_status ft_directory_encode(struct ft_bytes signed_roster,
+                                                const struct ft_ss_directory *directory, struct ft_buf *out);
 /* Its parts: the signed roster, the epoch, and the keys as `count` times FT_SS_EPOCH_KEY_SIZE bytes. */
-FT_NODISCARD enum ft_status ft_directory_decode(struct ft_bytes bytes, struct ft_buf *signed_roster, uint32_t *epoch,
-                                                struct ft_buf *keys, uint32_t *count);
+FT_NODISCARD enum ft_status ft_directory_decode(struct ft_bytes bytes, struct ft_buf *signed_roster,
+                                                uint32_t *epoch, struct ft_buf *keys, uint32_t *count);
 
 #endif

@@ -21,7 +21,8 @@ enum ft_status
 ft_store_log_head(struct ft_store *s, uint64_t *size, uint8_t head[32])
 {
     struct sql_rows rows;
-    enum ft_status st = sql_open(s, &rows, "SELECT leaf_index, head FROM log ORDER BY leaf_index DESC LIMIT 1", NULL);
+    enum ft_status st =
+        sql_open(s, &rows, "SELECT leaf_index, head FROM log ORDER BY leaf_index DESC LIMIT 1", NULL);
 
     *size = 0;
     memset(head, 0, 32);
@@ -58,8 +59,8 @@ store_log_append(struct ft_store *s, const struct ft_round_row *row, const uint8
     FT_TRY(ft_buf_append(&leaf, row->result_hash, 32));
     FT_TRY(ft_buf_append(&leaf, next_model, 32));
     leaf_hash(ft_buf_bytes(&leaf), head);
-    FT_TRY(sql_run(s, "INSERT INTO log(leaf_index, leaf, head) VALUES(?1, ?2, ?3)", "ubh", size, ft_buf_bytes(&leaf),
-                   head));
+    FT_TRY(sql_run(s, "INSERT INTO log(leaf_index, leaf, head) VALUES(?1, ?2, ?3)", "ubh", size,
+                   ft_buf_bytes(&leaf), head));
 out:
     ft_buf_clear(&leaf);
     return st;
@@ -86,11 +87,13 @@ ft_store_log_check(struct ft_store *s, struct ft_error *err)
     struct sql_rows rows;
     uint8_t head[32] = { 0 };
     uint64_t index = 0;
-    enum ft_status st = sql_open(s, &rows, "SELECT leaf_index, leaf, head FROM log ORDER BY leaf_index", NULL);
+    enum ft_status st =
+        sql_open(s, &rows, "SELECT leaf_index, leaf, head FROM log ORDER BY leaf_index", NULL);
 
     while (st == FT_OK && (st = sql_next(&rows)) == FT_OK) {
         if (!leaf_holds(&rows, index, head))
-            st = ft_fail(err, FT_ERR_VERIFY, "the transparency log is broken at leaf %llu", (unsigned long long)index);
+            st = ft_fail(err, FT_ERR_VERIFY, "the transparency log is broken at leaf %llu",
+                         (unsigned long long)index);
         index++;
     }
     sql_close(&rows);

@@ -14,7 +14,8 @@
 
 static const char schema[] =
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
-    "CREATE TABLE shops(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, state INTEGER NOT NULL,"
+    "CREATE TABLE shops(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, state INTEGER NOT "
+    "NULL,"
     " fingerprint TEXT UNIQUE, identity_key BLOB UNIQUE, certificate BLOB, roster_index INTEGER UNIQUE,"
     " invited_ms INTEGER NOT NULL, enrolled_ms INTEGER NOT NULL DEFAULT 0, changed_ms INTEGER NOT NULL);"
     "CREATE TABLE tokens(hash BLOB PRIMARY KEY, shop INTEGER NOT NULL REFERENCES shops(id),"
@@ -26,19 +27,23 @@ static const char schema[] =
     "CREATE TABLE blobs(hash BLOB NOT NULL UNIQUE, kind TEXT NOT NULL, bytes BLOB NOT NULL);"
     "CREATE TABLE tasks(hash BLOB NOT NULL UNIQUE, name TEXT NOT NULL, signed_hash BLOB NOT NULL,"
     " state INTEGER NOT NULL, published_ms INTEGER NOT NULL, changed_ms INTEGER NOT NULL,"
-    " stage INTEGER NOT NULL DEFAULT 0, trained INTEGER NOT NULL DEFAULT 0, version INTEGER NOT NULL DEFAULT 0,"
+    " stage INTEGER NOT NULL DEFAULT 0, trained INTEGER NOT NULL DEFAULT 0, version INTEGER NOT NULL DEFAULT "
+    "0,"
     " last_round INTEGER NOT NULL DEFAULT 0, last_attempt INTEGER NOT NULL DEFAULT 0,"
     " round_open INTEGER NOT NULL DEFAULT 0, model_hash BLOB, lineage_hash BLOB);"
-    "CREATE TABLE verdicts(task BLOB NOT NULL, shop INTEGER NOT NULL, verdict INTEGER NOT NULL, codes TEXT NOT NULL,"
+    "CREATE TABLE verdicts(task BLOB NOT NULL, shop INTEGER NOT NULL, verdict INTEGER NOT NULL, codes TEXT "
+    "NOT NULL,"
     " at_ms INTEGER NOT NULL, PRIMARY KEY(task, shop)) WITHOUT ROWID;"
     /* At most one session is open: the check on `one` makes a second row impossible. */
     "CREATE TABLE session(one INTEGER PRIMARY KEY CHECK(one = 1), task BLOB NOT NULL, round INTEGER NOT NULL,"
-    " attempt INTEGER NOT NULL, stage INTEGER NOT NULL, started_ms INTEGER NOT NULL, descriptor BLOB NOT NULL);"
+    " attempt INTEGER NOT NULL, stage INTEGER NOT NULL, started_ms INTEGER NOT NULL, descriptor BLOB NOT "
+    "NULL);"
     "CREATE TABLE session_records(seq INTEGER PRIMARY KEY, kind INTEGER NOT NULL, place INTEGER NOT NULL,"
     " bytes BLOB NOT NULL);"
     "CREATE TABLE rounds(task BLOB NOT NULL, round INTEGER NOT NULL, attempt INTEGER NOT NULL,"
     " stage INTEGER NOT NULL, state INTEGER NOT NULL, cohort INTEGER NOT NULL, survivors INTEGER NOT NULL,"
-    " started_ms INTEGER NOT NULL, ended_ms INTEGER NOT NULL, bytes_in INTEGER NOT NULL, bytes_out INTEGER NOT NULL,"
+    " started_ms INTEGER NOT NULL, ended_ms INTEGER NOT NULL, bytes_in INTEGER NOT NULL, bytes_out INTEGER "
+    "NOT NULL,"
     " model_hash BLOB NOT NULL, result_hash BLOB NOT NULL, transcript BLOB NOT NULL, reasons TEXT NOT NULL,"
     " metrics TEXT NOT NULL, UNIQUE(task, round, attempt));"
     "CREATE UNIQUE INDEX rounds_commit_once ON rounds(task, round) WHERE state = 1;"
@@ -64,10 +69,11 @@ pragma_is(struct ft_store *s, const char *pragma, const char *wanted, struct ft_
     if (st != FT_OK)
         return ft_fail(err, st, "database: %s: %s", pragma, ft_status_str(st));
     if (strcmp(got, wanted) != 0)
-        return ft_fail(err, FT_ERR_CONFIG,
-                       "database: %s gives '%s', but committed rounds survive a power cut only with '%s'. Move the "
-                       "home folder to a local file system",
-                       pragma, got, wanted);
+        return ft_fail(
+            err, FT_ERR_CONFIG,
+            "database: %s gives '%s', but committed rounds survive a power cut only with '%s'. Move the "
+            "home folder to a local file system",
+            pragma, got, wanted);
     return FT_OK;
 }
 
@@ -82,7 +88,8 @@ open_durable(const char *path, struct ft_store **out, struct ft_error *err)
     *out = NULL;
     if (s == NULL)
         return FT_ERR_NOMEM;
-    code = sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW, NULL);
+    code = sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW,
+                           NULL);
     if (code != SQLITE_OK) {
         st = ft_fail(err, sql_status(code), "%s: cannot open: %s", path, sqlite3_errstr(code));
         goto out;
@@ -94,7 +101,8 @@ open_durable(const char *path, struct ft_store **out, struct ft_error *err)
                         "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA secure_delete=ON;",
                         NULL, NULL, NULL);
     if (code != SQLITE_OK) {
-        st = ft_fail(err, sql_status(code), "%s: cannot prepare for durable writes: %s", path, sqlite3_errstr(code));
+        st = ft_fail(err, sql_status(code), "%s: cannot prepare for durable writes: %s", path,
+                     sqlite3_errstr(code));
         goto out;
     }
     FT_TRY(pragma_is(s, "PRAGMA journal_mode", "wal", err));
@@ -116,8 +124,8 @@ write_schema(struct ft_store *s, const uint8_t deployment[16])
         return st;
     st = sql_status(sqlite3_exec(s->db, schema, NULL, NULL, NULL));
     if (st == FT_OK)
-        st = sql_run(s, "INSERT INTO meta(key, value) VALUES('schema', ?1), ('deployment', ?2), ('epoch', 0)", "ib",
-                     (int64_t)FT_STORE_SCHEMA_VERSION, FT_BYTES(deployment, 16));
+        st = sql_run(s, "INSERT INTO meta(key, value) VALUES('schema', ?1), ('deployment', ?2), ('epoch', 0)",
+                     "ib", (int64_t)FT_STORE_SCHEMA_VERSION, FT_BYTES(deployment, 16));
     return sql_end(s, st);
 }
 
@@ -129,7 +137,10 @@ ft_store_create(const char *path, const uint8_t deployment[16], struct ft_error 
     const int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 
     if (fd < 0)
-        return ft_fail(err, errno == EEXIST ? FT_ERR_DUPLICATE : errno == ENOSPC ? FT_ERR_FULL : FT_ERR_IO,
+        return ft_fail(err,
+                       errno == EEXIST   ? FT_ERR_DUPLICATE
+                       : errno == ENOSPC ? FT_ERR_FULL
+                                         : FT_ERR_IO,
                        "%s: cannot create: %s", path, strerror(errno));
     close(fd);
     FT_TRY(open_durable(path, &s, err));
@@ -160,10 +171,11 @@ check_whole(struct ft_store *s, const char *path, struct ft_error *err)
         return FT_OK;
     if (st != FT_OK && st != FT_ERR_VERIFY)
         return ft_fail(err, st, "%s: cannot check: %s", path, ft_status_str(st));
-    return ft_fail(err, FT_ERR_VERIFY,
-                   "%s: the database is damaged (%.120s). Stop here: keep the file and its -wal and -shm as they are, "
-                   "copy them away, then put back the newest backup of all three, or try sqlite3 %s '.recover'",
-                   path, first[0] != '\0' ? first : "not a database", path);
+    return ft_fail(
+        err, FT_ERR_VERIFY,
+        "%s: the database is damaged (%.120s). Stop here: keep the file and its -wal and -shm as they are, "
+        "copy them away, then put back the newest backup of all three, or try sqlite3 %s '.recover'",
+        path, first[0] != '\0' ? first : "not a database", path);
 }
 
 static enum ft_status
@@ -211,10 +223,11 @@ ft_store_open(const char *path, struct ft_store **out, struct ft_error *err)
     if (st == FT_ERR_VERIFY && err != NULL)
         err->status = FT_OK; /* said better below */
     if (st == FT_ERR_VERIFY)
-        st = ft_fail(err, st,
-                     "%s: the database is damaged (not readable as a database). Stop here: keep the file and its -wal "
-                     "and -shm as they are, copy them away, then put back the newest backup of all three",
-                     path);
+        st = ft_fail(
+            err, st,
+            "%s: the database is damaged (not readable as a database). Stop here: keep the file and its -wal "
+            "and -shm as they are, copy them away, then put back the newest backup of all three",
+            path);
     if (st != FT_OK)
         goto out;
     FT_TRY(check_whole(s, path, err));

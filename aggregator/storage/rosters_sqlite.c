@@ -8,9 +8,10 @@ place_key(struct ft_store *s, uint32_t place, const uint8_t key[32])
 {
     struct sql_rows rows;
     bool same = false;
-    enum ft_status st =
-        sql_open(s, &rows, "SELECT place = ?1 AND identity_key = ?2 FROM roster_keys WHERE place = ?1 OR identity_key = ?2",
-                 "ih", (int64_t)place, key);
+    enum ft_status st = sql_open(
+        s, &rows,
+        "SELECT place = ?1 AND identity_key = ?2 FROM roster_keys WHERE place = ?1 OR identity_key = ?2",
+        "ih", (int64_t)place, key);
 
     if (st == FT_OK)
         st = sql_next(&rows);
@@ -21,21 +22,24 @@ place_key(struct ft_store *s, uint32_t place, const uint8_t key[32])
         return same ? FT_OK : FT_ERR_VERIFY;
     if (st != FT_ERR_NOTFOUND)
         return st;
-    FT_TRY(sql_run(s, "INSERT INTO roster_keys(place, identity_key) VALUES(?1, ?2)", "ih", (int64_t)place, key));
-    FT_TRY(sql_run(s, "UPDATE shops SET roster_index = ?1 WHERE identity_key = ?2", "ih", (int64_t)place, key));
+    FT_TRY(
+        sql_run(s, "INSERT INTO roster_keys(place, identity_key) VALUES(?1, ?2)", "ih", (int64_t)place, key));
+    FT_TRY(
+        sql_run(s, "UPDATE shops SET roster_index = ?1 WHERE identity_key = ?2", "ih", (int64_t)place, key));
 out:
     return st;
 }
 
 static enum ft_status
-put(struct ft_store *s, uint64_t serial, struct ft_bytes signed_roster, const uint8_t (*keys)[32], size_t count,
-    uint64_t now_ms)
+put(struct ft_store *s, uint64_t serial, struct ft_bytes signed_roster, const uint8_t (*keys)[32],
+    size_t count, uint64_t now_ms)
 {
     enum ft_status st;
     struct sql_rows rows;
     uint64_t newest = 0, places = 0;
 
-    st = sql_open(s, &rows, "SELECT ifnull(max(serial), 0), (SELECT count(*) FROM roster_keys) FROM rosters", NULL);
+    st = sql_open(s, &rows, "SELECT ifnull(max(serial), 0), (SELECT count(*) FROM roster_keys) FROM rosters",
+                  NULL);
     if (st == FT_OK)
         st = sql_next(&rows);
     if (st == FT_OK) {
@@ -58,8 +62,8 @@ out:
 }
 
 enum ft_status
-ft_store_roster_put(struct ft_store *s, uint64_t serial, struct ft_bytes signed_roster, const uint8_t (*keys)[32],
-                    size_t count, uint64_t now_ms)
+ft_store_roster_put(struct ft_store *s, uint64_t serial, struct ft_bytes signed_roster,
+                    const uint8_t (*keys)[32], size_t count, uint64_t now_ms)
 {
     enum ft_status st = sql_begin(s);
     if (st != FT_OK)
@@ -72,7 +76,8 @@ ft_store_roster(struct ft_store *s, uint64_t *serial, struct ft_buf *signed_rost
 {
     struct sql_rows rows;
     struct ft_buf bytes = { 0 };
-    enum ft_status st = sql_open(s, &rows, "SELECT serial, bytes FROM rosters ORDER BY serial DESC LIMIT 1", NULL);
+    enum ft_status st =
+        sql_open(s, &rows, "SELECT serial, bytes FROM rosters ORDER BY serial DESC LIMIT 1", NULL);
 
     if (st == FT_OK)
         st = sql_next(&rows);
@@ -113,8 +118,8 @@ ft_store_epoch_set(struct ft_store *s, uint32_t epoch, uint64_t started_ms)
 
     if (st != FT_OK)
         return st;
-    st = sql_run(s, "INSERT OR REPLACE INTO meta(key, value) VALUES('epoch', ?1), ('epoch_started_ms', ?2)", "iu",
-                 (int64_t)epoch, started_ms);
+    st = sql_run(s, "INSERT OR REPLACE INTO meta(key, value) VALUES('epoch', ?1), ('epoch_started_ms', ?2)",
+                 "iu", (int64_t)epoch, started_ms);
     if (st == FT_OK)
         st = sql_run(s, "DELETE FROM epoch_keys WHERE epoch < ?1", "i", (int64_t)epoch);
     return sql_end(s, st);
@@ -132,11 +137,13 @@ ft_store_epoch_keys(struct ft_store *s, uint32_t epoch,
                     enum ft_status (*visit)(void *ctx, const struct ft_epoch_key *key), void *ctx)
 {
     struct sql_rows rows;
-    enum ft_status st = sql_open(s, &rows, "SELECT place, message FROM epoch_keys WHERE epoch = ?1 ORDER BY place",
-                                 "i", (int64_t)epoch);
+    enum ft_status st =
+        sql_open(s, &rows, "SELECT place, message FROM epoch_keys WHERE epoch = ?1 ORDER BY place", "i",
+                 (int64_t)epoch);
 
     while (st == FT_OK && (st = sql_next(&rows)) == FT_OK) {
-        const struct ft_epoch_key key = { .index = (uint32_t)sql_int(&rows, 0), .message = sql_blob(&rows, 1) };
+        const struct ft_epoch_key key = { .index = (uint32_t)sql_int(&rows, 0),
+                                          .message = sql_blob(&rows, 1) };
         st = visit(ctx, &key);
     }
     sql_close(&rows);
@@ -146,7 +153,8 @@ ft_store_epoch_keys(struct ft_store *s, uint32_t epoch,
 enum ft_status
 ft_store_blob_put(struct ft_store *s, const uint8_t hash[32], const char *kind, struct ft_bytes bytes)
 {
-    return sql_run(s, "INSERT OR IGNORE INTO blobs(hash, kind, bytes) VALUES(?1, ?2, ?3)", "htb", hash, kind, bytes);
+    return sql_run(s, "INSERT OR IGNORE INTO blobs(hash, kind, bytes) VALUES(?1, ?2, ?3)", "htb", hash, kind,
+                   bytes);
 }
 
 enum ft_status

@@ -17,34 +17,36 @@ ft_round_state_name(enum ft_round_state state)
     return "unknown";
 }
 
-/* What every ending does: the session's records go (they hold shares, which nobody needs again), the round's row
- * and the task's progress come. The session must be the open one. */
+/* What every ending does: the session's records go (they hold shares, which nobody needs again), the round's
+ * row and the task's progress come. The session must be the open one. */
 static enum ft_status
 end_session(struct ft_store *s, const struct ft_round_row *row, const struct ft_task_progress *progress)
 {
     enum ft_status st;
     int64_t changed = 0;
 
-    FT_TRY(sql_change(s, &changed, "DELETE FROM session WHERE task = ?1 AND round = ?2 AND attempt = ?3", "hui",
-                      row->task, row->round, (int64_t)row->attempt));
+    FT_TRY(sql_change(s, &changed, "DELETE FROM session WHERE task = ?1 AND round = ?2 AND attempt = ?3",
+                      "hui", row->task, row->round, (int64_t)row->attempt));
     if (changed != 1)
         return FT_ERR_DUPLICATE;
     FT_TRY(sql_run(s, "DELETE FROM session_records", NULL));
-    FT_TRY(sql_run(s,
-                   "INSERT INTO rounds(task, round, attempt, stage, state, cohort, survivors, started_ms, ended_ms,"
-                   " bytes_in, bytes_out, model_hash, result_hash, transcript, reasons, metrics)"
-                   " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
-                   "huiiiiiuuuuhhhtt", row->task, row->round, (int64_t)row->attempt, (int64_t)row->stage,
-                   (int64_t)row->state, (int64_t)row->cohort, (int64_t)row->survivors, row->started_ms, row->ended_ms,
-                   row->bytes_in, row->bytes_out, row->model_hash, row->result_hash, row->transcript,
-                   row->reasons != NULL ? row->reasons : "{}", row->metrics != NULL ? row->metrics : "{}"));
+    FT_TRY(sql_run(
+        s,
+        "INSERT INTO rounds(task, round, attempt, stage, state, cohort, survivors, started_ms, ended_ms,"
+        " bytes_in, bytes_out, model_hash, result_hash, transcript, reasons, metrics)"
+        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+        "huiiiiiuuuuhhhtt", row->task, row->round, (int64_t)row->attempt, (int64_t)row->stage,
+        (int64_t)row->state, (int64_t)row->cohort, (int64_t)row->survivors, row->started_ms, row->ended_ms,
+        row->bytes_in, row->bytes_out, row->model_hash, row->result_hash, row->transcript,
+        row->reasons != NULL ? row->reasons : "{}", row->metrics != NULL ? row->metrics : "{}"));
     FT_TRY(store_progress_put(s, row->task, progress));
 out:
     return st;
 }
 
 enum ft_status
-ft_store_round_end(struct ft_store *s, const struct ft_round_row *row, const struct ft_task_progress *progress)
+ft_store_round_end(struct ft_store *s, const struct ft_round_row *row,
+                   const struct ft_task_progress *progress)
 {
     enum ft_status st;
 
@@ -63,8 +65,8 @@ model_put(struct ft_store *s, const uint8_t task[32], const struct ft_model_put 
     enum ft_status st;
 
     FT_TRY(ft_store_blob_put(s, model->hash, "model", model->blob));
-    FT_TRY(sql_run(s, "INSERT INTO models(task, version, hash, created_ms, round) VALUES(?1, ?2, ?3, ?4, ?5)", "huhuu",
-                   task, model->version, model->hash, now_ms, round));
+    FT_TRY(sql_run(s, "INSERT INTO models(task, version, hash, created_ms, round) VALUES(?1, ?2, ?3, ?4, ?5)",
+                   "huhuu", task, model->version, model->hash, now_ms, round));
 out:
     return st;
 }
@@ -80,19 +82,21 @@ commit(struct ft_store *s, const struct ft_round_row *row, const struct ft_task_
     if (model != NULL)
         FT_TRY(model_put(s, row->task, model, row->round, row->ended_ms));
     if (optimiser.size > 0)
-        FT_TRY(sql_run(s, "INSERT OR REPLACE INTO optimisers(task, state) VALUES(?1, ?2)", "hb", row->task, optimiser));
+        FT_TRY(sql_run(s, "INSERT OR REPLACE INTO optimisers(task, state) VALUES(?1, ?2)", "hb", row->task,
+                       optimiser));
     FT_TRY(store_log_append(s, row, model != NULL ? model->hash : none));
     /* A task stopped in the meantime stays stopped. */
     if (task_done)
-        FT_TRY(sql_run(s, "UPDATE tasks SET state = 5, changed_ms = ?2 WHERE hash = ?1 AND state IN (2, 3)", "hu",
-                       row->task, row->ended_ms));
+        FT_TRY(sql_run(s, "UPDATE tasks SET state = 5, changed_ms = ?2 WHERE hash = ?1 AND state IN (2, 3)",
+                       "hu", row->task, row->ended_ms));
 out:
     return st;
 }
 
 enum ft_status
-ft_store_round_commit(struct ft_store *s, const struct ft_round_row *row, const struct ft_task_progress *progress,
-                      const struct ft_model_put *model, struct ft_bytes optimiser, bool task_done)
+ft_store_round_commit(struct ft_store *s, const struct ft_round_row *row,
+                      const struct ft_task_progress *progress, const struct ft_model_put *model,
+                      struct ft_bytes optimiser, bool task_done)
 {
     enum ft_status st;
 
@@ -186,16 +190,17 @@ round_of(struct sql_rows *rows, struct ft_round_row *out)
 }
 
 enum ft_status
-ft_store_rounds(struct ft_store *s, const uint8_t *task, size_t limit, struct ft_round_row **out, size_t *count)
+ft_store_rounds(struct ft_store *s, const uint8_t *task, size_t limit, struct ft_round_row **out,
+                size_t *count)
 {
     struct sql_rows rows;
     struct ft_round_row *list = NULL;
     size_t n = 0;
-    enum ft_status st = sql_open(
-        s, &rows,
-        "SELECT * FROM (SELECT " ROUND_COLUMNS ", reasons, metrics, rowid AS place FROM rounds"
-        " WHERE ?1 = 0 OR task = ?2 ORDER BY place DESC LIMIT ?3) ORDER BY place",
-        "ibi", (int64_t)(task != NULL), FT_BYTES(task, task != NULL ? 32 : 0), (int64_t)limit);
+    enum ft_status st =
+        sql_open(s, &rows,
+                 "SELECT * FROM (SELECT " ROUND_COLUMNS ", reasons, metrics, rowid AS place FROM rounds"
+                 " WHERE ?1 = 0 OR task = ?2 ORDER BY place DESC LIMIT ?3) ORDER BY place",
+                 "ibi", (int64_t)(task != NULL), FT_BYTES(task, task != NULL ? 32 : 0), (int64_t)limit);
 
     while (st == FT_OK && (st = sql_next(&rows)) == FT_OK) {
         st = sql_grow((void **)&list, n, sizeof *list);
@@ -223,8 +228,8 @@ ft_store_round_find(struct ft_store *s, const uint8_t task[32], uint64_t round, 
 {
     struct sql_rows rows;
     enum ft_status st = sql_open(
-        s, &rows, "SELECT " ROUND_COLUMNS " FROM rounds WHERE task = ?1 AND round = ?2 AND attempt = ?3", "hui", task,
-        round, (int64_t)attempt);
+        s, &rows, "SELECT " ROUND_COLUMNS " FROM rounds WHERE task = ?1 AND round = ?2 AND attempt = ?3",
+        "hui", task, round, (int64_t)attempt);
 
     if (st == FT_OK)
         st = sql_next(&rows);
@@ -240,11 +245,11 @@ ft_store_models(struct ft_store *s, const uint8_t *task, struct ft_model_row **o
     struct sql_rows rows;
     struct ft_model_row *list = NULL;
     size_t n = 0;
-    enum ft_status st =
-        sql_open(s, &rows,
-                 "SELECT m.task, m.version, m.hash, m.created_ms, m.round, length(b.bytes)"
-                 " FROM models m JOIN blobs b ON b.hash = m.hash WHERE ?1 = 0 OR m.task = ?2 ORDER BY m.rowid",
-                 "ib", (int64_t)(task != NULL), FT_BYTES(task, task != NULL ? 32 : 0));
+    enum ft_status st = sql_open(
+        s, &rows,
+        "SELECT m.task, m.version, m.hash, m.created_ms, m.round, length(b.bytes)"
+        " FROM models m JOIN blobs b ON b.hash = m.hash WHERE ?1 = 0 OR m.task = ?2 ORDER BY m.rowid",
+        "ib", (int64_t)(task != NULL), FT_BYTES(task, task != NULL ? 32 : 0));
 
     while (st == FT_OK && (st = sql_next(&rows)) == FT_OK) {
         st = sql_grow((void **)&list, n, sizeof *list);

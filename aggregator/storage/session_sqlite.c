@@ -11,8 +11,8 @@ begin(struct ft_store *s, const struct ft_session_row *row, struct ft_bytes desc
     FT_TRY(sql_run(s,
                    "INSERT INTO session(one, task, round, attempt, stage, started_ms, descriptor)"
                    " VALUES(1, ?1, ?2, ?3, ?4, ?5, ?6)",
-                   "huiiub", row->task, row->round, (int64_t)row->attempt, (int64_t)row->stage, row->started_ms,
-                   descriptor));
+                   "huiiub", row->task, row->round, (int64_t)row->attempt, (int64_t)row->stage,
+                   row->started_ms, descriptor));
     /* A session's place is above every earlier one's: a restart cannot announce the same one again. */
     FT_TRY(sql_change(s, &changed,
                       "UPDATE tasks SET last_round = ?2, last_attempt = ?3, round_open = 1 WHERE hash = ?1"
@@ -72,11 +72,12 @@ ft_store_session(struct ft_store *s, struct ft_session_row *out, struct ft_buf *
 }
 
 enum ft_status
-ft_store_session_records(struct ft_store *s, enum ft_status (*visit)(void *ctx, const struct ft_session_record *r),
-                         void *ctx)
+ft_store_session_records(struct ft_store *s,
+                         enum ft_status (*visit)(void *ctx, const struct ft_session_record *r), void *ctx)
 {
     struct sql_rows rows;
-    enum ft_status st = sql_open(s, &rows, "SELECT kind, place, bytes FROM session_records ORDER BY seq", NULL);
+    enum ft_status st =
+        sql_open(s, &rows, "SELECT kind, place, bytes FROM session_records ORDER BY seq", NULL);
 
     while (st == FT_OK && (st = sql_next(&rows)) == FT_OK) {
         const struct ft_session_record r = { .kind = (uint32_t)sql_int(&rows, 0),

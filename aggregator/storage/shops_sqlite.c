@@ -20,7 +20,8 @@ ft_shop_state_name(enum ft_shop_state state)
 }
 
 #define SHOP_COLUMNS                                                                                         \
-    "id, name, state, fingerprint, identity_key, ifnull(roster_index, -1), invited_ms, enrolled_ms, changed_ms"
+    "id, name, state, fingerprint, identity_key, ifnull(roster_index, -1), invited_ms, enrolled_ms, "        \
+    "changed_ms"
 
 static void
 shop_of(struct sql_rows *rows, struct ft_shop *out)
@@ -38,16 +39,16 @@ shop_of(struct sql_rows *rows, struct ft_shop *out)
 }
 
 static enum ft_status
-invite(struct ft_store *s, const char *name, const uint8_t token_hash[32], uint64_t expires_ms, uint64_t now_ms,
-       int64_t *id)
+invite(struct ft_store *s, const char *name, const uint8_t token_hash[32], uint64_t expires_ms,
+       uint64_t now_ms, int64_t *id)
 {
     enum ft_status st;
     struct ft_shop shop;
 
     st = ft_store_shop_by_name(s, name, &shop);
     if (st == FT_ERR_NOTFOUND) {
-        FT_TRY(sql_run(s, "INSERT INTO shops(name, state, invited_ms, changed_ms) VALUES(?1, 1, ?2, ?2)", "tu", name,
-                       now_ms));
+        FT_TRY(sql_run(s, "INSERT INTO shops(name, state, invited_ms, changed_ms) VALUES(?1, 1, ?2, ?2)",
+                       "tu", name, now_ms));
         st = ft_store_shop_by_name(s, name, &shop);
     }
     if (st != FT_OK)
@@ -55,8 +56,8 @@ invite(struct ft_store *s, const char *name, const uint8_t token_hash[32], uint6
     if (shop.state != FT_SHOP_INVITED)
         return shop.state == FT_SHOP_REVOKED ? FT_ERR_REFUSED : FT_ERR_DUPLICATE;
     FT_TRY(sql_run(s, "DELETE FROM tokens WHERE shop = ?1", "i", shop.id));
-    FT_TRY(sql_run(s, "INSERT INTO tokens(hash, shop, expires_ms) VALUES(?1, ?2, ?3)", "hiu", token_hash, shop.id,
-                   expires_ms));
+    FT_TRY(sql_run(s, "INSERT INTO tokens(hash, shop, expires_ms) VALUES(?1, ?2, ?3)", "hiu", token_hash,
+                   shop.id, expires_ms));
     *id = shop.id;
 out:
     return st;
@@ -76,8 +77,9 @@ enum ft_status
 ft_store_token(struct ft_store *s, const uint8_t token_hash[32], struct ft_token *out)
 {
     struct sql_rows rows;
-    enum ft_status st = sql_open(s, &rows, "SELECT shop, expires_ms, used_ms, request_hash FROM tokens WHERE hash = ?1",
-                                 "h", token_hash);
+    enum ft_status st =
+        sql_open(s, &rows, "SELECT shop, expires_ms, used_ms, request_hash FROM tokens WHERE hash = ?1", "h",
+                 token_hash);
 
     if (st == FT_OK)
         st = sql_next(&rows);
@@ -92,8 +94,8 @@ ft_store_token(struct ft_store *s, const uint8_t token_hash[32], struct ft_token
 }
 
 static enum ft_status
-enrol(struct ft_store *s, const uint8_t token_hash[32], const uint8_t request_hash[32], const char *fingerprint,
-      const uint8_t identity_key[32], struct ft_bytes certificate, uint64_t now_ms)
+enrol(struct ft_store *s, const uint8_t token_hash[32], const uint8_t request_hash[32],
+      const char *fingerprint, const uint8_t identity_key[32], struct ft_bytes certificate, uint64_t now_ms)
 {
     enum ft_status st;
     int64_t changed = 0;
@@ -183,8 +185,8 @@ ft_store_shop_certificate(struct ft_store *s, int64_t id, struct ft_buf *out)
 {
     struct sql_rows rows;
     struct ft_buf bytes = { 0 };
-    enum ft_status st =
-        sql_open(s, &rows, "SELECT certificate FROM shops WHERE id = ?1 AND certificate IS NOT NULL", "i", id);
+    enum ft_status st = sql_open(
+        s, &rows, "SELECT certificate FROM shops WHERE id = ?1 AND certificate IS NOT NULL", "i", id);
 
     if (st == FT_OK)
         st = sql_next(&rows);
@@ -203,11 +205,11 @@ ft_store_shop_set_state(struct ft_store *s, int64_t id, enum ft_shop_state state
     enum ft_status st;
     int64_t changed = 0;
     /* To the target state, the states it may be reached from. */
-    const char *sql = state == FT_SHOP_REVOKED ?
-                          "UPDATE shops SET state = ?2, changed_ms = ?3 WHERE id = ?1 AND state <> 4" :
-                      state == FT_SHOP_SUSPENDED ?
-                          "UPDATE shops SET state = ?2, changed_ms = ?3 WHERE id = ?1 AND state = 2" :
-                          "UPDATE shops SET state = ?2, changed_ms = ?3 WHERE id = ?1 AND state = 3 AND ?2 = 2";
+    const char *sql =
+        state == FT_SHOP_REVOKED ? "UPDATE shops SET state = ?2, changed_ms = ?3 WHERE id = ?1 AND state <> 4"
+        : state == FT_SHOP_SUSPENDED
+            ? "UPDATE shops SET state = ?2, changed_ms = ?3 WHERE id = ?1 AND state = 2"
+            : "UPDATE shops SET state = ?2, changed_ms = ?3 WHERE id = ?1 AND state = 3 AND ?2 = 2";
     struct sql_rows rows;
 
     st = sql_change(s, &changed, sql, "iiu", id, (int64_t)state, now_ms);

@@ -1,6 +1,7 @@
 /*
  * The little that the storage files share: run a statement, walk its rows, open a transaction.
- * Types of bound values: i int64_t, u uint64_t, t const char *, b struct ft_bytes, h const uint8_t * (32 bytes).
+ * Types of bound values: i int64_t, u uint64_t, t const char *, b struct ft_bytes, h const uint8_t * (32
+ * bytes).
  */
 #ifndef FT_STORAGE_SQL_INTERNAL_H
 #define FT_STORAGE_SQL_INTERNAL_H
@@ -22,11 +23,12 @@ struct sql_rows {
 enum ft_status sql_status(int code);
 FT_NODISCARD enum ft_status sql_run(struct ft_store *s, const char *sql, const char *types, ...);
 /* As sql_run, and says how many rows it changed. */
-FT_NODISCARD enum ft_status sql_change(struct ft_store *s, int64_t *changed, const char *sql, const char *types, ...);
+FT_NODISCARD enum ft_status sql_change(struct ft_store *s, int64_t *changed, const char *sql,
+                                       const char *types, ...);
 
 /* Rows: open, then next until it gives NOTFOUND (the end) or an error; always close. */
-FT_NODISCARD enum ft_status sql_open(struct ft_store *s, struct sql_rows *rows, const char *sql, const char *types,
-                                     ...);
+FT_NODISCARD enum ft_status sql_open(struct ft_store *s, struct sql_rows *rows, const char *sql,
+                                     const char *types, ...);
 FT_NODISCARD enum ft_status sql_next(struct sql_rows *rows);
 int64_t sql_int(struct sql_rows *rows, int column);
 uint64_t sql_u64(struct sql_rows *rows, int column);

@@ -47,10 +47,10 @@ bind_one(sqlite3_stmt *stmt, int place, char type, va_list *args)
         return sqlite3_bind_blob(stmt, place, va_arg(*args, const uint8_t *), 32, SQLITE_TRANSIENT);
     case 'b': {
         const struct ft_bytes bytes = va_arg(*args, struct ft_bytes);
-        /* SQLite reads a NULL pointer as NULL, not as an empty blob. The caller keeps the bytes until the statement
-         * has run: a model is not copied once more. */
-        return sqlite3_bind_blob64(stmt, place, bytes.data != NULL ? (const void *)bytes.data : "", bytes.size,
-                                   SQLITE_STATIC);
+        /* SQLite reads a NULL pointer as NULL, not as an empty blob. The caller keeps the bytes until the
+         * statement has run: a model is not copied once more. */
+        return sqlite3_bind_blob64(stmt, place, bytes.data != NULL ? (const void *)bytes.data : "",
+                                   bytes.size, SQLITE_STATIC);
     }
     default:
         return SQLITE_MISUSE;

@@ -48,12 +48,12 @@ enum ft_status
 store_progress_put(struct ft_store *s, const uint8_t task[32], const struct ft_task_progress *p)
 {
     int64_t changed = 0;
-    const enum ft_status st =
-        sql_change(s, &changed,
-                   "UPDATE tasks SET stage = ?2, trained = ?3, version = ?4, last_round = ?5, last_attempt = ?6,"
-                   " round_open = ?7, model_hash = ?8, lineage_hash = ?9 WHERE hash = ?1",
-                   "hiiuuiihh", task, (int64_t)p->stage, (int64_t)p->trained, p->version, p->last_round,
-                   (int64_t)p->last_attempt, (int64_t)p->round_open, p->model_hash, p->lineage_hash);
+    const enum ft_status st = sql_change(
+        s, &changed,
+        "UPDATE tasks SET stage = ?2, trained = ?3, version = ?4, last_round = ?5, last_attempt = ?6,"
+        " round_open = ?7, model_hash = ?8, lineage_hash = ?9 WHERE hash = ?1",
+        "hiiuuiihh", task, (int64_t)p->stage, (int64_t)p->trained, p->version, p->last_round,
+        (int64_t)p->last_attempt, (int64_t)p->round_open, p->model_hash, p->lineage_hash);
     return st == FT_OK && changed != 1 ? FT_ERR_NOTFOUND : st;
 }
 
@@ -115,7 +115,8 @@ ft_store_task(struct ft_store *s, const uint8_t hash[32], struct ft_task_row *ou
 }
 
 enum ft_status
-ft_store_task_signed(struct ft_store *s, const uint8_t hash[32], uint8_t signed_hash[32], struct ft_buf *signed_task)
+ft_store_task_signed(struct ft_store *s, const uint8_t hash[32], uint8_t signed_hash[32],
+                     struct ft_buf *signed_task)
 {
     struct sql_rows rows;
     enum ft_status st = sql_open(s, &rows, "SELECT signed_hash FROM tasks WHERE hash = ?1", "h", hash);
@@ -134,11 +135,8 @@ ft_store_task_set_state(struct ft_store *s, const uint8_t hash[32], enum ft_task
 {
     /* To the target state, the states it may be reached from: 1 published, 2 running, 3 paused. */
     static const char *const from[] = {
-        [FT_TASK_PUBLISHED] = "0",
-        [FT_TASK_RUNNING] = "1, 3",
-        [FT_TASK_PAUSED] = "2",
-        [FT_TASK_STOPPED] = "1, 2, 3",
-        [FT_TASK_DONE] = "2",
+        [FT_TASK_PUBLISHED] = "0",     [FT_TASK_RUNNING] = "1, 3", [FT_TASK_PAUSED] = "2",
+        [FT_TASK_STOPPED] = "1, 2, 3", [FT_TASK_DONE] = "2",
     };
     enum ft_status st;
     struct ft_task_row row;
@@ -147,7 +145,8 @@ ft_store_task_set_state(struct ft_store *s, const uint8_t hash[32], enum ft_task
 
     if (state < FT_TASK_PUBLISHED || state > FT_TASK_DONE)
         return FT_ERR_ARGUMENT;
-    sql = ft_asprintf("UPDATE tasks SET state = ?2, changed_ms = ?3 WHERE hash = ?1 AND state IN (%s)", from[state]);
+    sql = ft_asprintf("UPDATE tasks SET state = ?2, changed_ms = ?3 WHERE hash = ?1 AND state IN (%s)",
+                      from[state]);
     if (sql == NULL)
         return FT_ERR_NOMEM;
     st = sql_change(s, &changed, sql, "hiu", hash, (int64_t)state, now_ms);
@@ -161,11 +160,12 @@ ft_store_task_set_state(struct ft_store *s, const uint8_t hash[32], enum ft_task
 }
 
 enum ft_status
-ft_store_verdict_put(struct ft_store *s, const uint8_t task[32], int64_t shop, uint32_t verdict, const char *codes,
-                     uint64_t now_ms)
+ft_store_verdict_put(struct ft_store *s, const uint8_t task[32], int64_t shop, uint32_t verdict,
+                     const char *codes, uint64_t now_ms)
 {
-    return sql_run(s, "INSERT OR REPLACE INTO verdicts(task, shop, verdict, codes, at_ms) VALUES(?1, ?2, ?3, ?4, ?5)",
-                   "hiitu", task, shop, (int64_t)verdict, codes, now_ms);
+    return sql_run(
+        s, "INSERT OR REPLACE INTO verdicts(task, shop, verdict, codes, at_ms) VALUES(?1, ?2, ?3, ?4, ?5)",
+        "hiitu", task, shop, (int64_t)verdict, codes, now_ms);
 }
 
 enum ft_status
@@ -174,8 +174,9 @@ ft_store_verdicts(struct ft_store *s, const uint8_t task[32], struct ft_verdict_
     struct sql_rows rows;
     struct ft_verdict_row *list = NULL;
     size_t n = 0;
-    enum ft_status st = sql_open(
-        s, &rows, "SELECT shop, verdict, codes, at_ms FROM verdicts WHERE task = ?1 ORDER BY shop", "h", task);
+    enum ft_status st =
+        sql_open(s, &rows, "SELECT shop, verdict, codes, at_ms FROM verdicts WHERE task = ?1 ORDER BY shop",
+                 "h", task);
 
     while (st == FT_OK && (st = sql_next(&rows)) == FT_OK) {
         st = sql_grow((void **)&list, n, sizeof *list);

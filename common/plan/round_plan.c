@@ -26,7 +26,8 @@ ft_plan_server_config(const struct ft_task *task, struct ft_server_config *out)
 }
 
 enum ft_status
-ft_round_plan_init(struct ft_round_plan *plan, const struct ft_task *task, enum ft_stage stage, struct ft_error *err)
+ft_round_plan_init(struct ft_round_plan *plan, const struct ft_task *task, enum ft_stage stage,
+                   struct ft_error *err)
 {
     enum ft_status st;
     struct ft_layout_params params = {

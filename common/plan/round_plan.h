@@ -1,7 +1,7 @@
 /*
- * How a task's round becomes a secure sum: the layout of the coordinates, the codec around it and the descriptor's
- * fields that follow from the task alone. Shop and aggregator both compute it, so a descriptor that differs in one
- * bit from what the task says is refused by the shop.
+ * How a task's round becomes a secure sum: the layout of the coordinates, the codec around it and the
+ * descriptor's fields that follow from the task alone. Shop and aggregator both compute it, so a descriptor
+ * that differs in one bit from what the task says is refused by the shop.
  *
  *   ft_round_plan_init(&plan, &task, FT_STAGE_TRAIN, &err);
  *   shop:        ft_round_plan_describe(&plan, &task, hash, &facts.expected);

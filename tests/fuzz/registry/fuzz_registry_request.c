@@ -1,4 +1,5 @@
-/* The file an aggregator hands the registrar: it may hold anything, on the machine with the key that matters most. */
+/* The file an aggregator hands the registrar: it may hold anything, on the machine with the key that matters
+ * most. */
 #include "aggregator/registry/roster_request.h"
 
 #include <assert.h>

@@ -1,7 +1,7 @@
 /*
- * Bytes become events for the round engine among four real shops: time passes, shops die and come back, the aggregator
- * restarts, tasks are paused and resumed, and shop 3 sends whatever the input holds in its own name. Whatever happens, each
- * round number is committed at most once, the log is whole, and nothing crashes.
+ * Bytes become events for the round engine among four real shops: time passes, shops die and come back, the
+ * aggregator restarts, tasks are paused and resumed, and shop 3 sends whatever the input holds in its own
+ * name. Whatever happens, each round number is committed at most once, the log is whole, and nothing crashes.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -43,7 +43,8 @@ raw_upload(struct rig *r, struct ft_bytes bytes)
     struct ft_upload_reply reply = { 0 };
     bool busy = false;
 
-    if (ft_engine_upload_begin(r->engine, r->shops[SHOPS - 1].number, bytes, &upload, &reply, &busy) != FT_OK ||
+    if (ft_engine_upload_begin(r->engine, r->shops[SHOPS - 1].number, bytes, &upload, &reply, &busy) !=
+            FT_OK ||
         upload == NULL)
         return;
     if (ft_engine_upload_chunk(upload, reply.offset, bytes) == FT_OK)
@@ -73,7 +74,8 @@ event(struct rig *r, uint8_t hash[32], struct ft_cursor *in)
         rig_engine_up(r);
         break;
     case 4:
-        if (ft_store_task_set_state(r->db, hash, detail % 2 == 0 ? FT_TASK_PAUSED : FT_TASK_RUNNING, r->env.wall) == FT_OK)
+        if (ft_store_task_set_state(r->db, hash, detail % 2 == 0 ? FT_TASK_PAUSED : FT_TASK_RUNNING,
+                                    r->env.wall) == FT_OK)
             rig_reload(r);
         break;
     case 5:

@@ -1,5 +1,5 @@
-/* Every message a shop can send the aggregator, and the directory it reads back from its database. The first byte says
- * which; the rest is the message. What decodes is within its limits. */
+/* Every message a shop can send the aggregator, and the directory it reads back from its database. The first
+ * byte says which; the rest is the message. What decodes is within its limits. */
 #include "aggregator/registry/wire_enrol.h"
 #include "aggregator/round/wire_federation.h"
 

@@ -130,7 +130,8 @@ decide(void *ctx, const struct ft_task *task, const uint8_t hash[32], enum ft_va
     out->limits.suites[1] = out->limits.suites[2] = true;
 }
 
-/* Rows with u = 1/2 in half of them less and half of them more: mean 1/2, and a variance that is above zero. */
+/* Rows with u = 1/2 in half of them less and half of them more: mean 1/2, and a variance that is above zero.
+ */
 static enum ft_status
 contribute(void *ctx, const struct ft_work *work, uint64_t **words, uint32_t *code)
 {
@@ -170,7 +171,11 @@ rig_shop_up(struct rig *r, uint32_t i)
 {
     struct rig_shop *s = &r->shops[i];
     const struct ft_participant_config config = {
-        .world = { .env = &s->env.env, .store = s->store, .ctx = s, .decide = decide, .contribute = contribute,
+        .world = { .env = &s->env.env,
+                   .store = s->store,
+                   .ctx = s,
+                   .decide = decide,
+                   .contribute = contribute,
                    .unchanged = unchanged },
         .pins = { .task_keys = (const uint8_t(*)[32])r->task_pk, .task_key_count = 1 },
         .identity_sk = s->identity_sk,
@@ -327,7 +332,9 @@ step_upload(struct rig *r, struct rig_shop *s)
     }
     if (s->uploaded < s->action.size) {
         const uint64_t left = s->action.size - s->uploaded;
-        struct ft_in want = { .kind = FT_IN_WANT, .offset = s->uploaded, .size = left < 4096 ? (uint32_t)left : 4096 };
+        struct ft_in want = { .kind = FT_IN_WANT,
+                              .offset = s->uploaded,
+                              .size = left < 4096 ? (uint32_t)left : 4096 };
         const struct ft_out data = give(s, &want);
         if (data.kind != FT_OUT_DATA || ft_engine_upload_chunk(s->upload, s->uploaded, data.data) != FT_OK) {
             ft_engine_upload_close(r->engine, s->upload);
@@ -433,7 +440,8 @@ rig_engine_down(struct rig *r)
         drop_calls(r, s);
         if (busy && s->participant != NULL) {
             s->busy = true;
-            give_failure(s, FT_ERR_PEER); /* the courier would keep trying; the client only sees that it took long */
+            give_failure(
+                s, FT_ERR_PEER); /* the courier would keep trying; the client only sees that it took long */
         }
         s->busy = s->busy || idle;
     }

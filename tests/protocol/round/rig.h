@@ -1,6 +1,7 @@
 /*
- * A federation in one thread: the real engine, the real client state machines, virtual time. Shops add numbers that the
- * tests know beforehand: in a TRAIN round shop i moves every parameter by (i + 1) / 1000, with weight 10.
+ * A federation in one thread: the real engine, the real client state machines, virtual time. Shops add
+ * numbers that the tests know beforehand: in a TRAIN round shop i moves every parameter by (i + 1) / 1000,
+ * with weight 10.
  */
 #ifndef TEST_ROUND_RIG_H
 #define TEST_ROUND_RIG_H
@@ -32,12 +33,13 @@ struct rig_shop {
     struct ft_engine_upload *upload;
     uint64_t uploaded; /* bytes */
     /* What the shop is told to do. */
-    uint32_t word;         /* its verdict on every task; enum ft_word */
-    uint32_t die_at_step;  /* dies once its answer of this step has arrived; FT_SS_STEP_NONE: never */
-    bool die_before_join;  /* dies when it is asked to contribute */
+    uint32_t word;        /* its verdict on every task; enum ft_word */
+    uint32_t die_at_step; /* dies once its answer of this step has arrived; FT_SS_STEP_NONE: never */
+    bool die_before_join; /* dies when it is asked to contribute */
     bool dies;
     uint64_t contributions;
-    /* For tests of a whole shop: its own world instead of the numbers above, and a look at all it hands out. */
+    /* For tests of a whole shop: its own world instead of the numbers above, and a look at all it hands out.
+     */
     const struct ft_participant_world *world;
     void (*tap)(struct rig_shop *shop, const struct ft_out *message);
     void *tap_ctx;
@@ -48,9 +50,9 @@ struct rig_store {
     struct ft_round_store table; /* over the database */
     struct ft_store *db;
     uint64_t writes;
-    uint64_t fail_at;    /* this write fails with IO, once; 0: none */
-    uint64_t crash_at;   /* after this write every call fails: the process is gone; 0: never */
-    bool lose;           /* ... and that write is lost with it */
+    uint64_t fail_at;  /* this write fails with IO, once; 0: none */
+    uint64_t crash_at; /* after this write every call fails: the process is gone; 0: never */
+    bool lose;         /* ... and that write is lost with it */
     bool crashed;
 };
 void rig_store_over(struct rig_store *s, struct ft_store *db, struct ft_round_store *out);
@@ -67,7 +69,7 @@ struct rig {
     uint32_t slots;
     struct rig_shop shops[RIG_SHOPS_MAX];
     uint32_t shop_count;
-    struct ft_task task; /* what make_task starts from */
+    struct ft_task task;      /* what make_task starts from */
     uint64_t round_events[4]; /* by enum ft_round_state */
     uint64_t engine_errors;
 };
@@ -85,12 +87,12 @@ void rig_engine_up(struct rig *r);
 void rig_engine_down(struct rig *r); /* killed: whatever is not in the database is lost */
 void rig_reload(struct rig *r);
 
-/* Let everything run until nothing moves at this moment; then time jumps to the next thing due. Stops when `until`
- * holds, or after limit_ms of virtual time. Returns whether it holds. */
+/* Let everything run until nothing moves at this moment; then time jumps to the next thing due. Stops when
+ * `until` holds, or after limit_ms of virtual time. Returns whether it holds. */
 bool rig_run(struct rig *r, bool (*until)(struct rig *r, void *ctx), void *ctx, uint64_t limit_ms);
 
 /* Conditions. */
-bool rig_task_done(struct rig *r, void *hash);    /* const uint8_t[32] */
+bool rig_task_done(struct rig *r, void *hash);     /* const uint8_t[32] */
 bool rig_rounds_ended(struct rig *r, void *count); /* uint64_t *: rows of any state */
 bool rig_never(struct rig *r, void *ctx);
 

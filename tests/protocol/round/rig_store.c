@@ -74,8 +74,8 @@ READ(session_records, (void *ctx, ft_record_visit *visit, void *vctx), (s->table
 WRITE(round_end, (void *ctx, const struct ft_round_row *row, const struct ft_task_progress *p),
       (s->table.ctx, row, p))
 WRITE(round_commit,
-      (void *ctx, const struct ft_round_row *row, const struct ft_task_progress *p, const struct ft_model_put *m,
-       struct ft_bytes optimiser, bool done),
+      (void *ctx, const struct ft_round_row *row, const struct ft_task_progress *p,
+       const struct ft_model_put *m, struct ft_bytes optimiser, bool done),
       (s->table.ctx, row, p, m, optimiser, done))
 READ(round_find,
      (void *ctx, const uint8_t task[32], uint64_t round, uint32_t attempt, struct ft_round_row *out),

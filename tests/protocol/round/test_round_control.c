@@ -1,4 +1,5 @@
-/* What the central team does while rounds run: pause, resume, stop, several tasks, revoked shops, a new epoch. */
+/* What the central team does while rounds run: pause, resume, stop, several tasks, revoked shops, a new
+ * epoch. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -217,7 +218,8 @@ round_expired_task_does_not_run(void **state)
     rig_close(&r);
 }
 
-/* Every wait has an end: whatever the engine is in, it names a time to look again, or there is nothing to do. */
+/* Every wait has an end: whatever the engine is in, it names a time to look again, or there is nothing to do.
+ */
 static void
 round_shops_without_a_task_are_held_without_work(void **state)
 {

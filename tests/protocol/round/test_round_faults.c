@@ -173,7 +173,8 @@ round_is_attempted_again_when_too_few_join(void **state)
     rig_close(&r);
 }
 
-/* More die than are tolerated once inputs may be out: the round's number is spent and the next one does its work. */
+/* More die than are tolerated once inputs may be out: the round's number is spent and the next one does its
+ * work. */
 static void
 round_is_abandoned_when_too_many_die_with_inputs_out(void **state)
 {
@@ -246,17 +247,21 @@ round_refuses_bytes_that_are_no_request(void **state)
 {
     struct rig r;
     struct ft_engine_call *call = NULL;
-    static const uint8_t bad[][4] = { { 0xff, 0xff, 0xff, 0xff }, { 0x22, 0x01, 0x00, 0 }, { 0x2a, 0x03, 1, 2 } };
+    static const uint8_t bad[][4] = { { 0xff, 0xff, 0xff, 0xff },
+                                      { 0x22, 0x01, 0x00, 0 },
+                                      { 0x2a, 0x03, 1, 2 } };
 
     (void)state;
     rig_open(&r, 3);
     for (size_t i = 0; i < 3; i++)
-        assert_int_equal(ft_engine_sync_begin(r.engine, r.shops[0].number, FT_BYTES(bad[i], 4), &call), FT_ERR_FORMAT);
+        assert_int_equal(ft_engine_sync_begin(r.engine, r.shops[0].number, FT_BYTES(bad[i], 4), &call),
+                         FT_ERR_FORMAT);
     assert_int_equal(ft_engine_sync_begin(r.engine, 99, FT_BYTES("", 0), &call), FT_ERR_NOTFOUND);
     rig_close(&r);
 }
 
-/* A forged answer inside a session is REJECTED and does not hurt it; a position of no session is told that it is over. */
+/* A forged answer inside a session is REJECTED and does not hurt it; a position of no session is told that it
+ * is over. */
 static void
 round_rejects_forged_answers_and_ends_unknown_positions(void **state)
 {
@@ -307,8 +312,8 @@ round_rejects_uploads_nobody_asked_for(void **state)
 
     (void)state;
     rig_open(&r, 3);
-    assert_int_equal(ft_engine_upload_begin(r.engine, r.shops[0].number, FT_BYTES("x", 1), &upload, &reply, &busy),
-                     FT_OK);
+    assert_int_equal(
+        ft_engine_upload_begin(r.engine, r.shops[0].number, FT_BYTES("x", 1), &upload, &reply, &busy), FT_OK);
     assert_null(upload);
     assert_false(busy);
     assert_int_equal(reply.kind, FT_UPLOAD_REJECTED);

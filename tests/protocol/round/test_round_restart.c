@@ -1,5 +1,5 @@
-/* The aggregator is killed after each of its writes, and each of its writes fails once: rounds are committed once, in order,
- * and the model is the one that an undisturbed run gives (promise R4). */
+/* The aggregator is killed after each of its writes, and each of its writes fails once: rounds are committed
+ * once, in order, and the model is the one that an undisturbed run gives (promise R4). */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -27,7 +27,8 @@ check_outcome(struct rig *r, uint8_t hash[32])
 {
     size_t count = 0, committed = 0;
     struct ft_round_row *rows = rig_rounds(r, &count);
-    static const uint32_t stages[] = { FT_STAGE_STATISTICS, FT_STAGE_TRAIN, FT_STAGE_TRAIN, FT_STAGE_EVALUATE };
+    static const uint32_t stages[] = { FT_STAGE_STATISTICS, FT_STAGE_TRAIN, FT_STAGE_TRAIN,
+                                       FT_STAGE_EVALUATE };
     uint64_t last = 0, size = 0;
     uint8_t head[32];
 
@@ -96,7 +97,8 @@ kill_at_every_write(bool lose)
     }
 }
 
-/* Killed right after the n-th write, for every n: the restarted aggregator loses nothing and repeats nothing. */
+/* Killed right after the n-th write, for every n: the restarted aggregator loses nothing and repeats nothing.
+ */
 static void
 round_restarts_after_any_write(void **state)
 {

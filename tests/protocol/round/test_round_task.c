@@ -11,7 +11,8 @@
 
 #include <string.h>
 
-/* Five shops: every round commits, in order, with all of them, and the parameters are the sum of the mean steps. */
+/* Five shops: every round commits, in order, with all of them, and the parameters are the sum of the mean
+ * steps. */
 static void
 round_task_runs_from_statistics_to_evaluation(void **state)
 {

@@ -41,7 +41,8 @@ setup(void **state)
     b->env.wall = WALL_START;
     OK(ft_store_open_memory(deployment, &b->store, NULL));
     OK(ft_pki_make_ca("test", valid, &b->ca_key, &b->ca_pem, NULL));
-    b->enrolment = (struct ft_enrolment){ .store = b->store, .env = &b->env.env,
+    b->enrolment = (struct ft_enrolment){ .store = b->store,
+                                          .env = &b->env.env,
                                           .ca = { ft_buf_bytes(&b->ca_key), ft_buf_bytes(&b->ca_pem) },
                                           .certificate_days = 30 };
     crypto_sign_keypair(b->identity_pk, b->identity_sk);
@@ -66,8 +67,10 @@ static void
 invite(struct bench *b, const char *shop, uint32_t days)
 {
     static const uint8_t task_keys[1][32] = { { 5 } };
-    const struct ft_trust trust = { .aggregator = "fl.example.org:7443", .ca_pem = ft_buf_bytes(&b->ca_pem),
-                                    .task_keys = task_keys, .task_key_count = 1 };
+    const struct ft_trust trust = { .aggregator = "fl.example.org:7443",
+                                    .ca_pem = ft_buf_bytes(&b->ca_pem),
+                                    .task_keys = task_keys,
+                                    .task_key_count = 1 };
     struct ft_buf json = { 0 };
     int64_t id = 0;
     json_t *file;
@@ -124,7 +127,8 @@ registry_enrols_an_invited_shop(void **state)
     assert_int_equal(enrol(b, &request, &reply), FT_ENROL_OK);
     OK(ft_fed_enrolled_decode(ft_buf_bytes(&reply), &answer));
     assert_int_equal(answer.refusal, 0);
-    OK(ft_pki_verify(answer.certificate_pem, ft_buf_bytes(&b->ca_pem), FT_PKI_CLIENT, WALL_START / 1000, NULL));
+    OK(ft_pki_verify(answer.certificate_pem, ft_buf_bytes(&b->ca_pem), FT_PKI_CLIENT, WALL_START / 1000,
+                     NULL));
     OK(ft_pki_match(ft_buf_bytes(&b->key_pem), answer.certificate_pem));
     OK(ft_pki_fingerprint(answer.certificate_pem, &fingerprint));
     OK(ft_store_shop_by_fingerprint(b->store, ft_hex(hex, fingerprint.bytes, 32), &shop));
@@ -159,7 +163,8 @@ registry_answers_the_same_request_again_and_no_other(void **state)
     ft_buf_clear(&second);
 }
 
-/* Unknown, expired, another shop's, without proof of the identity, malformed: each has its own number, and nobody gets in. */
+/* Unknown, expired, another shop's, without proof of the identity, malformed: each has its own number, and
+ * nobody gets in. */
 static void
 registry_refuses_bad_requests_each_with_its_number(void **state)
 {
@@ -195,7 +200,8 @@ registry_refuses_bad_requests_each_with_its_number(void **state)
     ft_buf_clear(&reply);
 }
 
-/* A certificate request for another name, and an identity key that another shop has, are refused; the token lives on. */
+/* A certificate request for another name, and an identity key that another shop has, are refused; the token
+ * lives on. */
 static void
 registry_refuses_foreign_requests_without_spending_the_token(void **state)
 {
@@ -209,7 +215,8 @@ registry_refuses_foreign_requests_without_spending_the_token(void **state)
     memcpy(r.token, b->token, 32);
     memcpy(r.identity_key, b->identity_pk, 32);
     r.csr_der = ft_buf_bytes(&other_csr);
-    FT_SS_SIGN(r.identity_proof, b->identity_sk, "enrol", FT_BYTES(r.token, 32), FT_BYTES("store-1", 7), r.csr_der);
+    FT_SS_SIGN(r.identity_proof, b->identity_sk, "enrol", FT_BYTES(r.token, 32), FT_BYTES("store-1", 7),
+               r.csr_der);
     OK(ft_fed_enrol_encode(&r, &request));
     assert_int_equal(enrol(b, &request, &reply), FT_ENROL_BAD_REQUEST);
 
@@ -236,7 +243,12 @@ registry_refuses_revoked_shops_and_bad_names(void **state)
     struct ft_buf request = { 0 }, reply = { 0 }, json = { 0 };
     struct ft_shop shop;
     static const struct ft_trust trust = { .aggregator = "x:1" };
-    static const char *const bad[] = { "", "-x", "Store", "a b", "a/b", "stör",
+    static const char *const bad[] = { "",
+                                       "-x",
+                                       "Store",
+                                       "a b",
+                                       "a/b",
+                                       "stör",
                                        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" };
     int64_t id;
 
@@ -246,9 +258,11 @@ registry_refuses_revoked_shops_and_bad_names(void **state)
     request_of(b, "store-1", b->identity_pk, b->identity_sk, &request);
     assert_int_equal(enrol(b, &request, &reply), FT_ENROL_REVOKED);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        assert_int_equal(ft_invite(b->store, &b->env.env, &trust, bad[i], 7, &json, &id, NULL), FT_ERR_ARGUMENT);
+        assert_int_equal(ft_invite(b->store, &b->env.env, &trust, bad[i], 7, &json, &id, NULL),
+                         FT_ERR_ARGUMENT);
     assert_int_equal(ft_invite(b->store, &b->env.env, &trust, "fine", 0, &json, &id, NULL), FT_ERR_ARGUMENT);
-    assert_int_equal(ft_invite(b->store, &b->env.env, &trust, "fine", 366, &json, &id, NULL), FT_ERR_ARGUMENT);
+    assert_int_equal(ft_invite(b->store, &b->env.env, &trust, "fine", 366, &json, &id, NULL),
+                     FT_ERR_ARGUMENT);
     ft_buf_clear(&request);
     ft_buf_clear(&reply);
 }
@@ -258,9 +272,11 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(registry_enrols_an_invited_shop, setup, teardown),
-        cmocka_unit_test_setup_teardown(registry_answers_the_same_request_again_and_no_other, setup, teardown),
+        cmocka_unit_test_setup_teardown(registry_answers_the_same_request_again_and_no_other, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(registry_refuses_bad_requests_each_with_its_number, setup, teardown),
-        cmocka_unit_test_setup_teardown(registry_refuses_foreign_requests_without_spending_the_token, setup, teardown),
+        cmocka_unit_test_setup_teardown(registry_refuses_foreign_requests_without_spending_the_token, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(registry_refuses_revoked_shops_and_bad_names, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -144,13 +144,16 @@ registry_takes_only_the_registrars_newer_rosters(void **state)
     enrol(b, "store-2");
     sign_and_import(b, 1, &change);
     OK(ft_store_roster(b->store, &serial, &bytes));
-    assert_int_equal(ft_roster_import(b->store, b->registrar, ft_buf_bytes(&bytes), 7, &serial, &members, NULL),
-                     FT_ERR_DUPLICATE);
-    assert_int_equal(ft_roster_import(b->store, other, ft_buf_bytes(&bytes), 7, &serial, &members, NULL), FT_ERR_VERIFY);
+    assert_int_equal(
+        ft_roster_import(b->store, b->registrar, ft_buf_bytes(&bytes), 7, &serial, &members, NULL),
+        FT_ERR_DUPLICATE);
+    assert_int_equal(ft_roster_import(b->store, other, ft_buf_bytes(&bytes), 7, &serial, &members, NULL),
+                     FT_ERR_VERIFY);
     for (size_t i = 0; i < bytes.size; i++) {
         bytes.data[i] ^= 0x40;
-        assert_int_not_equal(ft_roster_import(b->store, b->registrar, ft_buf_bytes(&bytes), 7, &serial, &members, NULL),
-                             FT_OK);
+        assert_int_not_equal(
+            ft_roster_import(b->store, b->registrar, ft_buf_bytes(&bytes), 7, &serial, &members, NULL),
+            FT_OK);
         bytes.data[i] ^= 0x40;
     }
     ft_buf_clear(&bytes);
@@ -158,7 +161,8 @@ registry_takes_only_the_registrars_newer_rosters(void **state)
 
 /* Replace a member of the request and try to have it signed. */
 static enum ft_status
-sign_altered(struct bench *b, size_t member, const char *field, json_t *value, bool drop_last, bool drop_previous)
+sign_altered(struct bench *b, size_t member, const char *field, json_t *value, bool drop_last,
+             bool drop_previous)
 {
     struct ft_buf request = { 0 }, roster = { 0 };
     struct ft_roster_change change;
@@ -184,7 +188,8 @@ sign_altered(struct bench *b, size_t member, const char *field, json_t *value, b
     return st;
 }
 
-/* An aggregator that was taken over asks for a place to change hands, to vanish, or to come back from the dead. */
+/* An aggregator that was taken over asks for a place to change hands, to vanish, or to come back from the
+ * dead. */
 static void
 registry_registrar_refuses_to_rewrite_history(void **state)
 {
@@ -200,7 +205,8 @@ registry_registrar_refuses_to_rewrite_history(void **state)
     OK(ft_store_shop_set_state(b->store, first, FT_SHOP_REVOKED, 6));
     sign_and_import(b, 0, &change);
     crypto_sign_keypair(pk, sk);
-    assert_int_equal(sign_altered(b, 1, "identity_key", json_string(ft_hex(hex, pk, 32)), false, false), FT_ERR_VERIFY);
+    assert_int_equal(sign_altered(b, 1, "identity_key", json_string(ft_hex(hex, pk, 32)), false, false),
+                     FT_ERR_VERIFY);
     assert_int_equal(sign_altered(b, 0, "status", json_integer(FT_SS_ACTIVE), false, false), FT_ERR_VERIFY);
     assert_int_equal(sign_altered(b, 0, NULL, NULL, true, false), FT_ERR_VERIFY);
     assert_int_equal(sign_altered(b, 0, NULL, NULL, false, true), FT_ERR_VERIFY);
@@ -208,7 +214,8 @@ registry_registrar_refuses_to_rewrite_history(void **state)
     assert_int_equal(sign_altered(b, 0, "status", json_integer(7), false, false), FT_ERR_FORMAT);
 }
 
-/* The first roster needs F to be said; F of everybody is refused; nothing to sign is told; nonsense is no request. */
+/* The first roster needs F to be said; F of everybody is refused; nothing to sign is told; nonsense is no
+ * request. */
 static void
 registry_registrar_refuses_careless_requests(void **state)
 {
@@ -221,11 +228,15 @@ registry_registrar_refuses_careless_requests(void **state)
     enrol(b, "store-1");
     enrol(b, "store-2");
     OK(ft_roster_request(b->store, &request, NULL));
-    assert_int_equal(ft_registrar_sign(b->folder, ft_buf_bytes(&request), 0, &roster, &change, &err), FT_ERR_ARGUMENT);
+    assert_int_equal(ft_registrar_sign(b->folder, ft_buf_bytes(&request), 0, &roster, &change, &err),
+                     FT_ERR_ARGUMENT);
     assert_non_null(strstr(err.text, "--corrupted"));
-    assert_int_equal(ft_registrar_sign(b->folder, ft_buf_bytes(&request), 2, &roster, &change, NULL), FT_ERR_ARGUMENT);
-    assert_int_equal(ft_registrar_sign(b->folder, FT_BYTES("{}", 2), 1, &roster, &change, NULL), FT_ERR_FORMAT);
-    assert_int_equal(ft_registrar_sign(b->folder, FT_BYTES("x", 1), 1, &roster, &change, NULL), FT_ERR_FORMAT);
+    assert_int_equal(ft_registrar_sign(b->folder, ft_buf_bytes(&request), 2, &roster, &change, NULL),
+                     FT_ERR_ARGUMENT);
+    assert_int_equal(ft_registrar_sign(b->folder, FT_BYTES("{}", 2), 1, &roster, &change, NULL),
+                     FT_ERR_FORMAT);
+    assert_int_equal(ft_registrar_sign(b->folder, FT_BYTES("x", 1), 1, &roster, &change, NULL),
+                     FT_ERR_FORMAT);
     assert_int_equal(ft_registrar_sign("/nonexistent", ft_buf_bytes(&request), 1, &roster, &change, NULL),
                      FT_ERR_NOTFOUND);
     ft_buf_clear(&request);

@@ -121,7 +121,8 @@ storage_refuses_other_databases(void **state)
     (void)state;
     temporary_make(&t);
     assert_int_equal(sqlite3_open(t.path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, "UPDATE meta SET value = 99 WHERE key = 'schema'", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "UPDATE meta SET value = 99 WHERE key = 'schema'", NULL, NULL, NULL),
+                     SQLITE_OK);
     sqlite3_close(db);
     must_refuse(&t, FT_ERR_CONFIG, "schema version 99");
     assert_int_equal(sqlite3_open(t.path, &db), SQLITE_OK);
@@ -133,7 +134,8 @@ storage_refuses_other_databases(void **state)
 
 /* ---- shops ---- */
 
-static const uint8_t token_a[32] = { 1 }, token_b[32] = { 2 }, request[32] = { 9 }, key_a[32] = { 3 }, key_b[32] = { 4 };
+static const uint8_t token_a[32] = { 1 }, token_b[32] = { 2 }, request[32] = { 9 }, key_a[32] = { 3 },
+                     key_b[32] = { 4 };
 
 /* Invited, enrolled with the token, and found by its fingerprint. */
 static void
@@ -152,7 +154,8 @@ storage_enrols_with_a_token_once(void **state)
     OK(ft_store_shop_by_name(s, "store-1", &shop));
     assert_int_equal(shop.state, FT_SHOP_INVITED);
     OK(ft_store_shop_enrol(s, token_a, request, "ab", key_a, FT_BYTES("pem", 3), 20));
-    assert_int_equal(ft_store_shop_enrol(s, token_a, request, "cd", key_b, FT_BYTES("pem", 3), 21), FT_ERR_REFUSED);
+    assert_int_equal(ft_store_shop_enrol(s, token_a, request, "cd", key_b, FT_BYTES("pem", 3), 21),
+                     FT_ERR_REFUSED);
     OK(ft_store_shop_by_fingerprint(s, "ab", &shop));
     assert_int_equal(shop.id, id);
     assert_int_equal(shop.state, FT_SHOP_ACTIVE);
@@ -179,13 +182,17 @@ storage_refuses_stale_tokens_and_foreign_keys(void **state)
     temporary_make(&t);
     s = temporary_open(&t);
     OK(ft_store_shop_invite(s, "store-1", token_a, 1000, 10, &id));
-    assert_int_equal(ft_store_shop_enrol(s, token_a, request, "ab", key_a, FT_BYTES("p", 1), 1000), FT_ERR_REFUSED);
+    assert_int_equal(ft_store_shop_enrol(s, token_a, request, "ab", key_a, FT_BYTES("p", 1), 1000),
+                     FT_ERR_REFUSED);
     OK(ft_store_shop_invite(s, "store-1", token_b, 5000, 1001, &id)); /* invited anew */
-    assert_int_equal(ft_store_shop_enrol(s, token_a, request, "ab", key_a, FT_BYTES("p", 1), 500), FT_ERR_REFUSED);
+    assert_int_equal(ft_store_shop_enrol(s, token_a, request, "ab", key_a, FT_BYTES("p", 1), 500),
+                     FT_ERR_REFUSED);
     OK(ft_store_shop_enrol(s, token_b, request, "ab", key_a, FT_BYTES("p", 1), 1002));
     OK(ft_store_shop_invite(s, "store-2", token_a, 9000, 1003, &id));
-    assert_int_equal(ft_store_shop_enrol(s, token_a, request, "ab", key_b, FT_BYTES("p", 1), 1004), FT_ERR_DUPLICATE);
-    assert_int_equal(ft_store_shop_enrol(s, token_a, request, "ef", key_a, FT_BYTES("p", 1), 1004), FT_ERR_DUPLICATE);
+    assert_int_equal(ft_store_shop_enrol(s, token_a, request, "ab", key_b, FT_BYTES("p", 1), 1004),
+                     FT_ERR_DUPLICATE);
+    assert_int_equal(ft_store_shop_enrol(s, token_a, request, "ef", key_a, FT_BYTES("p", 1), 1004),
+                     FT_ERR_DUPLICATE);
     /* A refused enrolment has not spent the token. */
     OK(ft_store_shop_by_name(s, "store-2", &shop));
     assert_int_equal(shop.state, FT_SHOP_INVITED);
@@ -240,9 +247,12 @@ storage_keeps_every_place_of_the_roster(void **state)
     OK(ft_store_roster_put(s, 5, FT_BYTES("r5", 2), (const uint8_t(*)[32])keys, 2, 30));
     OK(ft_store_shop_by_name(s, "store-1", &shop));
     assert_int_equal(shop.roster_index, 1);
-    assert_int_equal(ft_store_roster_put(s, 5, FT_BYTES("r", 1), (const uint8_t(*)[32])keys, 2, 31), FT_ERR_DUPLICATE);
-    assert_int_equal(ft_store_roster_put(s, 6, FT_BYTES("r", 1), (const uint8_t(*)[32])keys, 1, 31), FT_ERR_VERIFY);
-    assert_int_equal(ft_store_roster_put(s, 6, FT_BYTES("r", 1), (const uint8_t(*)[32])swapped, 2, 31), FT_ERR_VERIFY);
+    assert_int_equal(ft_store_roster_put(s, 5, FT_BYTES("r", 1), (const uint8_t(*)[32])keys, 2, 31),
+                     FT_ERR_DUPLICATE);
+    assert_int_equal(ft_store_roster_put(s, 6, FT_BYTES("r", 1), (const uint8_t(*)[32])keys, 1, 31),
+                     FT_ERR_VERIFY);
+    assert_int_equal(ft_store_roster_put(s, 6, FT_BYTES("r", 1), (const uint8_t(*)[32])swapped, 2, 31),
+                     FT_ERR_VERIFY);
     OK(ft_store_roster(s, &serial, &bytes));
     assert_int_equal(serial, 5);
     assert_memory_equal(bytes.data, "r5", 2);

@@ -56,9 +56,12 @@ commit_round(struct ft_store *s, uint64_t round, enum ft_status expected)
     const struct ft_session_row session = session_of(round, 1);
     const struct ft_session_record record = { .kind = 2, .index = 0, .bytes = FT_BYTES("join", 4) };
     const struct ft_round_row row = row_of(round, 1, FT_ROUND_COMMITTED);
-    const struct ft_task_progress progress = { .stage = 2, .trained = (uint32_t)round, .last_round = round,
-                                               .last_attempt = 1, .version = round };
-    struct ft_model_put model = { .hash = { (uint8_t)round, 1 }, .blob = FT_BYTES("model", 5), .version = round };
+    const struct ft_task_progress progress = {
+        .stage = 2, .trained = (uint32_t)round, .last_round = round, .last_attempt = 1, .version = round
+    };
+    struct ft_model_put model = { .hash = { (uint8_t)round, 1 },
+                                  .blob = FT_BYTES("model", 5),
+                                  .version = round };
 
     OK(ft_store_session_begin(s, &session, FT_BYTES("d", 1)));
     OK(ft_store_session_append(s, &record, 1));
@@ -146,7 +149,8 @@ storage_ends_a_round_once(void **state)
 {
     struct temporary t;
     struct ft_store *s;
-    const struct ft_round_row again = row_of(1, 1, FT_ROUND_COMMITTED), failed = row_of(1, 1, FT_ROUND_FAILED);
+    const struct ft_round_row again = row_of(1, 1, FT_ROUND_COMMITTED),
+                              failed = row_of(1, 1, FT_ROUND_FAILED);
     const struct ft_task_progress progress = { .last_round = 1 };
     uint64_t size = 0;
     uint8_t head[32];
@@ -156,7 +160,8 @@ storage_ends_a_round_once(void **state)
     s = temporary_open(&t);
     put_task(s);
     commit_round(s, 1, FT_OK);
-    assert_int_equal(ft_store_round_commit(s, &again, &progress, NULL, FT_BYTES(NULL, 0), false), FT_ERR_DUPLICATE);
+    assert_int_equal(ft_store_round_commit(s, &again, &progress, NULL, FT_BYTES(NULL, 0), false),
+                     FT_ERR_DUPLICATE);
     assert_int_equal(ft_store_round_end(s, &failed, &progress), FT_ERR_DUPLICATE);
     assert_int_equal(ft_store_round_end(s, &again, &progress), FT_ERR_ARGUMENT);
     OK(ft_store_log_head(s, &size, head));
@@ -210,7 +215,8 @@ storage_log_only_grows(void **state)
         commit_round(s, round, FT_OK);
     OK(ft_store_log_check(s, NULL));
     assert_int_equal(sqlite3_open(t.path, &db), SQLITE_OK);
-    assert_int_not_equal(sqlite3_exec(db, "DELETE FROM log WHERE leaf_index = 2", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_not_equal(sqlite3_exec(db, "DELETE FROM log WHERE leaf_index = 2", NULL, NULL, NULL),
+                         SQLITE_OK);
     assert_int_not_equal(sqlite3_exec(db, "UPDATE log SET head = x'00'", NULL, NULL, NULL), SQLITE_OK);
     OK(ft_store_log_check(s, NULL));
     assert_int_equal(sqlite3_exec(db,
@@ -238,7 +244,8 @@ storage_moves_tasks_along_the_diagram(void **state)
     temporary_make(&t);
     s = temporary_open(&t);
     OK(ft_store_task_put(s, task, "first", signed_hash, FT_BYTES("signed", 6), 1));
-    assert_int_equal(ft_store_task_put(s, task, "first", signed_hash, FT_BYTES("signed", 6), 1), FT_ERR_DUPLICATE);
+    assert_int_equal(ft_store_task_put(s, task, "first", signed_hash, FT_BYTES("signed", 6), 1),
+                     FT_ERR_DUPLICATE);
     assert_int_equal(ft_store_task_set_state(s, task, FT_TASK_PAUSED, 2), FT_ERR_REFUSED);
     OK(ft_store_task_set_state(s, task, FT_TASK_RUNNING, 2));
     OK(ft_store_task_set_state(s, task, FT_TASK_RUNNING, 2));
@@ -263,10 +270,12 @@ commit_for_ever(const struct temporary *t, int pipe_fd)
     for (uint64_t round = 1;; round++) {
         const struct ft_session_row session = session_of(round, 1);
         const struct ft_round_row row = row_of(round, 1, FT_ROUND_COMMITTED);
-        const struct ft_task_progress progress = { .stage = 2, .last_round = round, .last_attempt = 1,
-                                                   .version = round };
+        const struct ft_task_progress progress = {
+            .stage = 2, .last_round = round, .last_attempt = 1, .version = round
+        };
         const struct ft_model_put model = { .hash = { (uint8_t)round, (uint8_t)(round >> 8), 1 },
-                                            .blob = FT_BYTES("model", 5), .version = round };
+                                            .blob = FT_BYTES("model", 5),
+                                            .version = round };
         if (ft_store_session_begin(s, &session, FT_BYTES("d", 1)) != FT_OK ||
             ft_store_round_commit(s, &row, &progress, &model, FT_BYTES("o", 1), false) != FT_OK ||
             write(pipe_fd, &round, sizeof round) != sizeof round)
@@ -274,7 +283,8 @@ commit_for_ever(const struct temporary *t, int pipe_fd)
     }
 }
 
-/* Killed at any moment: every acknowledged round is there once, whole, and the next one is either all there or not at all. */
+/* Killed at any moment: every acknowledged round is there once, whole, and the next one is either all there
+ * or not at all. */
 static void
 storage_keeps_acknowledged_rounds_over_a_kill(void **state)
 {
