@@ -14,8 +14,9 @@ ft_ss_client_open(const struct ft_ss_client_config *config, struct ft_ss_client 
     struct ft_ss_client *c;
 
     *out = NULL;
-    if (config->env == NULL || config->directory == NULL || config->pairs == NULL || config->identity_sk == NULL ||
-        config->journal == NULL || config->id >= config->directory->roster->count)
+    if (config->env == NULL || config->directory == NULL || config->pairs == NULL ||
+        config->identity_sk == NULL || config->journal == NULL ||
+        config->id >= config->directory->roster->count)
         return FT_ERR_ARGUMENT;
     c = ft_calloc(1, sizeof *c);
     if (c == NULL)
@@ -85,10 +86,9 @@ live(const struct ft_ss_client *c)
 enum ft_status
 client_journal(struct ft_ss_client *c, enum ft_ss_step step)
 {
-    struct ft_ss_journal_record record = { .round = c->descriptor.round,
-                                           .attempt = c->descriptor.attempt,
-                                           .step = step,
-                                           .spent = c->spent };
+    struct ft_ss_journal_record record = {
+        .round = c->descriptor.round, .attempt = c->descriptor.attempt, .step = step, .spent = c->spent
+    };
     memcpy(record.task_hash, c->descriptor.task_hash, sizeof record.task_hash);
     for (unsigned i = 0; i < c->t_known; i++)
         memcpy(record.t[i], c->t[i], 32);
@@ -192,8 +192,8 @@ settle(struct ft_ss_client *c, enum ft_ss_step step, struct ft_bytes message, co
     return st;
 }
 
-/* The announcement of this session again, or another one for the same round and attempt, which is equivocation.
- * Another session's does not disturb this one. */
+/* The announcement of this session again, or another one for the same round and attempt, which is
+ * equivocation. Another session's does not disturb this one. */
 static enum ft_status
 announce_while_live(struct ft_ss_client *c, const struct ft_ss_down *m, struct ft_bytes announce,
                     struct ft_buf *answer, enum ft_ss_action *action)
@@ -242,8 +242,8 @@ ft_ss_client_join(struct ft_ss_client *c, struct ft_bytes announce, const struct
         return st;
     }
     ft_ss_derive_t0(t0, m.descriptor);
-    code = ft_ss_view_verify(m.signature, t0, c->config.aggregator_pk) ? FT_SS_ABORT_NONE :
-                                                                           FT_SS_ABORT_VIEW_SIGNATURE;
+    code = ft_ss_view_verify(m.signature, t0, c->config.aggregator_pk) ? FT_SS_ABORT_NONE
+                                                                       : FT_SS_ABORT_VIEW_SIGNATURE;
     if (code == FT_SS_ABORT_NONE)
         code = client_judge(c, m.descriptor, facts, &d, NULL);
     if (code != FT_SS_ABORT_NONE) {
@@ -266,7 +266,8 @@ ft_ss_client_join(struct ft_ss_client *c, struct ft_bytes announce, const struct
     assert(st == FT_OK); /* judged above */
     c->word_count = codec.words;
     wall = c->config.env->wall_ms(c->config.env->ctx);
-    c->deadline = c->config.env->now_ms(c->config.env->ctx) + (d.deadline_ms > wall ? d.deadline_ms - wall : 0);
+    c->deadline =
+        c->config.env->now_ms(c->config.env->ctx) + (d.deadline_ms > wall ? d.deadline_ms - wall : 0);
     memcpy(c->t[0], t0, sizeof t0);
     c->t_known = 1;
     c->config.env->random(c->config.env->ctx, c->nu, sizeof c->nu);
@@ -315,7 +316,7 @@ step_of(const struct ft_ss_client *c, const struct ft_ss_down *m)
 {
     static const struct {
         enum ft_ss_step step;
-        unsigned builds_on;              /* index of the T it follows */
+        unsigned builds_on; /* index of the T it follows */
         enum ft_ss_client_state at_least;
     } rules[] = {
         [FT_SS_DOWN_COHORT] = { FT_SS_STEP_SHARES, 0, FT_SS_CLIENT_JOINED },
@@ -391,9 +392,10 @@ ft_ss_client_handle(struct ft_ss_client *c, struct ft_bytes message, struct ft_b
     if (m.kind == FT_SS_DOWN_ANNOUNCE)
         st = announce_while_live(c, &m, message, answer, action);
     else if (m.kind == FT_SS_DOWN_ENDED && memcmp(m.task_hash, c->descriptor.task_hash, 32) == 0 &&
-        m.round == c->descriptor.round && m.attempt == c->descriptor.attempt)
+             m.round == c->descriptor.round && m.attempt == c->descriptor.attempt)
         code = conclude(c, &m, action);
-    else if (m.kind == FT_SS_DOWN_RESULT && c->state >= FT_SS_CLIENT_CONFIRMED && memcmp(m.prior, c->t[3], 32) == 0)
+    else if (m.kind == FT_SS_DOWN_RESULT && c->state >= FT_SS_CLIENT_CONFIRMED &&
+             memcmp(m.prior, c->t[3], 32) == 0)
         code = conclude(c, &m, action);
     else if (step == FT_SS_STEP_NONE)
         code = FT_SS_ABORT_NONE;

@@ -1,16 +1,17 @@
 /*
- * Secure-sum session, client side: a state machine without I/O. It takes the aggregator's messages, checks every
- * one against configuration that the aggregator cannot change, and hands out this client's answers.
+ * Secure-sum session, client side: a state machine without I/O. It takes the aggregator's messages, checks
+ * every one against configuration that the aggregator cannot change, and hands out this client's answers.
  *
  *   IDLE --join--> JOINED --Cohort--> DEALT --Deliver, mask--> MASKED --Survivors--> CONFIRMED
  *        --Certificate--> REVEALED --Result, Ended, deadline--> IDLE        any live state --> ABORTED
  *
  * Invariants:
  *  1. A journal record is durable (the callback returned FT_OK) before the message that depends on it exists.
- *  2. Under one T1 the client deals once, masks once, confirms one T3, reveals once. A resend of a server message
- *     gives the stored answer byte for byte; a different one for the same step is equivocation: both are kept and
- *     the session aborted. A message of another session, or out of order, is ignored.
- *  3. For one peer either the b-share or the kappa-share is revealed; the other is wiped before the answer exists.
+ *  2. Under one T1 the client deals once, masks once, confirms one T3, reveals once. A resend of a server
+ * message gives the stored answer byte for byte; a different one for the same step is equivocation: both are
+ * kept and the session aborted. A message of another session, or out of order, is ignored.
+ *  3. For one peer either the b-share or the kappa-share is revealed; the other is wiped before the answer
+ * exists.
  *  4. Secrets live in secret memory and are wiped on leaving the session, whatever the way out.
  *  5. A local failure (NOMEM, IO of the journal) aborts the session: the client is a dropout, never a liar.
  *
@@ -56,11 +57,12 @@ struct ft_ss_limits {
 
 struct ft_ss_client_config {
     const struct ft_env *env;
-    const struct ft_ss_directory *directory; /* checked (ft_ss_directory_check); unchanged while the client is open */
-    struct ft_ss_pairs *pairs;               /* of the same epoch; borrowed, used only inside calls */
-    uint32_t id;                             /* own position in the roster */
-    const uint8_t *identity_sk;              /* Ed25519, 64 bytes; copied to secret memory */
-    uint8_t aggregator_pk[32];               /* pinned; signs the views */
+    /* Checked (ft_ss_directory_check); unchanged while the client is open. */
+    const struct ft_ss_directory *directory;
+    struct ft_ss_pairs *pairs;  /* of the same epoch; borrowed, used only inside calls */
+    uint32_t id;                /* own position in the roster */
+    const uint8_t *identity_sk; /* Ed25519, 64 bytes; copied to secret memory */
+    uint8_t aggregator_pk[32];  /* pinned; signs the views */
     struct ft_ss_limits limits;
     bool audit;       /* commit to the input in the trailer */
     unsigned threads; /* for masking; 0 and 1: the caller's */
@@ -80,8 +82,8 @@ struct ft_ss_previous {
 
 /* What the client knows for judging a descriptor. Only used inside the call. */
 struct ft_ss_facts {
-    /* The accepted task, written as the descriptor should have it: task_hash, suite, dim, lanes and codec fields,
-     * clip, noise, n_cap, n_min, h_min, corrupted, drop_permille, sigma, eta are compared exactly. */
+    /* The accepted task, written as the descriptor should have it: task_hash, suite, dim, lanes and codec
+     * fields, clip, noise, n_cap, n_min, h_min, corrupted, drop_permille, sigma, eta are compared exactly. */
     struct ft_ss_descriptor expected;
     uint8_t model_hash[32]; /* of the model at hand */
     struct ft_ss_previous previous;
@@ -107,17 +109,18 @@ enum ft_ss_action {
     FT_SS_UPLOAD,     /* send, or send again, the masked input */
     FT_SS_RESULT,     /* the session is done: ft_ss_client_result */
     FT_SS_ENDED,      /* the session ended without a result for this client; back to IDLE */
-    FT_SS_ABORTED,    /* a check failed: ft_ss_client_abort_code; `answer` is the Abort message when not empty */
+    FT_SS_ABORTED, /* a check failed: ft_ss_client_abort_code; `answer` is the Abort message when not empty */
 };
 
 struct ft_ss_client;
 
 /* *out is NULL unless FT_OK. Errors: ARGUMENT, NOMEM. */
-FT_NODISCARD enum ft_status ft_ss_client_open(const struct ft_ss_client_config *config, struct ft_ss_client **out);
+FT_NODISCARD enum ft_status ft_ss_client_open(const struct ft_ss_client_config *config,
+                                              struct ft_ss_client **out);
 void ft_ss_client_close(struct ft_ss_client *client); /* wipes and frees; NULL is allowed */
 
-/* Judge an Announce (section 4) without joining. Returns the code, NONE when it may be joined; *descriptor (may be NULL) is
- * filled when it decodes. err gets the sentence. Changes nothing. */
+/* Judge an Announce (section 4) without joining. Returns the code, NONE when it may be joined; *descriptor
+ * (may be NULL) is filled when it decodes. err gets the sentence. Changes nothing. */
 FT_NODISCARD enum ft_ss_abort ft_ss_client_check(const struct ft_ss_client *client, struct ft_bytes announce,
                                                  const struct ft_ss_facts *facts,
                                                  struct ft_ss_descriptor *descriptor, struct ft_error *err);
@@ -125,35 +128,38 @@ FT_NODISCARD enum ft_ss_abort ft_ss_client_check(const struct ft_ss_client *clie
 FT_NODISCARD enum ft_ss_abort ft_ss_client_check_descriptor(const struct ft_ss_client *client,
                                                             struct ft_bytes descriptor_bytes,
                                                             const struct ft_ss_facts *facts,
-                                                            struct ft_ss_descriptor *descriptor, struct ft_error *err);
+                                                            struct ft_ss_descriptor *descriptor,
+                                                            struct ft_error *err);
 
 /*
- * Check again and join: draws nu, journals T0, and writes the Join message. Call it once the contribution is ready.
- * The Announce of the live session gives the stored Join again; a different Announce for the same round and attempt
- * is equivocation. A refused one leaves the state as it was and gives an Abort message with action ABORTED.
- * Errors: NOMEM, IO and whatever the journal returned.
+ * Check again and join: draws nu, journals T0, and writes the Join message. Call it once the contribution is
+ * ready. The Announce of the live session gives the stored Join again; a different Announce for the same
+ * round and attempt is equivocation. A refused one leaves the state as it was and gives an Abort message with
+ * action ABORTED. Errors: NOMEM, IO and whatever the journal returned.
  */
 FT_NODISCARD enum ft_status ft_ss_client_join(struct ft_ss_client *client, struct ft_bytes announce,
                                               const struct ft_ss_facts *facts, struct ft_buf *answer,
                                               enum ft_ss_action *action);
 
 /*
- * Take one message of the aggregator. An Announce of the live session gives the stored Join again, any other is
- * IGNORED here: to join is a decision of its own. `answer` is replaced: it holds the
- * bytes to send with ANSWER, and with ABORTED. Any bytes are safe. Errors: NOMEM, IO or the journal's, after which the session is ABORTED.
+ * Take one message of the aggregator. An Announce of the live session gives the stored Join again, any other
+ * is IGNORED here: to join is a decision of its own. `answer` is replaced: it holds the bytes to send with
+ * ANSWER, and with ABORTED. Any bytes are safe. Errors: NOMEM, IO or the journal's, after which the session
+ * is ABORTED.
  */
 FT_NODISCARD enum ft_status ft_ss_client_handle(struct ft_ss_client *client, struct ft_bytes message,
                                                 struct ft_buf *answer, enum ft_ss_action *action);
 
 /*
- * After NEED_INPUT: mask the packed contribution in place. `words` is from ft_big_alloc (count * 8 bytes) and changes
- * hands whatever the outcome; it is freed when the session ends. Journals `spent` before masking. On FT_OK the upload is
- * ready (UPLOAD). Errors: ARGUMENT (count is not the session's), STATE, NOMEM, the journal's; the session is then ABORTED
- * (with STATE only the words are freed).
+ * After NEED_INPUT: mask the packed contribution in place. `words` is from ft_big_alloc (count * 8 bytes) and
+ * changes hands whatever the outcome; it is freed when the session ends. Journals `spent` before masking. On
+ * FT_OK the upload is ready (UPLOAD). Errors: ARGUMENT (count is not the session's), STATE, NOMEM, the
+ * journal's; the session is then ABORTED (with STATE only the words are freed).
  */
 FT_NODISCARD enum ft_status ft_ss_client_mask(struct ft_ss_client *client, uint64_t *words, size_t count);
 
-/* The masked input, for sending in any chunks; borrowed until the session ends. A resend has the same bytes. */
+/* The masked input, for sending in any chunks; borrowed until the session ends. A resend has the same bytes.
+ */
 struct ft_ss_upload {
     struct ft_bytes header;  /* SumUploadHeader */
     struct ft_bytes words;   /* little-endian u64 words */
@@ -172,8 +178,9 @@ enum ft_ss_action ft_ss_client_tick(struct ft_ss_client *client);
 uint64_t ft_ss_client_deadline(const struct ft_ss_client *client); /* in now_ms; UINT64_MAX when idle */
 
 enum ft_ss_client_state ft_ss_client_state(const struct ft_ss_client *client);
-enum ft_ss_abort ft_ss_client_abort_code(const struct ft_ss_client *client); /* of the last abort or refusal */
-enum ft_ss_end ft_ss_client_end_code(const struct ft_ss_client *client);     /* of the last ENDED */
+enum ft_ss_abort
+ft_ss_client_abort_code(const struct ft_ss_client *client);              /* of the last abort or refusal */
+enum ft_ss_end ft_ss_client_end_code(const struct ft_ss_client *client); /* of the last ENDED */
 /* Zeros when idle or aborted. */
 void ft_ss_client_position(const struct ft_ss_client *client, struct ft_ss_position *out);
 /* The live session's descriptor; NULL when idle or aborted. */
@@ -183,7 +190,8 @@ void ft_ss_client_transcript(const struct ft_ss_client *client, uint8_t t[4][32]
 /* After RESULT: T3 and H("result"; T3, result). False otherwise. */
 bool ft_ss_client_result(const struct ft_ss_client *client, uint8_t t3[32], uint8_t result_hash[32]);
 /* After EQUIVOCATION: the two conflicting messages, until the next join. False when there are none. */
-bool ft_ss_client_evidence(const struct ft_ss_client *client, struct ft_bytes *first, struct ft_bytes *second);
+bool ft_ss_client_evidence(const struct ft_ss_client *client, struct ft_bytes *first,
+                           struct ft_bytes *second);
 /* With audits on, after mask: the r of the commitment, for the shop's own record. */
 bool ft_ss_client_audit_opening(const struct ft_ss_client *client, uint8_t r[32]);
 

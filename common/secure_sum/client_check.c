@@ -15,8 +15,8 @@ task_limits_equal(const struct ft_ss_descriptor *d, const struct ft_ss_descripto
 {
     return d->suite == task->suite && d->dim == task->dim && d->lane_bits == task->lane_bits &&
            d->lanes == task->lanes && d->check_lanes == task->check_lanes &&
-           d->weight_lanes == task->weight_lanes && d->quant_max == task->quant_max && d->clip == task->clip &&
-           d->quant_step == task->quant_step && d->noise_kind == task->noise_kind &&
+           d->weight_lanes == task->weight_lanes && d->quant_max == task->quant_max &&
+           d->clip == task->clip && d->quant_step == task->quant_step && d->noise_kind == task->noise_kind &&
            d->noise_var == task->noise_var && d->n_cap == task->n_cap && d->n_min == task->n_min &&
            d->h_min == task->h_min && d->corrupted == task->corrupted &&
            d->drop_permille == task->drop_permille && d->sigma == task->sigma && d->eta == task->eta;
@@ -163,8 +163,8 @@ ft_ss_client_check_descriptor(const struct ft_ss_client *client, struct ft_bytes
 }
 
 enum ft_ss_abort
-ft_ss_client_check(const struct ft_ss_client *client, struct ft_bytes announce, const struct ft_ss_facts *facts,
-                   struct ft_ss_descriptor *descriptor, struct ft_error *err)
+ft_ss_client_check(const struct ft_ss_client *client, struct ft_bytes announce,
+                   const struct ft_ss_facts *facts, struct ft_ss_descriptor *descriptor, struct ft_error *err)
 {
     struct ft_ss_down m;
     enum ft_ss_abort code;

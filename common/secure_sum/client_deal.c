@@ -111,8 +111,8 @@ seal_shares(struct ft_ss_client *c, const uint32_t *holders, const uint8_t (*sha
     return FT_OK;
 }
 
-/* All active edges into c->edges, in the members' order. Every candidate is written and the place moves on by the
- * edge bit: no branch depends on it (the degree itself may show). */
+/* All active edges into c->edges, in the members' order. Every candidate is written and the place moves on by
+ * the edge bit: no branch depends on it (the degree itself may show). */
 static enum ft_status
 find_edges(struct ft_ss_client *c, enum ft_ss_abort *code)
 {
@@ -189,7 +189,8 @@ deal(struct ft_ss_client *c, struct ft_ss_up *up, struct ft_buf *records, struct
     ft_ss_derive_commit_k(up->commit_k, c->secret->kappa, c->t[1], c->config.id);
     FT_TRY(ft_ss_shamir_deal(c->config.env, c->secret->b, c->params.t, k, shares));
     FT_TRY(ft_ss_shamir_deal(c->config.env, c->secret->kappa, c->params.t, k, shares + k));
-    FT_TRY(seal_shares(c, others, (const uint8_t(*)[32])shares, (const uint8_t(*)[32])(shares + k), records, code));
+    FT_TRY(seal_shares(c, others, (const uint8_t(*)[32])shares, (const uint8_t(*)[32])(shares + k), records,
+                       code));
     if (*code != FT_SS_ABORT_NONE)
         goto out;
     FT_TRY(find_edges(c, code));

@@ -29,9 +29,9 @@ struct client_exchange {
 
 struct ft_ss_client {
     struct ft_ss_client_config config;
-    uint8_t *identity_sk;   /* secret */
-    uint32_t universe;      /* N */
-    uint8_t root[32];       /* directory root */
+    uint8_t *identity_sk; /* secret */
+    uint32_t universe;    /* N */
+    uint8_t root[32];     /* directory root */
     enum ft_ss_client_state state;
     enum ft_ss_abort abort_code;
     enum ft_ss_end end_code;
@@ -43,8 +43,8 @@ struct ft_ss_client {
     /* The live session. */
     struct ft_ss_descriptor descriptor;
     uint8_t t[4][32];
-    unsigned t_known;     /* T0 .. T{t_known-1} are set */
-    uint64_t deadline;    /* in now_ms */
+    unsigned t_known;  /* T0 .. T{t_known-1} are set */
+    uint64_t deadline; /* in now_ms */
     uint64_t word_count;
     uint8_t nu[32];
     uint32_t n, dropouts_max;
@@ -66,11 +66,12 @@ struct ft_ss_client {
 };
 
 /* Codes of section 4, in client_check.c. */
-enum ft_ss_abort client_judge(const struct ft_ss_client *c, struct ft_bytes bytes, const struct ft_ss_facts *facts,
-                              struct ft_ss_descriptor *out, struct ft_error *err);
+enum ft_ss_abort client_judge(const struct ft_ss_client *c, struct ft_bytes bytes,
+                              const struct ft_ss_facts *facts, struct ft_ss_descriptor *out,
+                              struct ft_error *err);
 
-/* One accepted message each; the state moves and `answer` is set. *code is the check that failed, else NONE. The
- * status is a local failure. */
+/* One accepted message each; the state moves and `answer` is set. *code is the check that failed, else NONE.
+ * The status is a local failure. */
 enum ft_status client_deal(struct ft_ss_client *c, const struct ft_ss_down *m, struct ft_buf *answer,
                            enum ft_ss_abort *code);
 enum ft_status client_deliver(struct ft_ss_client *c, const struct ft_ss_down *m, enum ft_ss_abort *code);

@@ -31,7 +31,8 @@ judge_survivors(struct ft_ss_client *c, const struct ft_ss_down *m)
 }
 
 enum ft_status
-client_confirm(struct ft_ss_client *c, const struct ft_ss_down *m, struct ft_buf *answer, enum ft_ss_abort *code)
+client_confirm(struct ft_ss_client *c, const struct ft_ss_down *m, struct ft_buf *answer,
+               enum ft_ss_abort *code)
 {
     struct ft_ss_up up = { .kind = FT_SS_UP_CONFIRM };
     enum ft_status st;
@@ -106,7 +107,8 @@ forget_edges_to_survivors(struct ft_ss_client *c)
 }
 
 enum ft_status
-client_reveal(struct ft_ss_client *c, const struct ft_ss_down *m, struct ft_buf *answer, enum ft_ss_abort *code)
+client_reveal(struct ft_ss_client *c, const struct ft_ss_down *m, struct ft_buf *answer,
+              enum ft_ss_abort *code)
 {
     struct ft_ss_up up = { .kind = FT_SS_UP_UNMASK };
     struct ft_buf records = { 0 };

@@ -36,8 +36,9 @@ server_set_t(struct ft_ss_server *s, unsigned which, const uint8_t t[32])
 static enum ft_status
 make_bitmaps(struct ft_ss_server *s)
 {
-    uint8_t **const sets[] = { &s->joined,    &s->u1,          &s->shared,   &s->s,        &s->counted, &s->u3,
-                               &s->confirmed, &s->certificate, &s->unmasked, &s->repaired, &s->gone, &s->away };
+    uint8_t **const sets[] = { &s->joined,   &s->u1,       &s->shared,    &s->s,
+                               &s->counted,  &s->u3,       &s->confirmed, &s->certificate,
+                               &s->unmasked, &s->repaired, &s->gone,      &s->away };
     const size_t count = sizeof sets / sizeof sets[0], size = ft_ss_bitmap_size(s->universe);
 
     s->bitmaps = ft_calloc(count, size);
@@ -55,9 +56,10 @@ server_new(const struct ft_ss_server_config *config, struct ft_ss_server **out, 
     enum ft_status st;
 
     *out = NULL;
-    if (config->env == NULL || config->directory == NULL || config->signing_sk == NULL || config->store == NULL ||
-        config->slots > SLOTS_MAX)
-        return ft_fail(err, FT_ERR_ARGUMENT, "a secure-sum session needs env, directory, signing key and store");
+    if (config->env == NULL || config->directory == NULL || config->signing_sk == NULL ||
+        config->store == NULL || config->slots > SLOTS_MAX)
+        return ft_fail(err, FT_ERR_ARGUMENT,
+                       "a secure-sum session needs env, directory, signing key and store");
     s = ft_calloc(1, sizeof *s);
     if (s == NULL)
         return FT_ERR_NOMEM;
@@ -127,7 +129,8 @@ ft_ss_server_open(const struct ft_ss_server_config *config, const struct ft_ss_d
     if (sodium_is_zero(d.server_nonce, sizeof d.server_nonce))
         config->env->random(config->env->ctx, d.server_nonce, sizeof d.server_nonce);
     FT_TRY(server_begin(s, &d, err));
-    FT_TRY(server_store(s, FT_SS_RECORD_OPENED, FT_BYTES(s->descriptor_bytes, sizeof s->descriptor_bytes), true));
+    FT_TRY(server_store(s, FT_SS_RECORD_OPENED, FT_BYTES(s->descriptor_bytes, sizeof s->descriptor_bytes),
+                        true));
     *out = s;
     return FT_OK;
 out:

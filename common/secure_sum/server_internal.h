@@ -78,7 +78,7 @@ enum unmask_outcome {
 /* Work of `unmask`, which runs without the caller's lock: nothing else touches it while UNMASKING. */
 struct unmask_job {
     enum unmask_outcome outcome;
-    bool masks_out;     /* the masks known from reveals are out of the sum */
+    bool masks_out; /* the masks known from reveals are out of the sum */
     bool kappa_lost;
     struct applied_mask *applied; /* (applied_count), ascending dropout, survivor; secret */
     size_t applied_count, applied_room;
@@ -115,7 +115,8 @@ struct ft_ss_server {
     struct server_client *clients; /* (N) */
     /* Bitmaps over the roster, in one block. */
     uint8_t *bitmaps;
-    uint8_t *joined, *u1, *shared, *s, *counted, *u3, *confirmed, *certificate, *unmasked, *repaired, *gone, *away;
+    uint8_t *joined, *u1, *shared, *s, *counted, *u3, *confirmed, *certificate, *unmasked, *repaired, *gone,
+        *away;
 
     uint64_t *sum; /* (codec.words); made at the first upload */
     bool repair_asked;
@@ -147,9 +148,12 @@ server_over(const struct ft_ss_server *s)
          id = ft_ss_bitmap_next((map), (s)->universe, id + 1))
 
 /* server.c */
-enum ft_status server_new(const struct ft_ss_server_config *config, struct ft_ss_server **out, struct ft_error *err);
-enum ft_status server_begin(struct ft_ss_server *s, const struct ft_ss_descriptor *descriptor, struct ft_error *err);
-enum ft_status server_store(struct ft_ss_server *s, enum ft_ss_record kind, struct ft_bytes record, bool sync);
+enum ft_status server_new(const struct ft_ss_server_config *config, struct ft_ss_server **out,
+                          struct ft_error *err);
+enum ft_status server_begin(struct ft_ss_server *s, const struct ft_ss_descriptor *descriptor,
+                            struct ft_error *err);
+enum ft_status server_store(struct ft_ss_server *s, enum ft_ss_record kind, struct ft_bytes record,
+                            bool sync);
 void server_wipe_secrets(struct ft_ss_server *s); /* all that was rebuilt or received */
 void server_set_t(struct ft_ss_server *s, unsigned which, const uint8_t t[32]);
 
@@ -162,7 +166,8 @@ enum ft_status server_enter_collecting(struct ft_ss_server *s);
 void server_enter_confirming(struct ft_ss_server *s);
 void server_enter(struct ft_ss_server *s, enum ft_ss_phase phase);
 bool server_may_join(const struct ft_ss_server *s, uint32_t id); /* active, with an epoch key */
-uint32_t server_missing(const struct ft_ss_server *s, const uint8_t *all, const uint8_t *done); /* |all - done - gone| */
+uint32_t server_missing(const struct ft_ss_server *s, const uint8_t *all,
+                        const uint8_t *done); /* |all - done - gone| */
 bool server_all_counted(const struct ft_ss_server *s);
 
 /* server_upload.c */
@@ -174,7 +179,8 @@ uint64_t server_slots_deadline(const struct ft_ss_server *s);
 uint32_t server_slots_used(const struct ft_ss_server *s);
 
 /* server_reveal.c: rebuild a secret of `dealer`. FT_OK with *found false when it is lost. */
-enum ft_status server_rebuild(struct ft_ss_server *s, uint32_t dealer, bool kappa, uint8_t secret[32], bool *found);
+enum ft_status server_rebuild(struct ft_ss_server *s, uint32_t dealer, bool kappa, uint8_t secret[32],
+                              bool *found);
 uint32_t server_shares_at_hand(const struct ft_ss_server *s, uint32_t dealer);
 enum ft_status server_bad_pair(struct ft_ss_server *s, uint32_t dealer, uint32_t other);
 /* server_repair.c */

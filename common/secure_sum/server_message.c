@@ -43,9 +43,9 @@ awaited(const struct ft_ss_server *s, const struct ft_ss_up *up)
 static const uint8_t *
 transcript_of(const struct ft_ss_server *s, enum ft_ss_up_kind kind)
 {
-    return kind == FT_SS_UP_JOIN || kind == FT_SS_UP_ABORT ? s->t[0] :
-           kind == FT_SS_UP_SHARES                         ? s->t[1] :
-                                                             s->t[3];
+    return kind == FT_SS_UP_JOIN || kind == FT_SS_UP_ABORT ? s->t[0]
+           : kind == FT_SS_UP_SHARES                       ? s->t[1]
+                                                           : s->t[3];
 }
 
 /* Exactly k records for k distinct other members, x in order, and an escrow of the full size. */
@@ -121,7 +121,8 @@ sort_records(struct ft_buf *records, size_t size)
     records->size = kept;
 }
 
-/* A share this holder can have: of a dealer in S that listed it at this very place. Anything else counts as left out. */
+/* A share this holder can have: of a dealer in S that listed it at this very place. Anything else counts as
+ * left out. */
 static bool
 share_plausible(const struct ft_ss_server *s, uint32_t holder, const uint8_t *record)
 {
@@ -150,7 +151,8 @@ keep_revealed(struct ft_ss_server *s, struct server_client *c, const struct ft_s
     FT_TRY(ft_buf_reserve(&revealed->records, up->records.size + 1));
     for (size_t at = 0; at < up->records.size; at += FT_SS_REVEAL_RECORD)
         if (share_plausible(s, up->id, up->records.data + at)) {
-            memcpy(revealed->records.data + revealed->records.size, up->records.data + at, FT_SS_REVEAL_RECORD);
+            memcpy(revealed->records.data + revealed->records.size, up->records.data + at,
+                   FT_SS_REVEAL_RECORD);
             revealed->records.size += FT_SS_REVEAL_RECORD;
         }
     sort_records(&revealed->records, FT_SS_REVEAL_RECORD);

@@ -43,7 +43,8 @@ send_deliver(const struct ft_ss_server *s, uint32_t client, struct ft_buf *out)
         const struct delivery *delivery = &s->deliveries[at];
         uint8_t *record = records.data + records.size;
         memcpy(record,
-               s->clients[delivery->dealer].dealt->records.data + (size_t)delivery->place * FT_SS_SHARE_RECORD,
+               s->clients[delivery->dealer].dealt->records.data +
+                   (size_t)delivery->place * FT_SS_SHARE_RECORD,
                FT_SS_SHARE_RECORD);
         ft_put_u32(record, delivery->dealer);
         records.size += FT_SS_SHARE_RECORD;
@@ -75,7 +76,8 @@ send_certificate(const struct ft_ss_server *s, struct ft_buf *out)
 
     if (st != FT_OK)
         return st;
-    SERVER_EACH(s, id, s->certificate) {
+    SERVER_EACH(s, id, s->certificate)
+    {
         if (left-- == 0)
             break;
         ft_put_u32(records.data + records.size, id);
@@ -129,7 +131,8 @@ enum choice { WAIT, END, ANNOUNCE, COHORT, DELIVER, SURVIVORS, CERTIFICATE, REPA
 static bool
 upload_lost(const struct ft_ss_server *s, uint32_t client)
 {
-    return !ft_ss_bitmap_has(s->counted, client) && s->phase <= FT_SS_REPAIRING && s->phase != FT_SS_UNMASKING;
+    return !ft_ss_bitmap_has(s->counted, client) && s->phase <= FT_SS_REPAIRING &&
+           s->phase != FT_SS_UNMASKING;
 }
 
 static enum choice
@@ -281,8 +284,9 @@ ft_ss_server_next(const struct ft_ss_server *s, uint32_t client, const struct ft
         *next = FT_SS_NEXT_WAIT;
         return FT_OK;
     }
-    st = choice == END ? ft_ss_ended_message(s->signing_sk, position, end == FT_SS_END_NONE ? FT_SS_END_OVER : end, message) :
-                         send(s, choice, client, message);
+    st = choice == END ? ft_ss_ended_message(s->signing_sk, position,
+                                             end == FT_SS_END_NONE ? FT_SS_END_OVER : end, message)
+                       : send(s, choice, client, message);
     if (st == FT_OK)
         *next = FT_SS_NEXT_MESSAGE;
     return st;

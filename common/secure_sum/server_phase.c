@@ -1,6 +1,7 @@
 /*
- * Phases: when each is left, and what is fixed on the way (section 7's table). A set is chosen once (`chosen`), then
- * stored, then acted on; a store or an allocation that fails leaves it chosen, and the next try stores the same set.
+ * Phases: when each is left, and what is fixed on the way (section 7's table). A set is chosen once
+ * (`chosen`), then stored, then acted on; a store or an allocation that fails leaves it chosen, and the next
+ * try stores the same set.
  */
 #include "common/base/alloc.h"
 #include "common/base/plant.h"
@@ -82,7 +83,7 @@ server_missing(const struct ft_ss_server *s, const uint8_t *all, const uint8_t *
 {
     uint32_t missing = 0;
     SERVER_EACH(s, id, all)
-        missing += !ft_ss_bitmap_has(done, id) && !ft_ss_bitmap_has(s->gone, id);
+    missing += !ft_ss_bitmap_has(done, id) && !ft_ss_bitmap_has(s->gone, id);
     return missing;
 }
 
@@ -92,7 +93,7 @@ awaited(const struct ft_ss_server *s, const uint8_t *all, const uint8_t *done)
 {
     uint32_t count = 0;
     SERVER_EACH(s, id, all)
-        count += !ft_ss_bitmap_has(done, id) && !ft_ss_bitmap_has(s->gone, id) && !ft_ss_bitmap_has(s->away, id);
+    count += !ft_ss_bitmap_has(done, id) && !ft_ss_bitmap_has(s->gone, id) && !ft_ss_bitmap_has(s->away, id);
     return count;
 }
 
@@ -137,7 +138,7 @@ server_enter_dealing(struct ft_ss_server *s)
     if (leaves == NULL)
         return st;
     SERVER_EACH(s, id, s->u1)
-        ft_ss_derive_leaf(leaves[at++], id, s->clients[id].nu);
+    ft_ss_derive_leaf(leaves[at++], id, s->clients[id].nu);
     ft_ss_merkle_clear(&s->tree);
     st = ft_ss_merkle_build((const uint8_t(*)[32])leaves, s->n, &s->tree);
     ft_free(leaves);
@@ -181,7 +182,7 @@ close_open(struct ft_ss_server *s)
 
     if (!s->chosen) {
         SERVER_EACH(s, id, s->gone)
-            ft_ss_bitmap_remove(s->joined, id);
+        ft_ss_bitmap_remove(s->joined, id);
         s->n = ft_ss_bitmap_count(s->joined, s->universe);
         if (s->n < s->descriptor.n_min)
             return FT_ERR_LATER;
@@ -238,8 +239,8 @@ index_deliveries(struct ft_ss_server *s)
         return FT_ERR_NOMEM;
     }
     SERVER_EACH(s, dealer, s->s)
-        for (uint16_t at = 0; at < s->params.k; at++)
-            next[ft_get_u32(s->clients[dealer].dealt->records.data + (size_t)at * FT_SS_SHARE_RECORD)]++;
+    for (uint16_t at = 0; at < s->params.k; at++)
+        next[ft_get_u32(s->clients[dealer].dealt->records.data + (size_t)at * FT_SS_SHARE_RECORD)]++;
     for (uint32_t id = 0; id < s->universe; id++) {
         const uint32_t count = next[id];
         s->delivery_first[id] = next[id] = total;
@@ -252,10 +253,10 @@ index_deliveries(struct ft_ss_server *s)
         return FT_ERR_NOMEM;
     }
     SERVER_EACH(s, dealer, s->s)
-        for (uint16_t at = 0; at < s->params.k; at++) {
-            const uint8_t *record = s->clients[dealer].dealt->records.data + (size_t)at * FT_SS_SHARE_RECORD;
-            s->deliveries[next[ft_get_u32(record)]++] = (struct delivery){ dealer, at };
-        }
+    for (uint16_t at = 0; at < s->params.k; at++) {
+        const uint8_t *record = s->clients[dealer].dealt->records.data + (size_t)at * FT_SS_SHARE_RECORD;
+        s->deliveries[next[ft_get_u32(record)]++] = (struct delivery){ dealer, at };
+    }
     ft_free(next);
     return FT_OK;
 }
@@ -284,8 +285,8 @@ advance_dealing(struct ft_ss_server *s, bool expired)
     if (!s->chosen) {
         memset(s->s, 0, ft_ss_bitmap_size(s->universe));
         SERVER_EACH(s, id, s->shared)
-            if (!ft_ss_bitmap_has(s->gone, id))
-                ft_ss_bitmap_add(s->s, id);
+        if (!ft_ss_bitmap_has(s->gone, id))
+            ft_ss_bitmap_add(s->s, id);
         present = ft_ss_bitmap_count(s->s, s->universe);
         if (present + missing < least || (expired && present < least))
             return server_fail(s, FT_SS_END_FAILED_SHARES);
@@ -314,7 +315,7 @@ static enum ft_status
 advance_collecting(struct ft_ss_server *s, bool expired)
 {
     const uint32_t by_rate = s->n - s->dropouts_max;
-    const uint32_t least = FT_PLANT(BELOW_MINIMUM)               ? 2
+    const uint32_t least = FT_PLANT(BELOW_MINIMUM)         ? 2
                            : by_rate > s->descriptor.n_min ? by_rate
                                                            : s->descriptor.n_min;
     const uint32_t missing = server_missing(s, s->s, s->counted);
@@ -376,8 +377,8 @@ static bool
 self_masks_reachable(const struct ft_ss_server *s)
 {
     SERVER_EACH(s, d, s->u3)
-        if (!ft_ss_bitmap_has(s->unmasked, d) && server_shares_at_hand(s, d) < s->params.t)
-            return false;
+    if (!ft_ss_bitmap_has(s->unmasked, d) && server_shares_at_hand(s, d) < s->params.t)
+        return false;
     return true;
 }
 
@@ -386,16 +387,17 @@ static bool
 dropouts_reachable(const struct ft_ss_server *s)
 {
     SERVER_EACH(s, d, s->s)
-        if (!ft_ss_bitmap_has(s->u3, d) && server_shares_at_hand(s, d) < s->params.t)
-            return false;
+    if (!ft_ss_bitmap_has(s->u3, d) && server_shares_at_hand(s, d) < s->params.t)
+        return false;
     return true;
 }
 
 static enum ft_status
 advance_revealing(struct ft_ss_server *s, bool expired)
 {
-    const bool complete = server_missing(s, s->u3, s->unmasked) == 0 ||
-                          (awaited(s, s->u3, s->unmasked) == 0 && self_masks_reachable(s) && dropouts_reachable(s));
+    const bool complete =
+        server_missing(s, s->u3, s->unmasked) == 0 ||
+        (awaited(s, s->u3, s->unmasked) == 0 && self_masks_reachable(s) && dropouts_reachable(s));
 
     if (resend_hopeless(s))
         return server_fail(s, FT_SS_END_FAILED_RESEND);

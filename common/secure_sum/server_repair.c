@@ -1,6 +1,6 @@
 /*
- * Repair: where a survivor names other masks with a dropout than the dropout's escrow did, the survivor's version
- * counts, for it is what stands in its vector. Each difference is a bad pair.
+ * Repair: where a survivor names other masks with a dropout than the dropout's escrow did, the survivor's
+ * version counts, for it is what stands in its vector. Each difference is a bad pair.
  */
 #include "common/secure_sum/server_internal.h"
 
@@ -50,11 +50,13 @@ server_repair_masks(struct ft_ss_server *s)
 {
     enum ft_status st = FT_OK;
 
-    SERVER_EACH(s, survivor, s->u3) {
+    SERVER_EACH(s, survivor, s->u3)
+    {
         const struct ft_buf *repair = s->clients[survivor].repair;
         if (repair == NULL) /* silent: the escrow's word stays */
             continue;
-        SERVER_EACH(s, dropout, s->s) {
+        SERVER_EACH(s, dropout, s->s)
+        {
             if (ft_ss_bitmap_has(s->u3, dropout))
                 continue;
             FT_TRY(correct(s, dropout, survivor, escrowed(s, dropout, survivor), claimed(repair, dropout)));

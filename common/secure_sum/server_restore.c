@@ -5,7 +5,8 @@
 #include <string.h>
 
 enum ft_status
-ft_ss_server_restore_begin(const struct ft_ss_server_config *config, struct ft_ss_server **out, struct ft_error *err)
+ft_ss_server_restore_begin(const struct ft_ss_server_config *config, struct ft_ss_server **out,
+                           struct ft_error *err)
 {
     enum ft_status st = server_new(config, out, err);
     if (st == FT_OK)

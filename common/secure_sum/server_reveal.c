@@ -1,6 +1,7 @@
 /*
- * Rebuilding a secret from what its holders revealed (Finish, step 3): t shares; if the commitment says no, all shares
- * as a Reed-Solomon code; if that says no, other t-subsets, at most 64. False and left-out shares become bad pairs.
+ * Rebuilding a secret from what its holders revealed (Finish, step 3): t shares; if the commitment says no,
+ * all shares as a Reed-Solomon code; if that says no, other t-subsets, at most 64. False and left-out shares
+ * become bad pairs.
  */
 #include "common/base/alloc.h"
 #include "common/secure_sum/server_internal.h"

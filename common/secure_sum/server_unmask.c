@@ -94,8 +94,8 @@ open_escrow(struct ft_ss_server *s, uint32_t dropout, const uint8_t kappa[32], b
     *opened = false;
     if (entries == NULL)
         return st;
-    st = ft_ss_escrow_open(kappa, s->t[1], dropout, dealt->escrow_nonce, dealt->escrow_ct.data, s->params.e_max,
-                           entries, &count);
+    st = ft_ss_escrow_open(kappa, s->t[1], dropout, dealt->escrow_nonce, dealt->escrow_ct.data,
+                           s->params.e_max, entries, &count);
     if (st == FT_ERR_VERIFY) {
         st = FT_OK;
         goto out;
@@ -107,7 +107,8 @@ open_escrow(struct ft_ss_server *s, uint32_t dropout, const uint8_t kappa[32], b
         if (survivor >= s->universe || !ft_ss_bitmap_has(s->u3, survivor))
             continue;
         ft_ss_derive_mask(mu, entries[at].seed, s->t[2]);
-        FT_TRY(server_add_mask(s, mu, dropout > survivor)); /* stands in y with + when the dropout is the higher */
+        FT_TRY(server_add_mask(s, mu,
+                               dropout > survivor)); /* stands in y with + when the dropout is the higher */
         FT_TRY(remember(s, dropout, survivor, mu));
     }
 out:
@@ -127,14 +128,16 @@ collect_masks(struct ft_ss_server *s, bool *b_lost)
     *b_lost = false;
     if (secret == NULL)
         return FT_ERR_NOMEM;
-    SERVER_EACH(s, id, s->u3) {
+    SERVER_EACH(s, id, s->u3)
+    {
         FT_TRY(self_mask(s, id, secret, &found));
         if (!found) {
             *b_lost = true;
             goto out;
         }
     }
-    SERVER_EACH(s, id, s->s) {
+    SERVER_EACH(s, id, s->s)
+    {
         if (ft_ss_bitmap_has(s->u3, id) || FT_PLANT(DROPOUT_MASKS_KEPT))
             continue;
         FT_TRY(server_rebuild(s, id, true, secret, &found));
@@ -154,8 +157,8 @@ take_masks_out(struct ft_ss_server *s)
     struct unmask_job *job = &s->job;
     enum ft_status st = FT_OK;
     if (job->mask_count > 0)
-        st = ft_ss_masks_apply(s->descriptor.suite, FT_SS_BACKEND_BEST, job->masks, job->mask_count, s->sum, 0,
-                               (size_t)s->codec.words, s->config.threads);
+        st = ft_ss_masks_apply(s->descriptor.suite, FT_SS_BACKEND_BEST, job->masks, job->mask_count, s->sum,
+                               0, (size_t)s->codec.words, s->config.threads);
     ft_secret_free(job->masks);
     job->masks = NULL;
     job->mask_count = job->mask_room = 0;

@@ -7,7 +7,8 @@
 #include <sodium.h>
 #include <string.h>
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "masked words are staged as they come from the wire");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "masked words are staged as they come from the wire");
 
 static uint64_t
 vector_size(const struct ft_ss_server *s)
@@ -73,11 +74,13 @@ server_slots_close(struct ft_ss_server *s)
     s->slots = NULL;
 }
 
-/* When a taken slot is given up: without progress, or with so little that all slots together would be too slow. */
+/* When a taken slot is given up: without progress, or with so little that all slots together would be too
+ * slow. */
 static uint64_t
 slot_end(const struct ft_ss_server *s, const struct server_slot *slot)
 {
-    const uint64_t fair_ms = s->config.slot_idle_ms + s->config.slots * (vector_size(s) / s->config.upload_bytes_per_ms);
+    const uint64_t fair_ms =
+        s->config.slot_idle_ms + s->config.slots * (vector_size(s) / s->config.upload_bytes_per_ms);
     const uint64_t idle = slot->touched + s->config.slot_idle_ms, slow = slot->taken_at + 2 * fair_ms;
     return idle < slow ? idle : slow;
 }
@@ -140,8 +143,8 @@ upload_awaited(const struct ft_ss_server *s, uint32_t client)
     return ft_ss_bitmap_has(s->u3, client) ? FT_OK : FT_ERR_NOTFOUND;
 }
 
-/* The client's own slot, or a free one; NULL when all are taken. Only calls under the caller's lock take or free
- * slots, so `taken` and `client` hold still. */
+/* The client's own slot, or a free one; NULL when all are taken. Only calls under the caller's lock take or
+ * free slots, so `taken` and `client` hold still. */
 static struct server_slot *
 find_slot(struct ft_ss_server *s, uint32_t client)
 {
@@ -175,8 +178,8 @@ start_slot(struct ft_ss_server *s, struct server_slot *slot, uint32_t client)
 }
 
 enum ft_status
-ft_ss_server_upload_begin(struct ft_ss_server *s, uint32_t client, struct ft_bytes header, struct ft_ss_slot_ref *ref,
-                          uint64_t *offset)
+ft_ss_server_upload_begin(struct ft_ss_server *s, uint32_t client, struct ft_bytes header,
+                          struct ft_ss_slot_ref *ref, uint64_t *offset)
 {
     struct ft_ss_header h;
     struct server_slot *slot;
@@ -228,7 +231,8 @@ hold(struct ft_ss_server *s, struct ft_ss_slot_ref ref)
 }
 
 enum ft_status
-ft_ss_server_upload_chunk(struct ft_ss_server *s, struct ft_ss_slot_ref ref, uint64_t offset, struct ft_bytes chunk)
+ft_ss_server_upload_chunk(struct ft_ss_server *s, struct ft_ss_slot_ref ref, uint64_t offset,
+                          struct ft_bytes chunk)
 {
     struct server_slot *slot = hold(s, ref);
     enum ft_status st;
@@ -272,7 +276,8 @@ verify_upload(struct ft_ss_server *s, struct server_slot *slot, const struct ft_
     if (memcmp(digest, trailer->digest, sizeof digest) != 0 ||
         !ft_ss_trailer_verify(trailer, s->t[2], slot->client, member->ed25519_pk))
         return FT_ERR_VERIFY;
-    return c->signed_vector && memcmp(c->vector_digest, digest, sizeof digest) != 0 ? FT_ERR_DUPLICATE : FT_OK;
+    return c->signed_vector && memcmp(c->vector_digest, digest, sizeof digest) != 0 ? FT_ERR_DUPLICATE
+                                                                                    : FT_OK;
 }
 
 static enum ft_status

@@ -23,7 +23,8 @@ enum ft_ss_step {
     FT_SS_STEP_REPAIR = 6,  /* T3 */
 };
 
-/* Where a client stands; all zero when it takes part in no session. Travels as Position (federation.proto). */
+/* Where a client stands; all zero when it takes part in no session. Travels as Position (federation.proto).
+ */
 struct ft_ss_position {
     uint8_t task_hash[32];
     uint64_t round;
@@ -137,7 +138,7 @@ struct ft_ss_journal_record {
 /* What a journal says about one task. Fold the records of that task in, in any order. Zero-initialise. */
 struct ft_ss_journal_view {
     bool any;
-    uint64_t round;   /* the highest (round, attempt) */
+    uint64_t round; /* the highest (round, attempt) */
     uint32_t attempt;
     bool any_spent;
     uint64_t spent_round; /* highest spent round */

@@ -1,5 +1,6 @@
 /*
- * SHA-256 of a masked input, over its bytes as they arrive. libcrypto's, which uses the machine's SHA instructions.
+ * SHA-256 of a masked input, over its bytes as they arrive. libcrypto's, which uses the machine's SHA
+ * instructions.
  */
 #ifndef FT_SECURE_SUM_SHA256_H
 #define FT_SECURE_SUM_SHA256_H

@@ -10,12 +10,12 @@
 static void
 body_hash(const struct ft_ss_up *up, uint8_t out[32])
 {
-    const struct ft_bytes shares[] = { RUN(up->commit_b), RUN(up->commit_k), up->records, RUN(up->escrow_nonce),
-                                       up->escrow_ct };
+    const struct ft_bytes shares[] = { RUN(up->commit_b), RUN(up->commit_k), up->records,
+                                       RUN(up->escrow_nonce), up->escrow_ct };
     const struct ft_bytes unmask[] = { RUN(up->b), up->records };
-    const struct ft_bytes *parts = up->kind == FT_SS_UP_SHARES ? shares :
-                                   up->kind == FT_SS_UP_UNMASK ? unmask :
-                                                                 &up->records;
+    const struct ft_bytes *parts = up->kind == FT_SS_UP_SHARES   ? shares
+                                   : up->kind == FT_SS_UP_UNMASK ? unmask
+                                                                 : &up->records;
     const size_t count = up->kind == FT_SS_UP_SHARES ? 5 : up->kind == FT_SS_UP_UNMASK ? 2 : 1;
     struct ft_ss_hasher h;
     uint64_t size = 0;
@@ -40,9 +40,10 @@ struct signed_fields {
 static void
 fields_of(const struct ft_ss_up *up, const uint8_t t[32], struct signed_fields *f)
 {
-    static const char *const labels[] = { [FT_SS_UP_JOIN] = "join",       [FT_SS_UP_SHARES] = "shares",
-                                          [FT_SS_UP_CONFIRM] = "confirm", [FT_SS_UP_UNMASK] = "unmask",
-                                          [FT_SS_UP_REPAIR] = "repair",   [FT_SS_UP_ABORT] = "abort" };
+    static const char *const labels[] = {
+        [FT_SS_UP_JOIN] = "join",     [FT_SS_UP_SHARES] = "shares", [FT_SS_UP_CONFIRM] = "confirm",
+        [FT_SS_UP_UNMASK] = "unmask", [FT_SS_UP_REPAIR] = "repair", [FT_SS_UP_ABORT] = "abort"
+    };
     assert(up->kind >= FT_SS_UP_JOIN && up->kind <= FT_SS_UP_ABORT);
     f->label = labels[up->kind];
     ft_put_u32(f->id, up->id);
@@ -94,10 +95,11 @@ ft_ss_trailer_sign(struct ft_ss_trailer *trailer, const uint8_t t2[32], uint32_t
 }
 
 bool
-ft_ss_trailer_verify(const struct ft_ss_trailer *trailer, const uint8_t t2[32], uint32_t id, const uint8_t pk[32])
+ft_ss_trailer_verify(const struct ft_ss_trailer *trailer, const uint8_t t2[32], uint32_t id,
+                     const uint8_t pk[32])
 {
-    return FT_SS_VERIFY(trailer->signature, pk, "masked", FT_BYTES(t2, 32), FT_SS_U32(id), RUN(trailer->digest),
-                        RUN(trailer->audit));
+    return FT_SS_VERIFY(trailer->signature, pk, "masked", FT_BYTES(t2, 32), FT_SS_U32(id),
+                        RUN(trailer->digest), RUN(trailer->audit));
 }
 
 void

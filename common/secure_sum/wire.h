@@ -1,6 +1,7 @@
 /*
- * Decoded session messages, flat: one struct for what the aggregator sends, one for what a client sends. Views point
- * into the decoded message until clear. Decoding checks sizes and nothing else, within a memory budget.
+ * Decoded session messages, flat: one struct for what the aggregator sends, one for what a client sends.
+ * Views point into the decoded message until clear. Decoding checks sizes and nothing else, within a memory
+ * budget.
  */
 #ifndef FT_SECURE_SUM_WIRE_H
 #define FT_SECURE_SUM_WIRE_H
@@ -30,7 +31,7 @@ enum ft_ss_down_kind {
 /* From the aggregator. Fields that a kind does not have are zero. */
 struct ft_ss_down {
     enum ft_ss_down_kind kind;
-    uint8_t prior[32];          /* the transcript hash it builds on: T0 cohort, T1 deliver, T2 survivors, T3 later */
+    uint8_t prior[32]; /* the transcript hash it builds on: T0 cohort, T1 deliver, T2 survivors, T3 later */
     struct ft_bytes descriptor; /* announce */
     struct ft_bytes members;    /* cohort, deliver, survivors */
     uint8_t join_root[32];
@@ -60,8 +61,8 @@ struct ft_ss_up {
     uint8_t t0[32];
     uint32_t id;
     uint8_t signature[64];
-    uint8_t nu[32];                       /* join */
-    uint8_t commit_b[32], commit_k[32];   /* shares */
+    uint8_t nu[32];                     /* join */
+    uint8_t commit_b[32], commit_k[32]; /* shares */
     uint8_t escrow_nonce[FT_SS_NONCE_SIZE];
     struct ft_bytes escrow_ct;
     uint8_t b[32];           /* unmask; secret */
@@ -80,7 +81,8 @@ struct ft_ss_trailer {
     uint8_t digest[32], audit[32], signature[64];
 };
 
-/* Errors of all decoders: FORMAT, LIMIT (above FT_SS_MESSAGE_MAX), NOMEM. `out` needs no clear unless FT_OK. */
+/* Errors of all decoders: FORMAT, LIMIT (above FT_SS_MESSAGE_MAX), NOMEM. `out` needs no clear unless FT_OK.
+ */
 FT_NODISCARD enum ft_status ft_ss_down_decode(struct ft_bytes bytes, struct ft_ss_down *out);
 FT_NODISCARD enum ft_status ft_ss_down_encode(const struct ft_ss_down *down, struct ft_buf *out);
 void ft_ss_down_clear(struct ft_ss_down *down);
@@ -92,10 +94,12 @@ FT_NODISCARD enum ft_status ft_ss_header_encode(const struct ft_ss_header *heade
 FT_NODISCARD enum ft_status ft_ss_trailer_decode(struct ft_bytes bytes, struct ft_ss_trailer *out);
 FT_NODISCARD enum ft_status ft_ss_trailer_encode(const struct ft_ss_trailer *trailer, struct ft_buf *out);
 
-/* Sign_i over a client's message of `kind`, which follows the transcript hash t: T0 join and abort, T1 shares, T3 later. */
+/* Sign_i over a client's message of `kind`, which follows the transcript hash t: T0 join and abort, T1
+ * shares, T3 later. */
 void ft_ss_up_sign(struct ft_ss_up *up, const uint8_t t[32], const uint8_t sk[64]);
 FT_NODISCARD bool ft_ss_up_verify(const struct ft_ss_up *up, const uint8_t t[32], const uint8_t pk[32]);
-void ft_ss_trailer_sign(struct ft_ss_trailer *trailer, const uint8_t t2[32], uint32_t id, const uint8_t sk[64]);
+void ft_ss_trailer_sign(struct ft_ss_trailer *trailer, const uint8_t t2[32], uint32_t id,
+                        const uint8_t sk[64]);
 FT_NODISCARD bool ft_ss_trailer_verify(const struct ft_ss_trailer *trailer, const uint8_t t2[32], uint32_t id,
                                        const uint8_t pk[32]);
 /* The aggregator's signatures: a view over T, or (repair, result, ended) over the message's own fields. */

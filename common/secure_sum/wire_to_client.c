@@ -134,8 +134,8 @@ field_of(const uint8_t *data, size_t size)
     return (ProtobufCBinaryData){ size, (uint8_t *)(uintptr_t)data };
 }
 
-#define FIELD(array)  field_of((array), sizeof(array))
-#define RUN(run)      field_of((run).data, (run).size)
+#define FIELD(array) field_of((array), sizeof(array))
+#define RUN(run)     field_of((run).data, (run).size)
 
 static enum ft_status
 pack(const Envelope *e, struct ft_buf *out)

@@ -36,7 +36,8 @@ take_kind(struct ft_ss_up *out, const Envelope *e)
     case FEDTILL__V1__SUM_TO_SERVER__KIND_SHARES:
         out->kind = FT_SS_UP_SHARES;
         out->escrow_ct = (struct ft_bytes){ e->shares->escrow_ct.data, e->shares->escrow_ct.len };
-        return take(out->commit_b, 32, &e->shares->commit_b) && take(out->commit_k, 32, &e->shares->commit_k) &&
+        return take(out->commit_b, 32, &e->shares->commit_b) &&
+               take(out->commit_k, 32, &e->shares->commit_k) &&
                take_records(&out->records, FT_SS_SHARE_RECORD, &e->shares->shares) &&
                take(out->escrow_nonce, FT_SS_NONCE_SIZE, &e->shares->escrow_nonce);
     case FEDTILL__V1__SUM_TO_SERVER__KIND_CONFIRM:

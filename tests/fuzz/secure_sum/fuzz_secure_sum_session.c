@@ -1,6 +1,7 @@
 /*
- * A whole session under a hostile wire: the bytes are a script of exchanges, damage, junk, time, kills. Whatever it
- * is, nothing crashes or leaks, a sum that comes out is the plain sum, and no shop reveals below the minimum.
+ * A whole session under a hostile wire: the bytes are a script of exchanges, damage, junk, time, kills.
+ * Whatever it is, nothing crashes or leaks, a sum that comes out is the plain sum, and no shop reveals below
+ * the minimum.
  */
 #include <setjmp.h>
 #include <stdarg.h>

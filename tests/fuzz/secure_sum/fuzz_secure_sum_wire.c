@@ -1,4 +1,5 @@
-/* Any bytes as any message of the secure sum: a status; what is accepted encodes, and decodes to the same again. */
+/* Any bytes as any message of the secure sum: a status; what is accepted encodes, and decodes to the same
+ * again. */
 #include "common/base/alloc.h"
 #include "common/secure_sum/wire.h"
 

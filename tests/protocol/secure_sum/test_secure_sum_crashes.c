@@ -74,8 +74,8 @@ count_records(const struct world_options *o, enum ft_ss_step silent)
     return count;
 }
 
-/* The aggregator killed after each record of its log, with a dropout before or after its upload: every shop resends the same
- * bytes, and the sum is right. */
+/* The aggregator killed after each record of its log, with a dropout before or after its upload: every shop
+ * resends the same bytes, and the sum is right. */
 static void
 secure_sum_survives_an_aggregator_killed_after_any_record(void **state)
 {
@@ -164,7 +164,8 @@ secure_sum_survives_a_store_that_fails_once(void **state)
     }
 }
 
-/* A set that could not be stored is not chosen again: who comes in between is too late, and the next try stores the same set. */
+/* A set that could not be stored is not chosen again: who comes in between is too late, and the next try
+ * stores the same set. */
 static void
 secure_sum_set_that_could_not_be_stored_is_not_chosen_again(void **state)
 {
@@ -195,8 +196,8 @@ secure_sum_set_that_could_not_be_stored_is_not_chosen_again(void **state)
     }
 }
 
-/* A shop killed after each record of its journal, and started again: it stays a dropout of that session, and gives no second
- * value under one T1. The sum is right, or the cohort was too small for one dropout more. */
+/* A shop killed after each record of its journal, and started again: it stays a dropout of that session, and
+ * gives no second value under one T1. The sum is right, or the cohort was too small for one dropout more. */
 static void
 secure_sum_shop_killed_after_any_journal_record_never_acts_twice(void **state)
 {
@@ -242,7 +243,8 @@ secure_sum_shop_killed_after_any_journal_record_never_acts_twice(void **state)
     }
 }
 
-/* A journal that cannot be written: the message that would have followed is never made, and the session goes on without. */
+/* A journal that cannot be written: the message that would have followed is never made, and the session goes
+ * on without. */
 static void
 secure_sum_without_a_journal_record_nothing_is_sent(void **state)
 {
@@ -285,7 +287,8 @@ secure_sum_log_that_no_run_could_have_written_is_refused(void **state)
         assert_int_equal(ft_ss_server_restore_begin(&w.config, &s, NULL), FT_OK);
         for (size_t i = 0; i < w.records.count && st == FT_OK; i++)
             if (i != skip)
-                st = ft_ss_server_restore_record(s, w.records.list[i].kind, ft_buf_bytes(&w.records.list[i].bytes), NULL);
+                st = ft_ss_server_restore_record(s, w.records.list[i].kind,
+                                                 ft_buf_bytes(&w.records.list[i].bytes), NULL);
         assert_int_not_equal(st, FT_OK);
         ft_ss_server_close(s);
     }
@@ -296,7 +299,8 @@ secure_sum_log_that_no_run_could_have_written_is_refused(void **state)
             assert_int_equal(ft_ss_server_restore_begin(&w.config, &s, NULL), FT_OK);
             w.records.list[at].bytes.data[bit / 8] ^= (uint8_t)(1u << (bit % 8));
             for (size_t i = 0; i <= at && st == FT_OK; i++)
-                st = ft_ss_server_restore_record(s, w.records.list[i].kind, ft_buf_bytes(&w.records.list[i].bytes), NULL);
+                st = ft_ss_server_restore_record(s, w.records.list[i].kind,
+                                                 ft_buf_bytes(&w.records.list[i].bytes), NULL);
             if (w.records.list[at].kind == FT_SS_RECORD_MESSAGE)
                 assert_int_not_equal(st, FT_OK);
             w.records.list[at].bytes.data[bit / 8] ^= (uint8_t)(1u << (bit % 8));
@@ -337,9 +341,10 @@ secure_sum_survives_any_failed_allocation(void **state)
                 if (st != FT_OK || next != FT_SS_NEXT_MESSAGE)
                     continue;
                 moved = true;
-                st = position.step == FT_SS_STEP_NONE ?
-                         ft_ss_client_join(shop->client, ft_buf_bytes(&message), &shop->facts, &shop->answer, &action) :
-                         ft_ss_client_handle(shop->client, ft_buf_bytes(&message), &shop->answer, &action);
+                st = position.step == FT_SS_STEP_NONE
+                         ? ft_ss_client_join(shop->client, ft_buf_bytes(&message), &shop->facts,
+                                             &shop->answer, &action)
+                         : ft_ss_client_handle(shop->client, ft_buf_bytes(&message), &shop->answer, &action);
                 if (st == FT_OK && action == FT_SS_NEED_INPUT) {
                     uint64_t *words = ft_big_alloc((size_t)w.codec.words * 8);
                     if (words == NULL)
@@ -355,8 +360,9 @@ secure_sum_survives_any_failed_allocation(void **state)
                     assert_true(ft_ss_client_upload(shop->client, &upload));
                     st = ft_ss_server_upload_begin(w.server, i, upload.header, &slot, &offset);
                     if (st == FT_OK)
-                        st = ft_ss_server_upload_chunk(w.server, slot, offset,
-                                                       FT_BYTES(upload.words.data + offset, upload.words.size - offset));
+                        st = ft_ss_server_upload_chunk(
+                            w.server, slot, offset,
+                            FT_BYTES(upload.words.data + offset, upload.words.size - offset));
                     if (st == FT_OK)
                         st = ft_ss_server_upload_end(w.server, slot, upload.trailer);
                     if (st == FT_OK || st == FT_ERR_DUPLICATE)

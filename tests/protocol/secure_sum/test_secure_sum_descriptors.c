@@ -94,7 +94,8 @@ open_world(struct world *w)
     world_open(w, &o);
 }
 
-/* One rule broken at a time: the code of that rule, no state, no journal entry, and a signed Abort that names it. */
+/* One rule broken at a time: the code of that rule, no state, no journal entry, and a signed Abort that names
+ * it. */
 static void
 secure_sum_descriptor_that_breaks_a_rule_is_refused_with_its_code(void **state)
 {
@@ -115,8 +116,9 @@ secure_sum_descriptor_that_breaks_a_rule_is_refused_with_its_code(void **state)
             fail_msg("case %zu: %s, not %s", i, ft_ss_abort_name(world_judge(&w, 3, &d)),
                      ft_ss_abort_name(cases[i].expected));
         world_announce(&w, &d, &announce);
-        assert_int_equal(ft_ss_client_join(shop->client, ft_buf_bytes(&announce), &shop->facts, &shop->answer, &action),
-                         FT_OK);
+        assert_int_equal(
+            ft_ss_client_join(shop->client, ft_buf_bytes(&announce), &shop->facts, &shop->answer, &action),
+            FT_OK);
         assert_int_equal(ft_ss_up_decode(ft_buf_bytes(&shop->answer), &up), FT_OK);
         if (cases[i].expected == FT_SS_ABORT_NONE) {
             assert_int_equal(action, FT_SS_ANSWER);
@@ -148,9 +150,11 @@ secure_sum_local_policy_outranks_the_task(void **state)
     open_world(&w);
     world_announce(&w, &w.descriptor, &announce);
     for (int c = 0; c < 9; c++) {
-        static const enum ft_ss_abort expected[] = { FT_SS_ABORT_N_MIN, FT_SS_ABORT_H_MIN,     FT_SS_ABORT_CORRUPTED,
-                                                     FT_SS_ABORT_SIGMA, FT_SS_ABORT_DROP_RATE, FT_SS_ABORT_CLIP,
-                                                     FT_SS_ABORT_SUITE, FT_SS_ABORT_WORDS,     FT_SS_ABORT_DEADLINE_FAR };
+        static const enum ft_ss_abort expected[] = { FT_SS_ABORT_N_MIN,       FT_SS_ABORT_H_MIN,
+                                                     FT_SS_ABORT_CORRUPTED,   FT_SS_ABORT_SIGMA,
+                                                     FT_SS_ABORT_DROP_RATE,   FT_SS_ABORT_CLIP,
+                                                     FT_SS_ABORT_SUITE,       FT_SS_ABORT_WORDS,
+                                                     FT_SS_ABORT_DEADLINE_FAR };
         config = w.shops[3].config;
         config.limits.n_min += c == 0;
         config.limits.h_min += c == 1;
@@ -216,16 +220,18 @@ secure_sum_announcement_must_be_signed_by_the_pinned_key(void **state)
     memcpy(w.aggregator_sk, mine, 64);
     assert_int_equal(ft_ss_client_check(shop->client, ft_buf_bytes(&announce), &shop->facts, NULL, NULL),
                      FT_SS_ABORT_VIEW_SIGNATURE);
-    assert_int_equal(ft_ss_client_join(shop->client, ft_buf_bytes(&announce), &shop->facts, &shop->answer, &action),
-                     FT_OK);
+    assert_int_equal(
+        ft_ss_client_join(shop->client, ft_buf_bytes(&announce), &shop->facts, &shop->answer, &action),
+        FT_OK);
     assert_int_equal(action, FT_SS_ABORTED);
     assert_int_equal(ft_ss_client_state(shop->client), FT_SS_CLIENT_IDLE);
     world_announce(&w, &w.descriptor, &announce);
     for (size_t size = 0; size < announce.size; size++) {
-        assert_int_not_equal(ft_ss_client_check(shop->client, FT_BYTES(announce.data, size), &shop->facts, NULL, NULL),
-                             FT_SS_ABORT_NONE);
-        assert_int_equal(ft_ss_client_join(shop->client, FT_BYTES(announce.data, size), &shop->facts, &shop->answer,
-                                           &action),
+        assert_int_not_equal(
+            ft_ss_client_check(shop->client, FT_BYTES(announce.data, size), &shop->facts, NULL, NULL),
+            FT_SS_ABORT_NONE);
+        assert_int_equal(ft_ss_client_join(shop->client, FT_BYTES(announce.data, size), &shop->facts,
+                                           &shop->answer, &action),
                          FT_OK);
         assert_int_not_equal(action, FT_SS_ANSWER);
     }
@@ -234,7 +240,8 @@ secure_sum_announcement_must_be_signed_by_the_pinned_key(void **state)
     world_close(&w);
 }
 
-/* The journal: rounds and attempts strictly increase, and a spent round stays spent whatever attempt is named. */
+/* The journal: rounds and attempts strictly increase, and a spent round stays spent whatever attempt is
+ * named. */
 static void
 secure_sum_round_of_the_past_is_refused(void **state)
 {
@@ -268,7 +275,8 @@ secure_sum_round_of_the_past_is_refused(void **state)
     world_close(&w);
 }
 
-/* A caller that forgets to pass its journal on does not make the client forget: what it appended itself counts. */
+/* A caller that forgets to pass its journal on does not make the client forget: what it appended itself
+ * counts. */
 static void
 secure_sum_client_remembers_what_it_journalled(void **state)
 {
@@ -292,8 +300,8 @@ secure_sum_client_remembers_what_it_journalled(void **state)
     world_close(&w);
 }
 
-/* The model must follow from the result this shop saw; one it trained on comes again only after a failed round, with its old
- * lineage, and without noise only if policy accepts that. */
+/* The model must follow from the result this shop saw; one it trained on comes again only after a failed
+ * round, with its old lineage, and without noise only if policy accepts that. */
 static void
 secure_sum_model_must_follow_from_the_last_result(void **state)
 {
@@ -329,7 +337,8 @@ secure_sum_model_must_follow_from_the_last_result(void **state)
     config.limits.repeat_model_unnoised = true;
     assert_int_equal(ft_ss_client_open(&config, &lenient), FT_OK);
     world_announce(&w, &d, &announce);
-    assert_int_equal(ft_ss_client_check(lenient, ft_buf_bytes(&announce), facts, NULL, NULL), FT_SS_ABORT_NONE);
+    assert_int_equal(ft_ss_client_check(lenient, ft_buf_bytes(&announce), facts, NULL, NULL),
+                     FT_SS_ABORT_NONE);
     ft_ss_client_close(lenient);
     ft_buf_clear(&announce);
     world_close(&w);

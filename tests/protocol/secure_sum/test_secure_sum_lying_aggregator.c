@@ -1,6 +1,6 @@
 /*
- * An aggregator that lies, with its own signing key in hand: whatever it sends, the victim leaves or ignores it, and
- * nothing it has handed out holds a secret of it. Specification section 14, "Adversarial aggregator".
+ * An aggregator that lies, with its own signing key in hand: whatever it sends, the victim leaves or ignores
+ * it, and nothing it has handed out holds a secret of it. Specification section 14, "Adversarial aggregator".
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -44,7 +44,8 @@ hold(struct world *w, struct shop *shop, struct ft_buf *message)
     return DROP;
 }
 
-/* An honest session up to the point where the victim would get a message of this kind. Seven shops of nine join. */
+/* An honest session up to the point where the victim would get a message of this kind. Seven shops of nine
+ * join. */
 static void
 stage(struct world *w, struct held *h, enum ft_ss_down_kind kind)
 {
@@ -133,8 +134,7 @@ feed(struct shop *shop, const struct ft_buf *message)
     return action;
 }
 
-static uint8_t *
-mutable(struct ft_bytes bytes)
+static uint8_t *mutable(struct ft_bytes bytes)
 {
     return (uint8_t *)(uintptr_t)bytes.data;
 }
@@ -477,11 +477,13 @@ forge_cohort(struct world *w, struct ft_buf *message, const uint32_t *members, u
     ft_ss_merkle_clear(&tree);
 }
 
-/* A cohort below the minimum, or with a shop that is revoked, or one without an epoch key: the victim leaves. */
+/* A cohort below the minimum, or with a shop that is revoked, or one without an epoch key: the victim leaves.
+ */
 static void
 secure_sum_victim_refuses_a_cohort_of_the_wrong_shops(void **state)
 {
-    static const uint32_t few[] = { 1, 2, 3, 4 }, all[] = { 0, 1, 2, 3, 4, 5, 6 }, more[] = { 0, 1, 2, 3, 4, 5, 8 };
+    static const uint32_t few[] = { 1, 2, 3, 4 }, all[] = { 0, 1, 2, 3, 4, 5, 6 },
+                          more[] = { 0, 1, 2, 3, 4, 5, 8 };
     (void)state;
     for (int c = 0; c < 5; c++) {
         static const enum ft_ss_abort expected[] = { FT_SS_ABORT_COHORT_SIZE, FT_SS_ABORT_NONE,
@@ -501,16 +503,16 @@ secure_sum_victim_refuses_a_cohort_of_the_wrong_shops(void **state)
     }
 }
 
-/* After it has taken one Cohort, Deliver or Survivors, another signed one for the same step is equivocation: both
- * messages are kept, the victim leaves, and no secret goes out. */
+/* After it has taken one Cohort, Deliver or Survivors, another signed one for the same step is equivocation:
+ * both messages are kept, the victim leaves, and no secret goes out. */
 static void
 secure_sum_victim_of_equivocation_keeps_both_messages_and_aborts(void **state)
 {
     static const struct {
         enum ft_ss_down_kind kind;
         edit *edit;
-    } cases[] = { { FT_SS_DOWN_COHORT, lower_q },     { FT_SS_DOWN_COHORT, remove_one },
-                  { FT_SS_DOWN_DELIVER, remove_one }, { FT_SS_DOWN_DELIVER, add_stranger },
+    } cases[] = { { FT_SS_DOWN_COHORT, lower_q },       { FT_SS_DOWN_COHORT, remove_one },
+                  { FT_SS_DOWN_DELIVER, remove_one },   { FT_SS_DOWN_DELIVER, add_stranger },
                   { FT_SS_DOWN_SURVIVORS, remove_one }, { FT_SS_DOWN_SURVIVORS, add_dropout } };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -541,8 +543,8 @@ secure_sum_victim_of_equivocation_keeps_both_messages_and_aborts(void **state)
     }
 }
 
-/* Any bit of any message flipped, any message cut: the victim leaves, ignores it, or (a share's ciphertext) counts the share as
- * missing; a session that still ends has the right sum. */
+/* Any bit of any message flipped, any message cut: the victim leaves, ignores it, or (a share's ciphertext)
+ * counts the share as missing; a session that still ends has the right sum. */
 static void
 secure_sum_damaged_messages_reveal_nothing(void **state)
 {
@@ -569,7 +571,8 @@ secure_sum_damaged_messages_reveal_nothing(void **state)
                     size = (size_t)ft_random_below(&dice.env, size);
                 assert_int_equal(ft_buf_append(&copy, h.message.data, size), FT_OK);
                 if (size == h.message.size)
-                    copy.data[ft_random_below(&dice.env, size)] ^= (uint8_t)(1u << ft_random_below(&dice.env, 8));
+                    copy.data[ft_random_below(&dice.env, size)] ^=
+                        (uint8_t)(1u << ft_random_below(&dice.env, 8));
                 action = feed(victim, &copy);
                 ft_buf_clear(&copy);
                 if (action == FT_SS_NEED_INPUT || action == FT_SS_ABORTED)
@@ -586,7 +589,8 @@ secure_sum_damaged_messages_reveal_nothing(void **state)
         }
 }
 
-/* Another shop's messages: its Cohort has the wrong path; its shares do not open here, so they count as missing. */
+/* Another shop's messages: its Cohort has the wrong path; its shares do not open here, so they count as
+ * missing. */
 static void
 secure_sum_misdirected_messages_are_of_no_use(void **state)
 {
@@ -625,7 +629,7 @@ secure_sum_shares_that_do_not_open_count_as_missing(void **state)
     (void)state;
     stage(&w, &h, FT_SS_DOWN_DELIVER);
     assert_int_equal(ft_ss_down_decode(ft_buf_bytes(&h.message), &m), FT_OK);
-    mutable(m.records)[40] ^= 1;                             /* ciphertext of the first */
+    mutable(m.records)[40] ^= 1;                                /* ciphertext of the first */
     ft_put_u16(mutable(m.records) + FT_SS_SHARE_RECORD + 4, 6); /* place of the second */
     assert_int_equal(ft_ss_down_encode(&m, &out), FT_OK);
     assert_int_equal(feed(&w.shops[VICTIM], &out), FT_SS_NEED_INPUT);
@@ -672,8 +676,8 @@ secure_sum_messages_of_another_session_are_ignored(void **state)
         ft_buf_clear(&old[i]);
 }
 
-/* A second survivor set after Confirm, with a full certificate of colluders' and forged names: the shop has signed one T3 and
- * leaves; a certificate of the other set never fits its own T3. */
+/* A second survivor set after Confirm, with a full certificate of colluders' and forged names: the shop has
+ * signed one T3 and leaves; a certificate of the other set never fits its own T3. */
 static void
 secure_sum_second_survivor_set_is_never_confirmed(void **state)
 {
@@ -725,7 +729,8 @@ secure_sum_second_survivor_set_is_never_confirmed(void **state)
     leave_stage(&w, &h);
 }
 
-/* Two halves told different survivors: neither half can show a quorum for its own, so nobody reveals anything. */
+/* Two halves told different survivors: neither half can show a quorum for its own, so nobody reveals
+ * anything. */
 static void
 secure_sum_two_halves_with_different_survivors_reveal_nothing(void **state)
 {
@@ -745,7 +750,8 @@ secure_sum_two_halves_with_different_survivors_reveal_nothing(void **state)
     memcpy(m.prior, w.server->t[2], 32);
     for (int half = 0; half < 2; half++)
         ft_ss_derive_t3(t3[half], w.server->t[2], FT_BYTES(map[half], 2));
-    SERVER_EACH(w.server, id, w.server->u3) {
+    SERVER_EACH(w.server, id, w.server->u3)
+    {
         const int half = id % 2;
         struct ft_ss_up up;
         if (id == 6 && half == 1)
@@ -764,7 +770,8 @@ secure_sum_two_halves_with_different_survivors_reveal_nothing(void **state)
         ft_ss_up_clear(&up);
     }
     assert_true(count[0] > 0 || count[1] > 0);
-    SERVER_EACH(w.server, id, w.server->u3) {
+    SERVER_EACH(w.server, id, w.server->u3)
+    {
         const int half = id % 2;
         struct ft_ss_down c = { .kind = FT_SS_DOWN_CERTIFICATE };
         uint8_t all[32 * FT_SS_CONFIRM_RECORD];
@@ -797,7 +804,8 @@ fork_sharers(struct world *w, struct shop *shop, struct ft_buf *message)
     return PASS;
 }
 
-/* Half of the shops told a smaller S: their vectors follow another T2, so the aggregator cannot even count them. */
+/* Half of the shops told a smaller S: their vectors follow another T2, so the aggregator cannot even count
+ * them. */
 static void
 secure_sum_two_halves_with_different_sharers_do_not_add_up(void **state)
 {
@@ -815,8 +823,8 @@ secure_sum_two_halves_with_different_sharers_do_not_add_up(void **state)
     world_close(&w);
 }
 
-/* What a shop reveals holds one share of each dealer: the b-share of a survivor, the kappa-share of a dropout. The other
- * is nowhere in all it sent, and asking again brings the same bytes. */
+/* What a shop reveals holds one share of each dealer: the b-share of a survivor, the kappa-share of a
+ * dropout. The other is nowhere in all it sent, and asking again brings the same bytes. */
 static void
 secure_sum_never_reveals_both_shares_of_one_dealer(void **state)
 {
@@ -909,8 +917,8 @@ secure_sum_forged_endings_abort(void **state)
         stage(&w, &h, FT_SS_DOWN_CERTIFICATE);
         crypto_sign_keypair(pk, sk);
         ft_ss_client_position(w.shops[VICTIM].client, &position);
-        assert_int_equal(c ? ft_ss_ended_message(sk, &position, FT_SS_END_OVER, &message) :
-                             ft_ss_result_message(sk, w.server->t[3], hash, &message),
+        assert_int_equal(c ? ft_ss_ended_message(sk, &position, FT_SS_END_OVER, &message)
+                           : ft_ss_result_message(sk, w.server->t[3], hash, &message),
                          FT_OK);
         assert_int_equal(feed(&w.shops[VICTIM], &message), FT_SS_ABORTED);
         assert_int_equal(ft_ss_client_abort_code(w.shops[VICTIM].client), FT_SS_ABORT_REQUEST_SIGNATURE);
@@ -919,7 +927,8 @@ secure_sum_forged_endings_abort(void **state)
     }
 }
 
-/* An announcement for the live round with another descriptor is equivocation; one of another round does not disturb. */
+/* An announcement for the live round with another descriptor is equivocation; one of another round does not
+ * disturb. */
 static void
 secure_sum_second_descriptor_for_one_round_is_equivocation(void **state)
 {
@@ -939,8 +948,8 @@ secure_sum_second_descriptor_for_one_round_is_equivocation(void **state)
         if (!same)
             d.attempt++;
         world_announce(&w, &d, &announce);
-        assert_int_equal(ft_ss_client_join(victim->client, ft_buf_bytes(&announce), &victim->facts, &victim->answer,
-                                           &action),
+        assert_int_equal(ft_ss_client_join(victim->client, ft_buf_bytes(&announce), &victim->facts,
+                                           &victim->answer, &action),
                          FT_OK);
         assert_int_equal(action, same ? FT_SS_ABORTED : FT_SS_IGNORED);
         assert_int_equal(ft_ss_client_abort_code(victim->client),

@@ -1,6 +1,6 @@
 /*
- * Shops that lie: false shares, false escrows, false masks, garbage. The sum is right or the session fails, and who
- * lied stands in the bad pairs. Specification section 14, "Adversarial client".
+ * Shops that lie: false shares, false escrows, false masks, garbage. The sum is right or the session fails,
+ * and who lied stands in the bad pairs. Specification section 14, "Adversarial client".
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,13 +17,13 @@
 
 #define LIAR 3u
 
-static uint8_t *
-mutable(struct ft_bytes bytes)
+static uint8_t *mutable(struct ft_bytes bytes)
 {
     return (uint8_t *)(uintptr_t)bytes.data;
 }
 
-/* Decode a shop's message, let `edit` change it, sign it as the shop would. False when it is of another kind. */
+/* Decode a shop's message, let `edit` change it, sign it as the shop would. False when it is of another kind.
+ */
 static bool
 cheat(struct world *w, struct shop *shop, struct ft_buf *message, enum ft_ss_up_kind kind,
       void (*edit)(struct world *w, struct shop *shop, struct ft_ss_up *up))
@@ -80,7 +80,8 @@ reveal_falsely(struct world *w, struct shop *shop, struct ft_buf *message)
     return PASS;
 }
 
-/* A holder's false shares for a dropout are corrected as a Reed-Solomon code, and the holder stands in each bad pair. */
+/* A holder's false shares for a dropout are corrected as a Reed-Solomon code, and the holder stands in each
+ * bad pair. */
 static void
 secure_sum_false_shares_are_decoded_and_named(void **state)
 {
@@ -111,8 +112,8 @@ two_reveal_falsely(struct world *w, struct shop *shop, struct ft_buf *message)
     return PASS;
 }
 
-/* Nine shares, two of them false, t = 7: the code bears one lie, but one of the 36 subsets of seven is all true; where 64 tries
- * miss it, Repair mends the sum. */
+/* Nine shares, two of them false, t = 7: the code bears one lie, but one of the 36 subsets of seven is all
+ * true; where 64 tries miss it, Repair mends the sum. */
 static void
 secure_sum_more_false_shares_than_the_code_bears_are_mended(void **state)
 {
@@ -129,7 +130,8 @@ secure_sum_more_false_shares_than_the_code_bears_are_mended(void **state)
         pairs = ft_ss_server_bad_pairs(w.server, &count);
         for (size_t i = 0; i < count; i++) {
             assert_int_equal(pairs[i].dealer, 8);
-            /* Found by a subset: the liars are named. By Repair instead: everybody's masks with 8 are news. */
+            /* Found by a subset: the liars are named. By Repair instead: everybody's masks with 8 are news.
+             */
             if (!w.server->repair_asked)
                 assert_true(pairs[i].other == LIAR || pairs[i].other == 4);
         }
@@ -145,8 +147,8 @@ six_reveal_falsely(struct world *w, struct shop *shop, struct ft_buf *message)
     return PASS;
 }
 
-/* 39 shares with six lies at t = 26, as many as the code bears: a t-subset without a lie is one in two thousand, so it is the decoder
- * that finds kappa, and it names all six and nobody else. */
+/* 39 shares with six lies at t = 26, as many as the code bears: a t-subset without a lie is one in two
+ * thousand, so it is the decoder that finds kappa, and it names all six and nobody else. */
 static void
 secure_sum_as_many_lies_as_the_code_bears_are_all_named(void **state)
 {
@@ -186,7 +188,8 @@ leave_shares_out(struct world *w, struct shop *shop, struct ft_buf *message)
     return PASS;
 }
 
-/* A holder that answers without the shares it was dealt is named beside each dealer whose secret had to be rebuilt. */
+/* A holder that answers without the shares it was dealt is named beside each dealer whose secret had to be
+ * rebuilt. */
 static void
 secure_sum_left_out_shares_are_named(void **state)
 {
@@ -233,7 +236,8 @@ reveal_junk(struct world *w, struct shop *shop, struct ft_buf *message)
     return PASS;
 }
 
-/* Shares that are not canonical, of nobody, of no place or twice count as left out: the sum is right all the same. */
+/* Shares that are not canonical, of nobody, of no place or twice count as left out: the sum is right all the
+ * same. */
 static void
 secure_sum_junk_shares_count_as_left_out(void **state)
 {
@@ -324,8 +328,8 @@ deal_garbage(struct world *w, struct shop *shop, struct ft_buf *message)
     return PASS;
 }
 
-/* A dealer whose shares nobody can open, and that then drops out: its kappa is lost, Repair finds the masks, and more than F
- * pairs show it lied. */
+/* A dealer whose shares nobody can open, and that then drops out: its kappa is lost, Repair finds the masks,
+ * and more than F pairs show it lied. */
 static void
 secure_sum_dropout_that_dealt_garbage_is_repaired_around_and_barred(void **state)
 {
@@ -385,7 +389,8 @@ escrow_falsely(struct world *w, struct shop *shop, struct ft_buf *message)
     return PASS;
 }
 
-/* An escrow with a false seed and a missing edge: the check lanes show it, Repair mends it, and both pairs are named. */
+/* An escrow with a false seed and a missing edge: the check lanes show it, Repair mends it, and both pairs
+ * are named. */
 static void
 secure_sum_false_escrow_is_repaired_and_named(void **state)
 {
@@ -464,7 +469,8 @@ two_lies(struct world *w, struct shop *shop, struct ft_buf *message)
     return PASS;
 }
 
-/* A survivor that lies in Repair spoils the sum no more than a false input would: the check lanes fail the session. */
+/* A survivor that lies in Repair spoils the sum no more than a false input would: the check lanes fail the
+ * session. */
 static void
 secure_sum_false_repair_fails_the_session(void **state)
 {
@@ -493,7 +499,8 @@ spoil_vector(struct world *w, struct shop *shop, struct ft_buf *words, struct ft
     assert_int_equal(ft_ss_trailer_encode(&t, trailer), FT_OK);
 }
 
-/* A member that spoils its vector is found by the check lanes, with and without somebody to repair; it stays unnamed. */
+/* A member that spoils its vector is found by the check lanes, with and without somebody to repair; it stays
+ * unnamed. */
 static void
 secure_sum_spoilt_vector_fails_the_session(void **state)
 {
@@ -579,9 +586,11 @@ attack_the_decoder(struct world *w, struct shop *shop, struct ft_buf *message)
         const size_t cut = (size_t)ft_random_below(&w->env.env, whole.size + 1);
         assert_int_equal(ft_buf_append(&copy, whole.data, i % 2 ? whole.size : cut), FT_OK);
         if (copy.size == whole.size)
-            copy.data[ft_random_below(&w->env.env, copy.size)] ^= (uint8_t)(1u << ft_random_below(&w->env.env, 8));
+            copy.data[ft_random_below(&w->env.env, copy.size)] ^=
+                (uint8_t)(1u << ft_random_below(&w->env.env, 8));
         st = ft_ss_server_handle(w->server, shop->id, ft_buf_bytes(&copy));
-        assert_true(st == FT_ERR_FORMAT || st == FT_ERR_VERIFY || st == FT_ERR_STATE || st == FT_ERR_NOTFOUND);
+        assert_true(st == FT_ERR_FORMAT || st == FT_ERR_VERIFY || st == FT_ERR_STATE ||
+                    st == FT_ERR_NOTFOUND);
         /* Another shop's message in this shop's name, and this one in another's. */
         assert_int_not_equal(ft_ss_server_handle(w->server, (shop->id + 1) % w->options.shops, whole), FT_OK);
         ft_buf_clear(&copy);
@@ -625,7 +634,8 @@ say_it_differently(struct world *w, struct shop *shop, struct ft_buf *message)
     return DROP; /* it has been delivered */
 }
 
-/* A second, different and well signed message for a step already answered is refused: the first one stands. */
+/* A second, different and well signed message for a step already answered is refused: the first one stands.
+ */
 static void
 secure_sum_second_answer_of_a_shop_is_refused(void **state)
 {

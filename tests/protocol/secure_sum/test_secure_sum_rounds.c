@@ -1,4 +1,5 @@
-/* The sum is exact, whoever drops out and whenever, within what the cohort tolerates; beyond it nothing is summed. */
+/* The sum is exact, whoever drops out and whenever, within what the cohort tolerates; beyond it nothing is
+ * summed. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -12,7 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Dropouts that a cohort of n with F colluders may tolerate: q = floor((n+F)/2)+1 <= n-D and h = n-D-F >= 2. */
+/* Dropouts that a cohort of n with F colluders may tolerate: q = floor((n+F)/2)+1 <= n-D and h = n-D-F >= 2.
+ */
 static uint32_t
 dropouts_limit(uint32_t n, uint32_t corrupted)
 {
@@ -64,7 +66,8 @@ run_with_silence(const struct world_options *o, const enum ft_ss_step *silent_at
     world_close(&w);
 }
 
-/* Random cohorts, lane widths, dimensions, suites and dropouts in every phase: always the plain sum over U3. */
+/* Random cohorts, lane widths, dimensions, suites and dropouts in every phase: always the plain sum over U3.
+ */
 static void
 secure_sum_is_exact_for_random_cohorts_and_dropouts(void **state)
 {
@@ -117,7 +120,8 @@ secure_sum_survives_every_dropout_pattern_it_tolerates(void **state)
     }
 }
 
-/* One more dropout than tolerated, in any phase up to the confirmation: FAILED, and no shop has revealed anything. */
+/* One more dropout than tolerated, in any phase up to the confirmation: FAILED, and no shop has revealed
+ * anything. */
 static void
 secure_sum_with_too_many_dropouts_fails_and_reveals_nothing(void **state)
 {
@@ -198,7 +202,8 @@ secure_sum_cohort_closes_at_its_target(void **state)
     world_close(&w);
 }
 
-/* The graph profile, with the published parameters for n = 100, dropouts in each phase, and more shops than that. */
+/* The graph profile, with the published parameters for n = 100, dropouts in each phase, and more shops than
+ * that. */
 static void
 secure_sum_in_the_graph_profile_is_exact(void **state)
 {
@@ -294,7 +299,8 @@ replay_all(struct world *w, struct shop *shop, struct ft_buf *message)
     if (shop->id != 2)
         return PASS;
     for (size_t i = r->count; i-- > 0;) {
-        assert_int_equal(ft_ss_client_handle(shop->client, ft_buf_bytes(&r->kept[i]), &answer, &action), FT_OK);
+        assert_int_equal(ft_ss_client_handle(shop->client, ft_buf_bytes(&r->kept[i]), &answer, &action),
+                         FT_OK);
         assert_true(action == FT_SS_IGNORED || action == FT_SS_ANSWER || action == FT_SS_UPLOAD);
     }
     ft_buf_clear(&answer);

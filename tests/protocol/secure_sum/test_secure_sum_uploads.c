@@ -50,10 +50,12 @@ begin(struct world *w, uint32_t id, struct ft_ss_slot_ref *slot, uint64_t *offse
 static enum ft_status
 chunk(struct world *w, uint32_t id, struct ft_ss_slot_ref slot, uint64_t offset, size_t size)
 {
-    return ft_ss_server_upload_chunk(w->server, slot, offset, FT_BYTES(upload_of(w, id).words.data + offset, size));
+    return ft_ss_server_upload_chunk(w->server, slot, offset,
+                                     FT_BYTES(upload_of(w, id).words.data + offset, size));
 }
 
-/* No more uploads in flight than slots: the next client is told LATER, and gets the slot when one ends or idles out. */
+/* No more uploads in flight than slots: the next client is told LATER, and gets the slot when one ends or
+ * idles out. */
 static void
 secure_sum_uploads_in_flight_are_bounded(void **state)
 {
@@ -89,7 +91,8 @@ secure_sum_uploads_in_flight_are_bounded(void **state)
     world_close(&w);
 }
 
-/* A sender that trickles byte after byte is never idle, and gives its slot up all the same: others get their turn. */
+/* A sender that trickles byte after byte is never idle, and gives its slot up all the same: others get their
+ * turn. */
 static void
 secure_sum_trickling_upload_gives_way(void **state)
 {
@@ -135,7 +138,8 @@ secure_sum_upload_is_resumed_where_it_broke(void **state)
     assert_int_equal(ft_ss_server_upload_end(w.server, old, upload_of(&w, 4).trailer), FT_ERR_STATE);
     assert_int_equal(chunk(&w, 4, slot, 0, 13), FT_ERR_ARGUMENT); /* not the next byte */
     assert_int_equal(chunk(&w, 4, slot, 114, 1), FT_ERR_ARGUMENT);
-    assert_int_equal(ft_ss_server_upload_end(w.server, slot, upload_of(&w, 4).trailer), FT_ERR_STATE); /* not all */
+    assert_int_equal(ft_ss_server_upload_end(w.server, slot, upload_of(&w, 4).trailer),
+                     FT_ERR_STATE); /* not all */
     assert_int_equal(chunk(&w, 4, slot, 113, size - 113), FT_OK);
     assert_int_equal(chunk(&w, 4, slot, size, 1), FT_ERR_LIMIT);
     assert_int_equal(ft_ss_server_upload_end(w.server, slot, upload_of(&w, 4).trailer), FT_OK);
@@ -145,7 +149,8 @@ secure_sum_upload_is_resumed_where_it_broke(void **state)
     world_close(&w);
 }
 
-/* A vector that does not fit its digest, or a trailer not signed by its shop, never touches the sum; sent anew it counts. */
+/* A vector that does not fit its digest, or a trailer not signed by its shop, never touches the sum; sent
+ * anew it counts. */
 static void
 secure_sum_damaged_upload_never_touches_the_sum(void **state)
 {
@@ -168,7 +173,8 @@ secure_sum_damaged_upload_never_touches_the_sum(void **state)
             trailer.data[5] ^= 1; /* digest */
         if (c == 3) {
             ft_buf_clear(&trailer); /* another shop's */
-            assert_int_equal(ft_buf_append(&trailer, upload_of(&w, 3).trailer.data, upload.trailer.size), FT_OK);
+            assert_int_equal(ft_buf_append(&trailer, upload_of(&w, 3).trailer.data, upload.trailer.size),
+                             FT_OK);
         }
         assert_int_equal(begin(&w, 2, &slot, &offset), FT_OK);
         assert_int_equal(ft_ss_server_upload_chunk(w.server, slot, 0, ft_buf_bytes(&words)), FT_OK);
@@ -185,7 +191,8 @@ secure_sum_damaged_upload_never_touches_the_sum(void **state)
     }
 }
 
-/* Headers that lie about the shop, the session or the size; shops that are not in S; and uploads that come too late. */
+/* Headers that lie about the shop, the session or the size; shops that are not in S; and uploads that come
+ * too late. */
 static void
 secure_sum_upload_that_is_not_awaited_is_refused(void **state)
 {
@@ -209,12 +216,15 @@ secure_sum_upload_that_is_not_awaited_is_refused(void **state)
         h.t2[0] ^= (uint8_t)(c == 5);
         ft_buf_clear(&bytes);
         assert_int_equal(ft_ss_header_encode(&h, &bytes), FT_OK);
-        assert_int_equal(ft_ss_server_upload_begin(w.server, 2, ft_buf_bytes(&bytes), &slot, &offset), expected[c]);
+        assert_int_equal(ft_ss_server_upload_begin(w.server, 2, ft_buf_bytes(&bytes), &slot, &offset),
+                         expected[c]);
         if (c == 0)
             ft_ss_server_upload_drop(w.server, slot, true);
     }
-    assert_int_equal(ft_ss_server_upload_begin(w.server, 99, ft_buf_bytes(&bytes), &slot, &offset), FT_ERR_NOTFOUND);
-    assert_int_equal(ft_ss_server_upload_begin(w.server, 2, FT_BYTES("junk", 4), &slot, &offset), FT_ERR_FORMAT);
+    assert_int_equal(ft_ss_server_upload_begin(w.server, 99, ft_buf_bytes(&bytes), &slot, &offset),
+                     FT_ERR_NOTFOUND);
+    assert_int_equal(ft_ss_server_upload_begin(w.server, 2, FT_BYTES("junk", 4), &slot, &offset),
+                     FT_ERR_FORMAT);
     ft_buf_clear(&bytes);
     /* Shop 2 stays away; once U3 is fixed without it, it is too late. */
     w.shops[2].silent_at = FT_SS_STEP_MASKED;
@@ -241,7 +251,8 @@ secure_sum_upload_that_is_not_awaited_is_refused(void **state)
     world_close(&w);
 }
 
-/* After a restart a shop that signs another vector than before is refused for good; the true one is still taken. */
+/* After a restart a shop that signs another vector than before is refused for good; the true one is still
+ * taken. */
 static void
 secure_sum_second_vector_of_one_round_is_refused(void **state)
 {
@@ -294,7 +305,8 @@ send_chunks(void *arg)
     return NULL;
 }
 
-/* Chunks arrive on threads of their own while the session is used under its lock, and a slot may be taken over meanwhile. */
+/* Chunks arrive on threads of their own while the session is used under its lock, and a slot may be taken
+ * over meanwhile. */
 static void
 secure_sum_chunks_need_no_lock(void **state)
 {
@@ -329,7 +341,8 @@ secure_sum_chunks_need_no_lock(void **state)
     world_close(&w);
 }
 
-/* What the aggregator keeps is one sum and the slots, not a vector a client; both go when they are no longer needed. */
+/* What the aggregator keeps is one sum and the slots, not a vector a client; both go when they are no longer
+ * needed. */
 static void
 secure_sum_aggregator_keeps_one_sum_and_the_slots(void **state)
 {

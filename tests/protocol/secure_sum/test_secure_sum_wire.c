@@ -1,4 +1,5 @@
-/* The messages on the wire: any bytes give a status within a memory budget, and what decodes encodes to the same again. */
+/* The messages on the wire: any bytes give a status within a memory budget, and what decodes encodes to the
+ * same again. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -25,7 +26,8 @@ sample_down(enum ft_ss_down_kind kind, struct ft_buf *out)
     m.descriptor = FT_BYTES(bytes, FT_SS_DESCRIPTOR_SIZE);
     m.members = FT_BYTES(bytes, 13);
     m.path = FT_BYTES(bytes, 96);
-    m.records = FT_BYTES(bytes, kind == FT_SS_DOWN_DELIVER ? 3 * FT_SS_SHARE_RECORD : 3 * FT_SS_CONFIRM_RECORD);
+    m.records =
+        FT_BYTES(bytes, kind == FT_SS_DOWN_DELIVER ? 3 * FT_SS_SHARE_RECORD : 3 * FT_SS_CONFIRM_RECORD);
     m.params = (struct ft_ss_params){ .k = 65535, .t = 300, .q = 70000, .p = UINT64_MAX, .e_max = 65535 };
     m.round = UINT64_MAX;
     m.attempt = UINT32_MAX;
@@ -49,9 +51,9 @@ sample_up(enum ft_ss_up_kind kind, struct ft_buf *out)
     memcpy(m.escrow_nonce, bytes + 5, FT_SS_NONCE_SIZE);
     memcpy(m.b, bytes + 6, 32);
     m.escrow_ct = FT_BYTES(bytes, ft_ss_escrow_ct_size(5));
-    m.records = FT_BYTES(bytes, kind == FT_SS_UP_SHARES ? 4 * FT_SS_SHARE_RECORD :
-                                kind == FT_SS_UP_UNMASK ? 4 * FT_SS_REVEAL_RECORD :
-                                                          4 * FT_SS_REPAIR_RECORD);
+    m.records = FT_BYTES(bytes, kind == FT_SS_UP_SHARES   ? 4 * FT_SS_SHARE_RECORD
+                                : kind == FT_SS_UP_UNMASK ? 4 * FT_SS_REVEAL_RECORD
+                                                          : 4 * FT_SS_REPAIR_RECORD);
     ft_buf_clear(out);
     assert_int_equal(ft_ss_up_encode(&m, out), FT_OK);
 }
@@ -146,7 +148,8 @@ secure_sum_decoders_take_any_bytes(void **state)
             const size_t from = (size_t)ft_random_below(&dice.env, bytes.size);
             const size_t size = (size_t)ft_random_below(&dice.env, bytes.size - from + 1);
             ft_buf_clear(&junk);
-            assert_int_equal(ft_buf_append(&junk, bytes.data, (size_t)ft_random_below(&dice.env, bytes.size)), FT_OK);
+            assert_int_equal(ft_buf_append(&junk, bytes.data, (size_t)ft_random_below(&dice.env, bytes.size)),
+                             FT_OK);
             assert_int_equal(ft_buf_append(&junk, bytes.data + from, size), FT_OK);
             assert_int_equal(ft_buf_append(&junk, bytes.data, bytes.size), FT_OK);
             decode_all(ft_buf_bytes(&junk));
@@ -157,7 +160,8 @@ secure_sum_decoders_take_any_bytes(void **state)
     assert_int_equal(ft_alloc_live(), live);
 }
 
-/* A message of nothing but unknown two-byte fields makes protobuf-c allocate 60 times its size: the budget stops it. */
+/* A message of nothing but unknown two-byte fields makes protobuf-c allocate 60 times its size: the budget
+ * stops it. */
 static void
 secure_sum_decoders_keep_to_their_budget(void **state)
 {

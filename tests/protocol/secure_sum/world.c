@@ -27,7 +27,8 @@ world_options(uint64_t seed, uint32_t n, uint32_t corrupted, uint32_t dropouts)
         .n_cap = n,
         .h_min = 2,
         .corrupted = corrupted,
-        .drop_permille = (uint16_t)((dropouts * 1000 + n - 1) / n), /* the least with floor(n x / 1000) = dropouts */
+        .drop_permille =
+            (uint16_t)((dropouts * 1000 + n - 1) / n), /* the least with floor(n x / 1000) = dropouts */
         .suite = FT_SS_SUITE_CHACHA20,
         .graph_min = 65,
         .slots = 2,
@@ -75,7 +76,8 @@ shop_journal(void *ctx, const struct ft_ss_journal_record *record)
 static void
 make_keys(struct world *w)
 {
-    w->roster = (struct ft_ss_roster){ .serial = 1, .count = w->options.shops, .corrupted = w->options.corrupted };
+    w->roster =
+        (struct ft_ss_roster){ .serial = 1, .count = w->options.shops, .corrupted = w->options.corrupted };
     memset(w->roster.deployment, 0xd0, sizeof w->roster.deployment);
     w->roster.members = ft_calloc(w->options.shops, sizeof *w->roster.members);
     assert_non_null(w->roster.members);
@@ -103,8 +105,8 @@ make_directory(struct world *w)
         struct shop *shop = &w->shops[i];
         ft_ss_epoch_key_make(&shop->env.env, shop->sk, w->roster.deployment, i, 5, shop->xsk, &shop->key);
         assert_int_equal(ft_ss_directory_put(&w->directory, &shop->key, NULL), FT_OK);
-        assert_int_equal(ft_ss_pairs_open(w->options.shops, i, shop->xsk, shop->key.xpk, w->roster.deployment, 5,
-                                          &shop->pairs),
+        assert_int_equal(ft_ss_pairs_open(w->options.shops, i, shop->xsk, shop->key.xpk, w->roster.deployment,
+                                          5, &shop->pairs),
                          FT_OK);
     }
 }
@@ -179,7 +181,8 @@ open_client(struct world *w, struct shop *shop)
 static void
 make_inputs(struct world *w)
 {
-    const int64_t bound = w->codec.coordinate_max < INT64_C(1) << 40 ? w->codec.coordinate_max : INT64_C(1) << 40;
+    const int64_t bound =
+        w->codec.coordinate_max < INT64_C(1) << 40 ? w->codec.coordinate_max : INT64_C(1) << 40;
     for (uint32_t i = 0; i < w->options.shops; i++) {
         struct shop *shop = &w->shops[i];
         shop->z = ft_calloc(w->options.dim, sizeof *shop->z);
@@ -388,14 +391,12 @@ act(struct world *w, struct shop *shop, enum ft_ss_action action)
 static bool
 falls_silent(const struct shop *shop, struct ft_bytes message)
 {
-    static const enum ft_ss_step steps[] = { [FT_SS_DOWN_ANNOUNCE] = FT_SS_STEP_JOIN,
-                                             [FT_SS_DOWN_COHORT] = FT_SS_STEP_SHARES,
-                                             [FT_SS_DOWN_DELIVER] = FT_SS_STEP_MASKED,
-                                             [FT_SS_DOWN_SURVIVORS] = FT_SS_STEP_CONFIRM,
-                                             [FT_SS_DOWN_CERTIFICATE] = FT_SS_STEP_UNMASK,
-                                             [FT_SS_DOWN_REPAIR] = FT_SS_STEP_REPAIR,
-                                             [FT_SS_DOWN_RESULT] = FT_SS_STEP_REPAIR,
-                                             [FT_SS_DOWN_ENDED] = FT_SS_STEP_REPAIR };
+    static const enum ft_ss_step steps[] = {
+        [FT_SS_DOWN_ANNOUNCE] = FT_SS_STEP_JOIN,      [FT_SS_DOWN_COHORT] = FT_SS_STEP_SHARES,
+        [FT_SS_DOWN_DELIVER] = FT_SS_STEP_MASKED,     [FT_SS_DOWN_SURVIVORS] = FT_SS_STEP_CONFIRM,
+        [FT_SS_DOWN_CERTIFICATE] = FT_SS_STEP_UNMASK, [FT_SS_DOWN_REPAIR] = FT_SS_STEP_REPAIR,
+        [FT_SS_DOWN_RESULT] = FT_SS_STEP_REPAIR,      [FT_SS_DOWN_ENDED] = FT_SS_STEP_REPAIR
+    };
     struct ft_ss_down m;
     enum ft_ss_step step;
     if (shop->silent_at == FT_SS_STEP_NONE || ft_ss_down_decode(message, &m) != FT_OK)
@@ -428,7 +429,8 @@ exchange(struct world *w, struct shop *shop)
         (w->down == NULL || w->down(w, shop, &message) == PASS)) {
         enum ft_status st;
         if (state == FT_SS_CLIENT_IDLE)
-            st = ft_ss_client_join(shop->client, ft_buf_bytes(&message), &shop->facts, &shop->answer, &action);
+            st =
+                ft_ss_client_join(shop->client, ft_buf_bytes(&message), &shop->facts, &shop->answer, &action);
         else
             st = ft_ss_client_handle(shop->client, ft_buf_bytes(&message), &shop->answer, &action);
         if (st != FT_OK && shop->journal_fail_at == 0)

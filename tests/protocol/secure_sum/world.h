@@ -1,6 +1,6 @@
 /*
- * A federation in one process and one thread: real clients, a real aggregator, a clock that moves only when told, and
- * hooks where a test may lie, cut, repeat or crash. One seed, one run.
+ * A federation in one process and one thread: real clients, a real aggregator, a clock that moves only when
+ * told, and hooks where a test may lie, cut, repeat or crash. One seed, one run.
  */
 #ifndef TESTS_PROTOCOL_SECURE_SUM_WORLD_H
 #define TESTS_PROTOCOL_SECURE_SUM_WORLD_H
@@ -38,7 +38,7 @@ struct world_records {
     struct {
         enum ft_ss_record kind;
         struct ft_buf bytes;
-    } *list;
+    } * list;
     size_t count;
 };
 
@@ -54,7 +54,7 @@ struct shop {
     struct ft_ss_journal_record *journal;
     size_t journal_count;
     size_t journal_fail_at; /* the append with this number (1-based) fails; 0: none */
-    int64_t *z; /* (dim) the plain contribution */
+    int64_t *z;             /* (dim) the plain contribution */
     uint64_t weight;
     enum ft_ss_step silent_at; /* never gives this answer, nor any later; NONE: answers all */
     bool half_upload;          /* with silent_at MASKED: half the vector is sent first */
@@ -106,8 +106,8 @@ void world_run(struct world *w);
 /* One exchange with each shop. True when anything happened. */
 bool world_pump(struct world *w);
 
-/* Check that the session is DONE with exactly `expected_count` survivors and that every coordinate and the weight
- * are the sums over them. */
+/* Check that the session is DONE with exactly `expected_count` survivors and that every coordinate and the
+ * weight are the sums over them. */
 void world_check_sum(struct world *w, uint32_t expected_count);
 /* Is the sum right, when there is one? For runs that may also fail. */
 bool world_done(const struct world *w);
