@@ -388,7 +388,10 @@ ft_courier_run(const struct ft_courier_config *config, struct ft_link *link, str
     c.short_cap_ms = c.long_cap_ms < SHORT_CAP_MS ? c.long_cap_ms : SHORT_CAP_MS;
     ft_backoff_init(&c.backoff, config->backoff_base_ms != 0 ? config->backoff_base_ms : 200, c.short_cap_ms);
     c.backoff_cap_ms = c.backoff.cap_ms;
-    st = ft_rpc_channel_open(&config->channel, &c.channel, err);
+    struct ft_rpc_channel_params channel = config->channel;
+    if (channel.reconnect_ms_max == 0) /* gRPC's own back-off would outlast a phase of a round */
+        channel.reconnect_ms_max = SHORT_OUTAGE_CAP_MS;
+    st = ft_rpc_channel_open(&channel, &c.channel, err);
     if (st == FT_OK)
         st = serve(&c);
     if (c.link_status != FT_OK)
