@@ -12,7 +12,9 @@
 #define STREAM_MS      600000u /* whole life of one stream; a longer transfer resumes */
 #define STALL_MS       30000u  /* nothing came for so long: the stream is dead */
 #define SLEEP_SLICE_MS 50u
-#define SHORT_CAP_MS   3000u /* longest wait in the first LONG_OUTAGE failures: some two minutes */
+/* A restarted aggregator must find its shops while the round's phase still lasts: in the first LONG_OUTAGE failures, some
+ * minutes, no wait is longer than this, gRPC's own between two connections included. */
+#define SHORT_CAP_MS   2000u
 #define LONG_OUTAGE    80u
 #define CHUNK_DEFAULT  ((uint32_t)512 << 10)
 
@@ -21,7 +23,6 @@ struct courier {
     struct ft_link *link;
     struct ft_rpc_channel *channel;
     struct ft_backoff backoff;
-    uint32_t backoff_cap_ms;
     uint32_t chunk_size;
     uint32_t short_cap_ms, long_cap_ms;
     bool down;
@@ -64,11 +65,6 @@ note_up(struct courier *c)
     ft_backoff_reset(&c->backoff);
 }
 
-/* A restarted aggregator must find its shops while the round's phase still lasts, so a new outage is probed
- * every second or two; after some 40 seconds it is a long one, and the cap rises to the configured one. */
-#define SHORT_OUTAGE_FAILURES 40u
-#define SHORT_OUTAGE_CAP_MS   2000u
-
 /* After a failure that may pass: tell it once, wait. */
 static enum ft_status
 note_down(struct courier *c, enum ft_status why)
@@ -76,9 +72,7 @@ note_down(struct courier *c, enum ft_status why)
     if (!c->down)
         ft_log(FT_LOG_WARN, "courier.down", "status=%s", ft_status_name(why));
     c->down = true;
-    c->backoff.cap_ms = c->backoff_cap_ms;
-    if (c->backoff.failures < SHORT_OUTAGE_FAILURES && c->backoff_cap_ms > SHORT_OUTAGE_CAP_MS)
-        c->backoff.cap_ms = SHORT_OUTAGE_CAP_MS;
+    c->backoff.cap_ms = c->backoff.failures < LONG_OUTAGE ? c->short_cap_ms : c->long_cap_ms;
     return rest(c, ft_backoff_next_ms(&c->backoff, c->config->env));
 }
 
@@ -387,10 +381,9 @@ ft_courier_run(const struct ft_courier_config *config, struct ft_link *link, str
     c.long_cap_ms = config->backoff_cap_ms != 0 ? config->backoff_cap_ms : 30000;
     c.short_cap_ms = c.long_cap_ms < SHORT_CAP_MS ? c.long_cap_ms : SHORT_CAP_MS;
     ft_backoff_init(&c.backoff, config->backoff_base_ms != 0 ? config->backoff_base_ms : 200, c.short_cap_ms);
-    c.backoff_cap_ms = c.backoff.cap_ms;
     struct ft_rpc_channel_params channel = config->channel;
     if (channel.reconnect_ms_max == 0) /* gRPC's own back-off would outlast a phase of a round */
-        channel.reconnect_ms_max = SHORT_OUTAGE_CAP_MS;
+        channel.reconnect_ms_max = SHORT_CAP_MS;
     st = ft_rpc_channel_open(&channel, &c.channel, err);
     if (st == FT_OK)
         st = serve(&c);
