@@ -84,9 +84,9 @@ make_shop() { # make_shop NAME
     chmod 600 "$home/policy.yaml"
     "$aggregator_program" store invite "$1" --home "$dir/aggregator" --out "$dir/tokens/$1.json" >/dev/null ||
         fail "inviting $1 failed"
-    "$client_program" enrol --home "$home" --token-file "$dir/tokens/$1.json" >"$dir/log/$1.enrol" ||
+    "$client_program" enrol --home "$home" --token-file "$dir/tokens/$1.json" >"$dir/log/$1.enrol" 2>&1 ||
         fail "enrolling $1 failed"
-    "$client_program" consent import --home "$home" --file "$home/consent.csv" --yes >"$dir/log/$1.consent" ||
+    "$client_program" consent import --home "$home" --file "$home/consent.csv" --yes >"$dir/log/$1.consent" 2>&1 ||
         fail "importing the consents of $1 failed"
 }
 
@@ -104,6 +104,8 @@ publish_task() {
     if [ -n "$rounds" ]; then
         sed -i "s/^  rounds: [0-9][0-9]*/  rounds: $rounds/" "$dir/task.yaml"
     fi
+    # A step waits for a lost shop for 3 s only, and rounds take a breath, so that people (and the kills) can follow.
+    sed -i 's/^schedule: .*/schedule: {join: 3s, step: 3s, session: 60s, pause: 500ms}/' "$dir/task.yaml"
     rounds=$(sed -n 's/^  rounds: \([0-9]*\).*/\1/p' "$dir/task.yaml")
     "$aggregator_program" task check "$dir/task.yaml" --home "$dir/aggregator" >"$dir/log/task-check.log" ||
         fail "the task does not pass its check; see $dir/log/task-check.log"
@@ -162,26 +164,34 @@ print_new_lines() {
     fi
     lines_seen=$total
 }
-# How many rounds of a kind the file tells of so far: count FILTER
-count() { jq -s "[.[] | select($1)] | length" "$dir/rounds.jsonl" 2>/dev/null || echo 0; }
-
-# Stop a shop, give the round it is in time to wait for it, kill it: it dies inside a round if it was in one.
+# A stopped shop keeps the round it is a member of waiting; there it is killed. It was inside the round if the round that ends
+# next had every shop in its cohort: a shop that is not there is not in one. True when it was.
 kill_shop_inside_a_round() {
     victim=$(shop_names | sed -n "${1}p")
-    before=$(count '.dropped > 0')
+    joined=$(grep -c session.joined "$dir/log/$victim.log" || true)
+    tries=0
+    until [ "$(grep -c session.joined "$dir/log/$victim.log" || true)" -gt "$joined" ]; do
+        tries=$((tries + 1))
+        [ $tries -lt 1000 ] || return 1
+        sleep 0.01
+    done
     # shellcheck disable=SC2046 # process ids
     kill -STOP $(shop_processes "$victim") 2>/dev/null || true
+    before=$(wc -l <"$dir/rounds.jsonl")
     sleep 0.5
+    during=$(wc -l <"$dir/rounds.jsonl")
     kill -KILL "$(shop_pid "$victim")" 2>/dev/null || true
     wait "$(shop_pid "$victim")" 2>/dev/null || true
     say "      killed $victim (SIGKILL)"
+    [ "$during" -le "$((before + 1))" ] || return 1 # rounds went on without it
     tries=0
-    until [ "$(count '.dropped > 0')" -gt "$before" ]; do
+    until [ "$(wc -l <"$dir/rounds.jsonl")" -gt "$during" ]; do
         tries=$((tries + 1))
-        [ $tries -lt 150 ] || return 1
+        [ $tries -lt 600 ] || return 1
         sleep 0.1
-        print_new_lines
     done
+    cohort=$(sed -n "$((during + 1))p" "$dir/rounds.jsonl" | jq -r .cohort)
+    [ "$cohort" = "$shops" ] || return 1
     kills_shop=$((kills_shop + 1))
 }
 
@@ -203,10 +213,12 @@ follow_rounds() {
     until "$aggregator_program" task status cj_return --home "$dir/aggregator" --json >"$dir/task.json" 2>/dev/null &&
         [ "$(ask "$dir/task.json" .state)" = done ]; do
         print_new_lines
-        sample_memory
-        trained=$(count '.stage == "train" and .state == "committed"')
-        if [ "$kills_shop" = 0 ] && [ "$trained" -ge "$first_kill" ] && [ "$victims" -le 4 ]; then
+        [ $((waited % 20)) != 5 ] || sample_memory
+        trained=$(grep -c '"stage":"train","state":"committed"' "$dir/rounds.jsonl" 2>/dev/null || true)
+        trained=${trained:-0}
+        if [ "$kills_shop" = 0 ] && [ "$trained" -ge "$first_kill" ] && [ "$victims" -le "$shops" ]; then
             if kill_shop_inside_a_round "$victims"; then :; fi
+            print_new_lines
             start_shop "$victim"
             say "      $victim is back"
             victims=$((victims + 1))
