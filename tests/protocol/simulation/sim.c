@@ -437,7 +437,7 @@ download_arrives(struct sim *s, struct event *e)
         return;
     }
     while (at < blob.size) {
-        const size_t size = blob.size - at < 4096 ? blob.size - at : 4096;
+        const size_t size = blob.size - at < CHUNK ? blob.size - at : CHUNK;
         const bool over = sim_shop_chunk(s->shops[e->shop], e->id, at, blob.size, FT_BYTES(blob.data + at, size),
                                          at + size == blob.size);
         at += size;
