@@ -247,6 +247,11 @@ note_refusals(struct ft_engine *e, struct engine_task *task, const struct engine
             continue;
         if (ft_ss_server_survivor(s->server, shop->place))
             shop->refusals = 0;
+        if (ft_ss_server_barred(s->server, shop->place) && !shop->barred) {
+            shop->barred = true;
+            ft_log(FT_LOG_ERROR, "round.barred", "shop=%lld round=%llu", (long long)shop->row.id,
+                   (unsigned long long)s->row.round);
+        }
         if (ft_ss_server_client_end(s->server, shop->place, &code) != FT_SS_END_ABORTED || code < 10 ||
             code > 39)
             continue;

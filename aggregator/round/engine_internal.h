@@ -28,6 +28,7 @@ struct engine_shop {
     uint8_t root[32];          /* the directory it has checked */
     uint64_t refused_until_ms; /* left alone after refusing an Announce */
     uint32_t refusals;
+    bool barred;    /* lied for certain: in no cohort any more, until the aggregator is started again */
     bool announced; /* in the open session: has been, or is being, told of it */
 };
 
@@ -71,7 +72,7 @@ struct engine_session {
     struct engine_directory *directory;
     struct ft_session_row row;
     struct ft_round_plan plan;
-    bool begun; /* stored */
+    bool begun;   /* stored */
     bool working; /* taken for unmasking: hands off */
     bool worked;  /* unmask has run, finish has not */
     uint64_t server_version;

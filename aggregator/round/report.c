@@ -13,6 +13,8 @@ not_told(struct ft_engine *e, const struct engine_task *task, const struct engin
 {
     const uint8_t verdict = task != NULL ? task->verdicts[engine_shop_slot(e, shop)] : FT_VERDICT_NONE;
 
+    if (shop->barred)
+        return "BARRED";
     if (!engine_shop_present(e, shop))
         return "OFFLINE";
     switch (verdict) {

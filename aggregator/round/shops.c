@@ -108,7 +108,7 @@ engine_shop_present(const struct ft_engine *e, const struct engine_shop *shop)
 static bool
 willing(const struct ft_engine *e, const struct engine_task *task, const struct engine_shop *shop)
 {
-    return shop->listed && engine_now(e) >= shop->refused_until_ms &&
+    return shop->listed && !shop->barred && engine_now(e) >= shop->refused_until_ms &&
            task->verdicts[engine_shop_slot(e, shop)] != FT_VERDICT_REFUSED;
 }
 

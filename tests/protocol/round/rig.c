@@ -592,39 +592,56 @@ rig_mean_step(const struct rig *r, uint32_t except)
 static void
 enrol_all(struct rig *r)
 {
-    struct ft_ss_roster roster = { .serial = 1, .count = r->shop_count, .corrupted = 1 };
+    for (uint32_t i = 0; i < r->shop_count; i++) {
+        struct rig_shop *s = &r->shops[i];
+        char name[32], fingerprint[65];
+        uint8_t token[32], request[32], pk[32];
+
+        snprintf(name, sizeof name, "shop-%u", i);
+        memset(token, (int)(i + 1), sizeof token);
+        memset(request, (int)(i + 1), sizeof request);
+        crypto_sign_keypair(pk, s->identity_sk);
+        ft_hex(fingerprint, token, 32);
+        OK(ft_store_shop_invite(r->db, name, token, r->env.wall + 1000, r->env.wall, &s->number));
+        OK(ft_store_shop_enrol(r->db, token, request, fingerprint, pk, FT_BYTES("c", 1), r->env.wall));
+    }
+}
+
+void
+rig_roster(struct rig *r, uint64_t serial, uint32_t listed)
+{
+    struct ft_ss_roster roster = { .serial = serial, .count = listed, .corrupted = 1 };
     struct ft_buf signed_roster = { 0 };
     struct ft_error err = { 0 };
     uint8_t keys[RIG_SHOPS_MAX][32];
 
     memcpy(roster.deployment, r->deployment, 16);
-    roster.members = ft_calloc(r->shop_count, sizeof *roster.members);
-    for (uint32_t i = 0; i < r->shop_count; i++) {
-        struct rig_shop *s = &r->shops[i];
-        char name[32], fingerprint[65];
-        uint8_t token[32], request[32];
-
-        snprintf(name, sizeof name, "shop-%u", i);
-        memset(token, (int)(i + 1), sizeof token);
-        memset(request, (int)(i + 1), sizeof request);
-        crypto_sign_keypair(keys[i], s->identity_sk);
-        ft_hex(fingerprint, token, 32);
-        OK(ft_store_shop_invite(r->db, name, token, r->env.wall + 1000, r->env.wall, &s->number));
-        OK(ft_store_shop_enrol(r->db, token, request, fingerprint, keys[i], FT_BYTES("c", 1), r->env.wall));
+    roster.members = ft_calloc(listed, sizeof *roster.members);
+    assert_non_null(roster.members);
+    for (uint32_t i = 0; i < listed; i++) {
+        crypto_sign_ed25519_sk_to_pk(keys[i], r->shops[i].identity_sk);
         memcpy(roster.members[i].ed25519_pk, keys[i], 32);
         roster.members[i].status = FT_SS_ACTIVE;
         roster.members[i].not_after_ms = FT_SS_NEVER;
     }
     if (ft_ss_roster_sign(&roster, r->registrar_sk, &signed_roster, &err) != FT_OK)
         fail_msg("%s", err.text);
-    OK(ft_store_roster_put(r->db, 1, ft_buf_bytes(&signed_roster), (const uint8_t(*)[32])keys, r->shop_count,
+    OK(ft_store_roster_put(r->db, serial, ft_buf_bytes(&signed_roster), (const uint8_t(*)[32])keys, listed,
                            r->env.wall));
     ft_buf_clear(&signed_roster);
     ft_ss_roster_clear(&roster);
+    if (r->engine != NULL)
+        rig_reload(r);
 }
 
 void
 rig_open(struct rig *r, uint32_t shops)
+{
+    rig_open_listing(r, shops, shops);
+}
+
+void
+rig_open_listing(struct rig *r, uint32_t shops, uint32_t listed)
 {
     memset(r, 0, sizeof *r);
     assert_true(sodium_init() >= 0);
@@ -651,6 +668,7 @@ rig_open(struct rig *r, uint32_t shops)
         OK(ft_vault_store_memory(&s->store));
     }
     enrol_all(r);
+    rig_roster(r, 1, listed);
     rig_engine_up(r);
     for (uint32_t i = 0; i < shops; i++)
         rig_shop_up(r, i);

@@ -75,6 +75,10 @@ struct rig {
 };
 
 void rig_open(struct rig *r, uint32_t shops);
+/* As above, with only the first `listed` shops in the roster. */
+void rig_open_listing(struct rig *r, uint32_t shops, uint32_t listed);
+/* The registrar signs and the register takes a roster of the first `listed` shops. */
+void rig_roster(struct rig *r, uint64_t serial, uint32_t listed);
 void rig_close(struct rig *r);
 
 /* Sign and publish a task like r->task under this name; started at once unless told otherwise. */

@@ -34,13 +34,13 @@ after_write(struct rig_store *s, enum ft_status st)
 }
 
 #define READ(name, params, args)                                                                             \
-    static enum ft_status rig_##name params                                                                  \
+    static enum ft_status on_##name params                                                                   \
     {                                                                                                        \
         struct rig_store *s = ctx;                                                                           \
         return gone(s) ? FT_ERR_IO : s->table.name args;                                                     \
     }
 #define WRITE(name, params, args)                                                                            \
-    static enum ft_status rig_##name params                                                                  \
+    static enum ft_status on_##name params                                                                   \
     {                                                                                                        \
         struct rig_store *s = ctx;                                                                           \
         const enum ft_status st = before_write(s);                                                           \
@@ -94,27 +94,27 @@ rig_store_over(struct rig_store *s, struct ft_store *db, struct ft_round_store *
     ft_round_store_over(db, &s->table);
     *out = (struct ft_round_store){
         .ctx = s,
-        .shops = rig_shops,
-        .roster = rig_roster,
-        .epoch = rig_epoch,
-        .epoch_set = rig_epoch_set,
-        .epoch_key_put = rig_epoch_key_put,
-        .epoch_keys = rig_epoch_keys,
-        .directory_put = rig_directory_put,
-        .directory = rig_directory,
-        .blob = rig_blob,
-        .tasks = rig_tasks,
-        .task_signed = rig_task_signed,
-        .verdict_put = rig_verdict_put,
-        .verdicts = rig_verdicts,
-        .session_begin = rig_session_begin,
-        .session_append = rig_session_append,
-        .session = rig_session,
-        .session_records = rig_session_records,
-        .round_end = rig_round_end,
-        .round_commit = rig_round_commit,
-        .round_find = rig_round_find,
-        .model_first = rig_model_first,
-        .optimiser = rig_optimiser,
+        .shops = on_shops,
+        .roster = on_roster,
+        .epoch = on_epoch,
+        .epoch_set = on_epoch_set,
+        .epoch_key_put = on_epoch_key_put,
+        .epoch_keys = on_epoch_keys,
+        .directory_put = on_directory_put,
+        .directory = on_directory,
+        .blob = on_blob,
+        .tasks = on_tasks,
+        .task_signed = on_task_signed,
+        .verdict_put = on_verdict_put,
+        .verdicts = on_verdicts,
+        .session_begin = on_session_begin,
+        .session_append = on_session_append,
+        .session = on_session,
+        .session_records = on_session_records,
+        .round_end = on_round_end,
+        .round_commit = on_round_commit,
+        .round_find = on_round_find,
+        .model_first = on_model_first,
+        .optimiser = on_optimiser,
     };
 }

@@ -175,6 +175,33 @@ round_goes_on_without_a_revoked_shop(void **state)
     rig_close(&r);
 }
 
+/* A shop that enrolled later waits until the registrar has signed it in; the next roster lets it take part at
+ * once. */
+static void
+round_lets_a_shop_in_with_the_next_roster(void **state)
+{
+    struct rig r;
+    uint8_t hash[32];
+    uint64_t two = 2;
+    struct ft_round_row *rows;
+    size_t count = 0;
+
+    (void)state;
+    rig_open_listing(&r, 5, 4);
+    r.task.rounds = 6;
+    rig_publish(&r, "first", true, hash);
+    assert_true(rig_run(&r, rig_rounds_ended, &two, 60000));
+    assert_int_equal(r.shops[4].contributions, 0);
+    rig_roster(&r, 2, 5);
+    assert_true(rig_run(&r, rig_task_done, hash, 120000));
+    rows = rig_rounds(&r, &count);
+    assert_int_equal(count, 8);
+    assert_int_equal(rows[0].cohort, 4);
+    assert_int_equal(rows[count - 1].cohort, 5);
+    ft_round_rows_free(rows, count);
+    rig_close(&r);
+}
+
 /* A new day is a new epoch: every shop makes a new key, and the rounds go on. */
 static void
 round_goes_on_in_a_new_epoch(void **state)
@@ -246,6 +273,7 @@ main(void)
         cmocka_unit_test(round_stopped_task_ends_its_session),
         cmocka_unit_test(round_task_stopped_while_down_is_not_resumed),
         cmocka_unit_test(round_goes_on_without_a_revoked_shop),
+        cmocka_unit_test(round_lets_a_shop_in_with_the_next_roster),
         cmocka_unit_test(round_goes_on_in_a_new_epoch),
         cmocka_unit_test(round_expired_task_does_not_run),
         cmocka_unit_test(round_shops_without_a_task_are_held_without_work),
