@@ -108,6 +108,12 @@ sim_strikes(struct sim *s, enum sim_fault fault)
 }
 
 uint64_t
+sim_faults(const struct sim *s, enum sim_fault fault)
+{
+    return s->report->faults[fault];
+}
+
+uint64_t
 sim_now(const struct sim *s)
 {
     return s->now;

@@ -63,6 +63,7 @@ struct sim;
 void sim_violated(struct sim *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Does a fault of this kind strike now? Draws only when the run has faults of that kind. */
 bool sim_strikes(struct sim *s, enum sim_fault fault);
+uint64_t sim_faults(const struct sim *s, enum sim_fault fault); /* struck so far */
 uint64_t sim_draw(struct sim *s, uint64_t bound);
 uint64_t sim_now(const struct sim *s);
 void sim_trace(struct sim *s, const char *what, uint64_t a, uint64_t b, struct ft_bytes bytes);

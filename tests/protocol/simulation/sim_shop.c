@@ -240,14 +240,15 @@ unchanged(void *ctx)
     return !sim_strikes(shop->sim, SIM_CONSENT_CHANGE);
 }
 
-/* An honest centre never tells two stories, whatever it went through. */
+/* An honest centre never tells two stories, whatever it went through; a reply altered on the way may look like one. */
 static void
 evidence(void *ctx, struct ft_bytes first, struct ft_bytes second)
 {
     struct sim_shop *shop = ctx;
     (void)first;
     (void)second;
-    sim_violated(shop->sim, "shop %u was told two stories by an honest centre", shop->id);
+    if (sim_faults(shop->sim, SIM_ALTER_REPLY) == 0)
+        sim_violated(shop->sim, "shop %u was told two stories by an honest centre", shop->id);
 }
 
 /* ---- life and death ---- */
