@@ -26,6 +26,7 @@
 
 #define REQUEST     "enrol.csr"
 #define DEADLINE_MS 20000u
+#define ENROL_CODES 100u /* EnrolReply.refusal counts from here in the list of refusal codes */
 
 const struct ft_cli_option ft_cmd_enrol_options[] = {
     FT_CLI_HOME,
@@ -230,14 +231,14 @@ static int
 refused(struct enrolment *e)
 {
     struct ft_refusals list = { 0 };
-    const uint32_t code = e->reply.refusal;
+    const uint32_t code = e->reply.refusal < ENROL_CODES ? ENROL_CODES + e->reply.refusal : 0;
     const bool known = ft_refusal_name(code) != NULL;
     if (known)
         ft_refuse_code(&list, (enum ft_refusal_code)code, "the aggregator refused to enrol %s",
                        e->node->config.shop);
     else
         ft_refuse(&list, "ENROL_REFUSED", "ask the central team for a new invitation",
-                  "the aggregator refused to enrol %s (code %u)", e->node->config.shop, code);
+                  "the aggregator refused to enrol %s (code %u)", e->node->config.shop, e->reply.refusal);
     return ft_cli_fail_refusals(e->cli, &list);
 }
 
