@@ -1,0 +1,26 @@
+#!/bin/sh
+# A shop whose policy asks for approval waits until `task approve`; one without a consent source sits out; the others
+# go on meanwhile.
+. "$(dirname "$0")/lib.sh"
+shops=$(largest 8)
+asks=$(echo "$shops" | sed -n 7p)
+nobody=$(echo "$shops" | sed -n 8p)
+make_aggregator
+# shellcheck disable=SC2086 # a list of names
+add_shops $shops
+sign_roster
+sed -i '/^auto_approve:/,/rounds_max/d' "$(shop_home "$asks")/policy.yaml"
+sed -i -e 's/^  basis: .*/  basis: none/' -e '/^  file:/d' "$(shop_home "$nobody")/client.yaml"
+make_task cj_return.yaml 's/^  rounds: .*/  rounds: 400/' 's/pause: 0s/pause: 100ms/'
+publish
+for shop in $shops; do start_shop "$shop"; done
+eventually 120 "two rounds without the two" has_committed 2
+[ "$(ask '[.rounds[] | select(.state == "committed") | .survivors] | max')" = 6 ] || fail "one took part unasked"
+eventually 60 "the verdict of the shop that asks" verdict "$asks" 9
+eventually 60 "the verdict of the shop without consents" verdict "$nobody" 28
+expect 0 "$client" task show "$task" --home "$(shop_home "$asks")"
+says coupon
+expect 0 "$client" task approve "$task" --home "$(shop_home "$asks")" --yes
+seven() { [ "$(ask '[.rounds[] | select(.state == "committed") | .survivors] | max')" = 7 ]; }
+eventually 120 "a round with the shop that approved" seven
+expect 0 "$aggregator" task stop "$task" --home "$home" --yes
