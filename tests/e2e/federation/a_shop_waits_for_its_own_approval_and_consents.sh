@@ -20,7 +20,7 @@ eventually 60 "the verdict of the shop that asks" verdict "$asks" 9
 eventually 60 "the verdict of the shop without consents" verdict "$nobody" 28
 expect 0 "$client" task show "$task" --home "$(shop_home "$asks")"
 says coupon
-expect 0 "$client" task approve "$task" --home "$(shop_home "$asks")" --yes
+expect 0 "$client" task approve "$task" --home "$(shop_home "$asks")"
 seven() { [ "$(ask '[.rounds[] | select(.state == "committed") | .survivors] | max')" = 7 ]; }
 eventually 120 "a round with the shop that approved" seven
-expect 0 "$aggregator" task stop "$task" --home "$home" --yes
+expect 0 "$aggregator" task stop "$task" --home "$home"
