@@ -23,4 +23,4 @@ says coupon
 expect 0 "$client" task approve "$task" --home "$(shop_home "$asks")"
 seven() { [ "$(ask '[.rounds[] | select(.state == "committed") | .survivors] | max')" = 7 ]; }
 eventually 120 "a round with the shop that approved" seven
-expect 0 "$aggregator" task stop "$task" --home "$home"
+expect 0 "$aggregator" task stop "$task" --home "$home" --yes

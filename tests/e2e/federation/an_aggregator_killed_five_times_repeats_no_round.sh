@@ -7,14 +7,14 @@ make_aggregator
 # shellcheck disable=SC2086 # a list of names
 add_shops $shops
 sign_roster
-make_task cj_return.yaml 's/^  rounds: .*/  rounds: 16/' 's/step: 10s/step: 5s/'
+make_task cj_return.yaml 's/^  rounds: .*/  rounds: 80/' 's/step: 10s/step: 5s/'
 publish
 for shop in $shops; do start_shop "$shop" --until-done; done
 told() { jq -s --argjson n "$1" '[.[] | select(.state == "committed")] | length >= $n' "$dir/rounds.jsonl" 2>/dev/null; }
 for kill in 1 2 3 4 5; do
     now=$(committed)
     eventually 120 "two more rounds" has_committed $((now + 2))
-    sleep "0.$(od -An -N1 -tu1 /dev/urandom | tr -d ' ')"
+    sleep "0.$(od -An -N2 -tu2 /dev/urandom | awk '{ printf "%03d", $1 % 400 }')"
     ask '[.rounds[] | select(.state == "committed") | {round, result_hash, model_hash}]' >"$dir/kept.$kill"
     stop_aggregator KILL
     restart_aggregator
@@ -26,7 +26,7 @@ ask '[.rounds[] | select(.state == "committed") | {round, result_hash, model_has
 for kill in 1 2 3 4 5; do
     jq -e --slurpfile all "$dir/all" '. - $all[0] == []' "$dir/kept.$kill" >/dev/null || fail "a committed round changed"
 done
-[ "$(ask '[.rounds[] | select(.state == "committed" and .stage == "train")] | length')" = 16 ] || fail "not 16 training rounds"
+[ "$(ask '[.rounds[] | select(.state == "committed" and .stage == "train")] | length')" = 80 ] || fail "not 80 training rounds"
 check_chain
 expect 0 "$aggregator" status --home "$home" --json
-[ "$(jq .log_size "$dir/out")" -ge 18 ] || fail "the log is shorter than the rounds"
+[ "$(jq .log_size "$dir/out")" -ge 82 ] || fail "the log is shorter than the rounds"
