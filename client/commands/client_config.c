@@ -52,6 +52,9 @@ static const struct ft_config_choice encodings[] = {
 static const struct ft_config_choice bases[] = {
     { "consent", FT_BASIS_CONSENT }, { "records", FT_BASIS_RECORDS }, { "none", FT_BASIS_NONE }, { 0 }
 };
+static const struct ft_config_choice metered[] = {
+    { "auto", FT_METERED_AUTO }, { "always", FT_METERED_ALWAYS }, { "never", FT_METERED_NEVER }, { 0 }
+};
 static const struct ft_config_choice levels[] = { { "debug", FT_LOG_DEBUG },
                                                   { "info", FT_LOG_INFO },
                                                   { "warn", FT_LOG_WARN },
@@ -85,6 +88,15 @@ static const struct ft_config_field consent_fields[] = {
     C(consent.file, "file", TEXT, .most = 1024),
     FT_CONFIG_END,
 };
+static const struct ft_config_field interface_item = { .key = "interface",
+                                                       .type = FT_CONFIG_TEXT,
+                                                       .most = 31 };
+static const struct ft_config_field link_fields[] = {
+    C(link.metered, "metered", CHOICE, .choices = metered),
+    C(link.interfaces, "interfaces", LIST, .most = 16, .item = &interface_item, .item_size = sizeof(char *),
+      .count_offset = offsetof(struct ft_client_config, link.interface_count)),
+    FT_CONFIG_END,
+};
 static const struct ft_config_field fields[] = {
     FT_CFG(struct config_file, version, "version", UINT32, .flags = R, .least = 1, .most = 1),
     C(shop, "shop", TEXT, .flags = R, .most = 64, .check = is_shop),
@@ -93,6 +105,7 @@ static const struct ft_config_field fields[] = {
     C(policy, "policy", TEXT, .flags = R, .most = 1024),
     { .key = "source", .type = FT_CONFIG_MAP, .flags = R, .fields = source_fields },
     { .key = "consent", .type = FT_CONFIG_MAP, .flags = R, .fields = consent_fields },
+    { .key = "link", .type = FT_CONFIG_MAP, .fields = link_fields },
     C(log_level, "log", CHOICE, .choices = levels),
     FT_CONFIG_END,
 };
@@ -156,6 +169,9 @@ check_config(const struct ft_config *tree, const struct ft_client_config *c, str
     if (c->consent.basis != FT_BASIS_CONSENT && c->consent.file != NULL)
         ft_config_find(tree, findings, "consent.file",
                        "'file' is given, but only basis consent reads consents");
+    if (c->link.interface_count > 0 && c->link.metered != FT_METERED_AUTO)
+        ft_config_find(tree, findings, "link.interfaces",
+                       "'interfaces' is given, but only metered: auto looks at the interface");
     if (strcmp(strrchr(c->aggregator, ':'), ":0") == 0)
         ft_config_find(tree, findings, "aggregator",
                        "'aggregator' has port 0, expected the port it serves on");

@@ -7,6 +7,7 @@
 
 #include "client/policy/policy.h"
 #include "client/source/source.h" /* enum ft_encoding, and struct ft_source_config that the vault fills from this */
+#include "client/vault/metered.h"
 #include "common/base/findings.h"
 #include <stdint.h>
 
@@ -45,6 +46,11 @@ struct ft_client_config {
         enum ft_basis basis;
         char *file; /* joined with home, or NULL */
     } consent;
+    struct {
+        enum ft_metered_mode metered; /* default auto */
+        char **interfaces;            /* shell patterns of metered interfaces; none: the usual ones */
+        uint32_t interface_count;
+    } link;
     uint32_t log_level; /* enum ft_log_level; default info */
 };
 

@@ -298,7 +298,9 @@ ft_run_processes(struct ft_cli *cli, struct ft_node *node, bool until_done, cons
     prctl(PR_SET_NAME, "ft-vault", 0, 0, 0);
     ft_log_open("fedtill-vault", (enum ft_log_level)node->config.log_level, STDERR_FILENO);
     ft_model_setup();
-    st = enter_sandbox(node, &err);
+    st = ft_node_metered(node);
+    if (st == FT_OK)
+        st = enter_sandbox(node, &err);
     if (st == FT_OK && probe != NULL) {
         const int own = probe->vault(node, fds[0]);
         int status = 0;

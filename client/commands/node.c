@@ -75,11 +75,21 @@ void
 ft_node_close(struct ft_node *node)
 {
     ft_vault_store_close(node->store);
+    ft_metered_close(node->metered);
     if (node->has_source)
         ft_source_config_clear(&node->source);
     if (node->has_config)
         ft_client_config_clear(&node->config);
     *node = (struct ft_node){ 0 };
+}
+
+enum ft_status
+ft_node_metered(struct ft_node *node)
+{
+    return node->metered != NULL ? FT_OK
+                                 : ft_metered_open(node->config.link.metered,
+                                                   (const char *const *)node->config.link.interfaces,
+                                                   node->config.link.interface_count, &node->metered);
 }
 
 enum ft_status
@@ -94,6 +104,10 @@ ft_node_shop(struct ft_node *node, struct ft_shop **out, struct ft_error *err)
         .basis = node->config.consent.basis,
         .service_uid = geteuid(),
     };
+    const enum ft_status st = ft_node_metered(node);
+    if (st != FT_OK)
+        return st;
+    config.metered = node->metered;
     memcpy(config.deployment, node->pinned.deployment, sizeof config.deployment);
     return ft_shop_open(&config, out, err);
 }

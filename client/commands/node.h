@@ -16,6 +16,7 @@ struct ft_node {
     bool has_config, has_source;
     struct ft_pinned pinned;
     struct ft_vault_store *store; /* NULL until ft_node_store */
+    struct ft_metered *metered;   /* NULL until ft_node_metered */
 };
 
 /* Read client.yaml below --home. On failure the message is told and *code is the exit code. */
@@ -24,6 +25,8 @@ FT_NODISCARD bool ft_node_open(struct ft_cli *cli, struct ft_node *node, int *co
 FT_NODISCARD bool ft_node_enrolled(struct ft_cli *cli, struct ft_node *node, int *code);
 /* Also state.db. */
 FT_NODISCARD bool ft_node_store(struct ft_cli *cli, struct ft_node *node, int *code);
+/* Also the watch on the machine's route; to be had before a sandbox, and made by ft_node_shop otherwise. */
+FT_NODISCARD enum ft_status ft_node_metered(struct ft_node *node);
 void ft_node_close(struct ft_node *node);
 
 /* The shop's data, policy and consent for a command. */

@@ -217,6 +217,7 @@ read_facts(struct ft_shop *s, const struct ft_task *task, const uint8_t task_has
     if (store->calls->participations(store, month_start(f->now_s, f->utc_offset_s), &f->rounds_this_month,
                                      &f->last_round_s) != FT_OK)
         f->rounds_this_month = UINT32_MAX;
+    f->metered = ft_metered_now(s->config.metered);
     if (sysinfo(&info) == 0)
         f->load = (double)info.loads[0] / (1 << SI_LOAD_SHIFT);
     f->approval = approval == FT_VAULT_APPROVED ? FT_APPROVAL_GIVEN

@@ -13,6 +13,7 @@
 #include "client/source/source.h"
 #include "client/vault/examples.h"
 #include "client/vault/home.h"
+#include "client/vault/metered.h"
 #include "client/vault/participant.h"
 
 struct ft_shop_config {
@@ -24,6 +25,7 @@ struct ft_shop_config {
     enum ft_basis basis;                   /* client.yaml's consent.basis */
     uint8_t deployment[16];
     uid_t service_uid;
+    const struct ft_metered *metered; /* borrowed; NULL: not metered */
 };
 
 struct ft_shop;
