@@ -30,6 +30,7 @@ python3
 python3-grpcio
 sqlite3
 procps
+iproute2
 git
 "
 
