@@ -637,11 +637,17 @@ rig_roster(struct rig *r, uint64_t serial, uint32_t listed)
 void
 rig_open(struct rig *r, uint32_t shops)
 {
-    rig_open_listing(r, shops, shops);
+    rig_open_at(r, shops, shops, NULL);
 }
 
 void
 rig_open_listing(struct rig *r, uint32_t shops, uint32_t listed)
+{
+    rig_open_at(r, shops, listed, NULL);
+}
+
+void
+rig_open_at(struct rig *r, uint32_t shops, uint32_t listed, const char *path)
 {
     memset(r, 0, sizeof *r);
     assert_true(sodium_init() >= 0);
@@ -655,7 +661,12 @@ rig_open_listing(struct rig *r, uint32_t shops, uint32_t listed)
     crypto_sign_keypair(r->registrar_pk, r->registrar_sk);
     crypto_sign_keypair(r->signing_pk, r->signing_sk);
     crypto_sign_keypair(r->task_pk[0], r->task_sk);
-    OK(ft_store_open_memory(r->deployment, &r->db, NULL));
+    if (path == NULL) {
+        OK(ft_store_open_memory(r->deployment, &r->db, NULL));
+    } else {
+        OK(ft_store_create(path, r->deployment, NULL));
+        OK(ft_store_open(path, &r->db, NULL));
+    }
     task_defaults(r);
     for (uint32_t i = 0; i < shops; i++) {
         struct rig_shop *s = &r->shops[i];

@@ -77,6 +77,8 @@ struct rig {
 void rig_open(struct rig *r, uint32_t shops);
 /* As above, with only the first `listed` shops in the roster. */
 void rig_open_listing(struct rig *r, uint32_t shops, uint32_t listed);
+/* As above, with the database in a file that does not exist yet; NULL: in memory. */
+void rig_open_at(struct rig *r, uint32_t shops, uint32_t listed, const char *path);
 /* The registrar signs and the register takes a roster of the first `listed` shops. */
 void rig_roster(struct rig *r, uint64_t serial, uint32_t listed);
 void rig_close(struct rig *r);
