@@ -10,6 +10,8 @@ extern const struct ft_cli_option ft_cmd_run_options[];
 int ft_cmd_run(struct ft_cli *cli);
 int ft_cmd_status(struct ft_cli *cli);
 int ft_cmd_doctor(struct ft_cli *cli);
+extern const struct ft_cli_option ft_cmd_data_minimise_options[];
+int ft_cmd_data_minimise(struct ft_cli *cli);
 int ft_cmd_source_check(struct ft_cli *cli);
 extern const struct ft_cli_option ft_cmd_consent_import_options[];
 int ft_cmd_consent_import(struct ft_cli *cli);

@@ -42,6 +42,13 @@ static const struct ft_cli_command commands[] = {
       .details =
           "Shows no row. Exit: 0 good, 1 warnings, 65 cannot be imported, 66 no file, 78 configuration.",
       .run = ft_cmd_source_check },
+    { .name = "data minimise",
+      .help = "which columns are read, what for, and which for nothing",
+      .options = ft_cmd_data_minimise_options,
+      .example = "fedtill-client data minimise --home shop --strict",
+      .details = "A column nobody uses can be taken out of client.yaml: what is not mapped is not read.\n"
+                 "Exit: 0 done, 1 with --strict and a column without use, 66 not enrolled.",
+      .run = ft_cmd_data_minimise },
     { .name = "consent import",
       .help = "record customers' decisions from a file",
       .options = ft_cmd_consent_import_options,

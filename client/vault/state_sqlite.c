@@ -383,6 +383,16 @@ participations(struct ft_vault_store *s, int64_t since_s, uint32_t *count, int64
 }
 
 static enum ft_status
+last_of_task(struct ft_vault_store *s, const uint8_t task[32], int64_t *last_s)
+{
+    sqlite3_stmt *stmt;
+    *last_s = 0;
+    const enum ft_status st =
+        query(db_of(s), &stmt, "SELECT coalesce(max(at_s), 0) FROM participation WHERE task = ?1", "h", task);
+    return st == FT_OK ? finish_one(stmt, last_s) : st;
+}
+
+static enum ft_status
 previous_put(struct ft_vault_store *s, const uint8_t task[32], const struct ft_ss_previous *p)
 {
     sqlite3 *db = db_of(s);
@@ -458,6 +468,7 @@ static const struct ft_vault_store_calls calls = {
     .task_decided = task_decided,
     .approvals_changed = approvals_changed,
     .participations = participations,
+    .last_of_task = last_of_task,
     .previous_put = previous_put,
     .previous_get = previous_get,
     .clock_put = clock_put,

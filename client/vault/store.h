@@ -68,6 +68,8 @@ struct ft_vault_store_calls {
     /* Rounds whose upload began since a time, and the latest of all (0: none). */
     enum ft_status (*participations)(struct ft_vault_store *s, int64_t since_s, uint32_t *count,
                                      int64_t *last_s);
+    /* The latest of one task; 0: none. */
+    enum ft_status (*last_of_task)(struct ft_vault_store *s, const uint8_t task[32], int64_t *last_s);
 
     /* The last round of a task this shop contributed to; put keeps a later round. get: `any` is false without
      * one. */

@@ -239,6 +239,17 @@ participations(struct ft_vault_store *s, int64_t since_s, uint32_t *count, int64
     return FT_OK;
 }
 
+static enum ft_status
+last_of_task(struct ft_vault_store *s, const uint8_t task[32], int64_t *last_s)
+{
+    const struct memory_store *m = of(s);
+    *last_s = 0;
+    for (size_t i = 0; i < m->participation_count; i++)
+        if (memcmp(m->participation[i].task, task, 32) == 0 && m->participation[i].at_s > *last_s)
+            *last_s = m->participation[i].at_s;
+    return FT_OK;
+}
+
 static struct task_previous *
 find_previous(struct memory_store *m, const uint8_t task[32])
 {
@@ -313,6 +324,7 @@ static const struct ft_vault_store_calls calls = {
     .task_decided = task_decided,
     .approvals_changed = approvals_changed,
     .participations = participations,
+    .last_of_task = last_of_task,
     .previous_put = previous_put,
     .previous_get = previous_get,
     .clock_put = clock_put,

@@ -20,7 +20,7 @@ says "client.yaml:2:1"
 says "shopp"
 
 # Every command explains itself with an example.
-for command in enrol run status doctor "source check" "consent import" "policy check" "policy explain" "task list" \
+for command in enrol run status doctor "source check" "data minimise" "consent import" "policy check" "policy explain" "task list" \
     "task show" "task approve" "task deny"; do
     # shellcheck disable=SC2086 # two words are two arguments
     expect 0 "$client" $command --help
@@ -72,6 +72,12 @@ says '"good":true'
 expect 0 "$client" status --home "$home"
 says "store-1"
 expect 0 "$client" task list --home "$home"
+# Without a task nothing uses week and amount; the customer is read for the consents. Only --strict makes that an error.
+expect 0 "$client" data minimise --home "$home"
+says "transactions.week"
+says "UNUSED"
+expect 1 "$client" data minimise --home "$home" --strict --json
+says '"unused":2'
 expect 66 "$client" task show nothing --home "$home"
 expect 66 "$client" task approve nothing --home "$home"
 expect 66 "$client" policy explain --task nothing --home "$home"

@@ -126,6 +126,13 @@ participations(struct ft_vault_store *s, int64_t since_s, uint32_t *count, int64
 }
 
 static enum ft_status
+last_of_task(struct ft_vault_store *s, const uint8_t task[32], int64_t *last_s)
+{
+    struct sim_shop *shop = shop_of(s);
+    return shop->disk->calls->last_of_task(shop->disk, task, last_s);
+}
+
+static enum ft_status
 previous_put(struct ft_vault_store *s, const uint8_t task[32], const struct ft_ss_previous *previous)
 {
     struct sim_shop *shop = shop_of(s);
@@ -290,7 +297,7 @@ sim_shop_open(struct sim *s, const struct sim_world *w, uint32_t id)
     shop->id = id;
     shop->calls = (struct ft_vault_store_calls){
         journal_put, journal_view, roster_put, roster_get, task_put, task_get, task_list, task_approve, task_decided,
-        approvals_changed, participations, previous_put, previous_get, clock_put, clock_get, keep_disk,
+        approvals_changed, participations, last_of_task, previous_put, previous_get, clock_put, clock_get, keep_disk,
     };
     shop->failing.calls = &shop->calls;
     ft_env_seeded_init(&shop->env, sim_draw(s, UINT64_MAX), id);

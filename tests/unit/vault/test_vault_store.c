@@ -90,6 +90,10 @@ journal_rules(struct ft_vault_store *s)
     assert_int_equal(last, 1002);
     assert_int_equal(s->calls->participations(s, 1003, &count, &last), FT_OK);
     assert_int_equal(count, 0);
+    assert_int_equal(s->calls->last_of_task(s, task_a, &last), FT_OK);
+    assert_int_equal(last, 1002);
+    assert_int_equal(s->calls->last_of_task(s, task_b, &last), FT_OK);
+    assert_int_equal(last, 0);
 }
 
 /* A roster never goes back; the same serial again is fine. */
