@@ -52,6 +52,14 @@ struct ft_model;
 /* One thread in OpenBLAS: a program's processes share the machine and small products gain nothing. */
 void ft_model_setup(void);
 
+/*
+ * What trains batches of up to 64 rows: "auto" (the default: the best of this processor), "plain", "avx2", "avx512"
+ * (the same bits, kernel/kernel.h), or "blas" (as larger batches; other bits, and they depend on the processor).
+ * Before threads and trainers. Errors: ARGUMENT (unknown, or not for this processor; the choice stays).
+ */
+FT_NODISCARD enum ft_status ft_model_use_kernel(const char *name, struct ft_error *err);
+const char *ft_model_kernel(void); /* the choice by name, never "auto": for the records of a run */
+
 /* Errors: ARGUMENT (unknown kind, a width out of range), LIMIT (parameters). */
 FT_NODISCARD enum ft_status ft_model_spec_check(const struct ft_model_spec *spec, struct ft_error *err);
 

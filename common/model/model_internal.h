@@ -49,6 +49,10 @@ void head_gradient(enum model_head head, uint32_t outputs, const float *z, const
                    float *dz);
 void head_predict(enum model_head head, uint32_t outputs, float *z, size_t rows);
 
+/* The kernels of small batches; NULL for OpenBLAS. */
+struct model_kernel;
+const struct model_kernel *model_kernel_chosen(void);
+
 /* True when no element is a NaN or infinity. Integer arithmetic, so it vectorises. */
 bool floats_finite(const float *v, size_t count);
 

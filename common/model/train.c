@@ -1,5 +1,6 @@
 #include "common/model/train.h"
 #include "common/base/alloc.h"
+#include "common/model/fused.h"
 #include "common/model/model_internal.h"
 
 #include <cblas.h>
@@ -17,8 +18,12 @@ struct ft_trainer {
     float *grad;        /* (parameters) */
     float *velocity;    /* (parameters); NULL without momentum */
     uint32_t *order;    /* (rows_max); NULL when all rows are one batch */
-    float *x;           /* (batch_max, features) */
-    float *y;           /* (batch_max) */
+    float *x;           /* (batch_max, features); NULL when fused */
+    float *y;           /* (batch_max); NULL when fused */
+    struct fused *fused; /* small batches; NULL: OpenBLAS */
+    double pull;         /* towards the start of the call */
+    const float *shift;  /* (parameters), borrowed; NULL: none */
+    const float *start;  /* (parameters), during a call */
 };
 
 static enum ft_status
@@ -43,6 +48,7 @@ ft_trainer_open(const struct ft_model_spec *spec, const struct ft_train_config *
 {
     enum ft_status st;
     struct ft_trainer *t = NULL;
+    const struct model_kernel *kernel;
 
     *out = NULL;
     FT_TRY(config_check(config, rows_max, err));
@@ -59,15 +65,20 @@ ft_trainer_open(const struct ft_model_spec *spec, const struct ft_train_config *
         t->batch_max = config->batch_size;
     t->theta = ft_calloc(t->parameters, sizeof *t->theta);
     t->grad = ft_calloc(t->parameters, sizeof *t->grad);
-    if (config->momentum > 0)
+    if (config->momentum > 0 && fused_kernel(config->batch_size) == NULL)
         t->velocity = ft_calloc(t->parameters, sizeof *t->velocity);
-    if (t->batch_max > 0) {
+    kernel = fused_kernel(config->batch_size);
+    if (kernel != NULL)
+        FT_TRY(fused_open(t->model, kernel, config->batch_size, config->momentum > 0, &t->fused));
+    if (t->batch_max > 0 || t->fused != NULL)
         t->order = ft_calloc(rows_max, sizeof *t->order);
+    if (t->batch_max > 0 && t->fused == NULL) {
         t->x = ft_calloc(t->batch_max * spec->features, sizeof *t->x);
         t->y = ft_calloc(t->batch_max, sizeof *t->y);
     }
-    if (t->theta == NULL || t->grad == NULL || (config->momentum > 0 && t->velocity == NULL) ||
-        (t->batch_max > 0 && (t->order == NULL || t->x == NULL || t->y == NULL))) {
+    if (t->theta == NULL || t->grad == NULL || (config->momentum > 0 && t->fused == NULL && t->velocity == NULL) ||
+        ((t->batch_max > 0 || t->fused != NULL) && t->order == NULL) ||
+        (t->batch_max > 0 && t->fused == NULL && (t->x == NULL || t->y == NULL))) {
         st = FT_ERR_NOMEM;
         goto out;
     }
@@ -98,6 +109,7 @@ ft_trainer_close(struct ft_trainer *t)
         wipe_free(t->x, t->batch_max * ft_model_shape(t->model)->features * sizeof *t->x);
     wipe_free(t->y, t->batch_max * sizeof *t->y);
     ft_free(t->order);
+    fused_close(t->fused);
     ft_model_close(t->model);
     ft_free(t);
 }
@@ -112,6 +124,21 @@ void
 ft_trainer_set_rate(struct ft_trainer *t, double learning_rate)
 {
     t->config.learning_rate = learning_rate;
+}
+
+enum ft_status
+ft_trainer_set_correction(struct ft_trainer *t, double pull, const float *shift)
+{
+    enum ft_status st = FT_OK;
+
+    if (!(pull >= 0) || !isfinite(pull))
+        return FT_ERR_ARGUMENT;
+    if (t->fused != NULL)
+        FT_TRY(fused_reserve(t->fused, pull > 0, shift != NULL));
+    t->pull = pull;
+    t->shift = shift;
+out:
+    return st;
 }
 
 /* A small generator for the order of rows, seeded once a call: SplitMix64. */
@@ -140,11 +167,17 @@ shuffle(uint32_t *order, size_t rows, uint64_t *state)
 static void
 descend(struct ft_trainer *t)
 {
-    const float lr = (float)t->config.learning_rate, momentum = (float)t->config.momentum;
+    const float lr = (float)t->config.learning_rate, momentum = (float)t->config.momentum, pull = (float)t->pull;
     float *restrict theta = t->theta;
     float *restrict velocity = t->velocity;
-    const float *restrict grad = t->grad;
+    float *restrict grad = t->grad;
 
+    if (t->pull > 0)
+        for (uint64_t i = 0; i < t->parameters; i++)
+            grad[i] += pull * (theta[i] - t->start[i]);
+    if (t->shift != NULL)
+        for (uint64_t i = 0; i < t->parameters; i++)
+            grad[i] += t->shift[i];
     if (velocity == NULL) {
         for (uint64_t i = 0; i < t->parameters; i++)
             theta[i] -= lr * grad[i];
@@ -175,45 +208,73 @@ epoch_in_batches(struct ft_trainer *t, const struct ft_dataset *data, uint64_t *
     }
 }
 
+/* All epochs through the kernels. False when a parameter is no longer finite. */
+static bool
+train_fused(struct ft_trainer *t, const struct ft_dataset *data, bool shuffled, uint64_t *state)
+{
+    const size_t batch = t->config.batch_size;
+
+    fused_begin(t->fused, &t->config, t->start, t->pull, t->shift);
+    for (uint32_t epoch = 0; epoch < t->config.local_epochs; epoch++) {
+        if (shuffled)
+            shuffle(t->order, data->rows, state);
+        for (size_t from = 0, n; from < data->rows; from += n) {
+            const size_t left = data->rows - from;
+            n = left < batch ? left : batch;
+            fused_batch(t->fused, data, t->order + from, n, left - n < batch ? left - n : batch);
+        }
+        if (!fused_finite(t->fused)) /* a NaN anywhere in the epoch stays one in the weights */
+            return false;
+    }
+    fused_end(t->fused, t->theta);
+    return true;
+}
+
+/* All epochs through OpenBLAS. */
+static bool
+train_in_chunks(struct ft_trainer *t, const struct ft_dataset *data, bool batches, uint64_t *state)
+{
+    memcpy(t->theta, t->start, t->parameters * sizeof *t->theta);
+    if (t->velocity != NULL)
+        memset(t->velocity, 0, t->parameters * sizeof *t->velocity);
+    for (uint32_t epoch = 0; epoch < t->config.local_epochs; epoch++) {
+        if (batches) {
+            epoch_in_batches(t, data, state);
+        } else {
+            (void)model_gradient(t->model, t->theta, data, t->config.weight_decay, false, t->grad);
+            descend(t);
+        }
+        if (!floats_finite(t->theta, t->parameters))
+            return false;
+    }
+    return true;
+}
+
 enum ft_status
 ft_train_local(struct ft_trainer *t, const struct ft_dataset *data, const struct ft_env *env, const float *theta,
                float *delta)
 {
     const bool batches = t->batch_max > 0 && t->batch_max < data->rows;
-    enum ft_status st = FT_OK;
     uint64_t state = 0;
+    bool finite;
 
     if (data->rows == 0)
         return FT_ERR_ARGUMENT;
     if (data->rows > t->rows_max)
         return FT_ERR_LIMIT;
-    memcpy(t->theta, theta, t->parameters * sizeof *theta);
-    if (t->velocity != NULL)
-        memset(t->velocity, 0, t->parameters * sizeof *t->velocity);
-    if (batches) {
+    if (batches)
         state = ft_random_u64(env);
-        for (size_t i = 0; i < data->rows; i++)
-            t->order[i] = (uint32_t)i;
-    }
-    for (uint32_t epoch = 0; epoch < t->config.local_epochs; epoch++) {
-        if (batches) {
-            epoch_in_batches(t, data, &state);
-        } else {
-            (void)model_gradient(t->model, t->theta, data, t->config.weight_decay, false, t->grad);
-            descend(t);
-        }
-        if (!floats_finite(t->theta, t->parameters)) { /* a NaN anywhere in the epoch stays one in theta */
-            st = FT_ERR_NONFINITE;
-            goto out;
-        }
-    }
+    for (size_t i = 0; t->order != NULL && i < data->rows; i++)
+        t->order[i] = (uint32_t)i;
+    t->start = theta;
+    finite = t->fused != NULL ? train_fused(t, data, batches, &state) : train_in_chunks(t, data, batches, &state);
+    t->start = NULL;
+    if (!finite)
+        return FT_ERR_NONFINITE;
     for (uint64_t i = 0; i < t->parameters; i++)
         t->grad[i] = t->theta[i] - theta[i];
-    if (!floats_finite(t->grad, t->parameters)) {
-        st = FT_ERR_NONFINITE;
-        goto out;
-    }
+    if (!floats_finite(t->grad, t->parameters))
+        return FT_ERR_NONFINITE;
     memcpy(delta, t->grad, t->parameters * sizeof *delta);
-out:
-    return st;
+    return FT_OK;
 }

@@ -5,7 +5,8 @@
  *   v = momentum v + gradient(batch);   theta = theta - learning_rate v
  *
  * Each epoch visits every row once, in an order drawn from the caller's env (one batch needs none). The order
- * is the only randomness: the same env gives the same delta on the same machine.
+ * is the only randomness: the same env gives the same delta on the same machine. Batches of up to 64 rows give the
+ * same delta on every kind of processor that has a kernel (kernel/kernel.h); larger ones go through OpenBLAS.
  */
 #ifndef FT_MODEL_TRAIN_H
 #define FT_MODEL_TRAIN_H
@@ -31,6 +32,11 @@ void ft_trainer_close(struct ft_trainer *t); /* wipes what the rows left behind;
 struct ft_model *ft_trainer_model(struct ft_trainer *t); /* the model inside, for scores and metrics */
 
 void ft_trainer_set_rate(struct ft_trainer *t, double learning_rate); /* for the calls to come; > 0 */
+
+/* What an algorithm adds to every gradient of the calls to come: pull (theta - theta at the start) as FedProx does,
+ * and shift (parameters; as SCAFFOLD does; borrowed until the next call of this; NULL: none). Errors: ARGUMENT (pull
+ * below 0 or not finite), NOMEM. */
+FT_NODISCARD enum ft_status ft_trainer_set_correction(struct ft_trainer *t, double pull, const float *shift);
 
 /* delta = theta_local - theta, (parameters), written only on FT_OK. Errors: NONFINITE (training diverged, or a
  * NaN in the rows), ARGUMENT (no rows), LIMIT (more than rows_max). */
