@@ -21,6 +21,9 @@
 #define FNMA(a, b, c)    _mm512_fnmadd_ps(a, b, c)
 #define ADD(a, b)        _mm512_add_ps(a, b)
 #define SUB(a, b)        _mm512_sub_ps(a, b)
+#define MUL(a, b)        _mm512_mul_ps(a, b)
+#define WHERE_POSITIVE(a, v)                                                                                 \
+    _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, _mm512_setzero_ps(), _CMP_GT_OQ), v)
 
 TARGET static inline __attribute__((always_inline)) void
 transpose(V m[VW])

@@ -2,7 +2,8 @@
  * The vector kernels, once for every width. Included by a file that defines:
  *
  *   KERNEL_NAME        the table                     V, VW       vector type, its lanes
- *   TARGET             function attribute            SET1, LOAD, STORE, LOAD_FIRST(p, n), FMA, FNMA, ADD, SUB, ZERO
+ *   TARGET             function attribute            SET1, LOAD, STORE, LOAD_FIRST(p, n), FMA, FNMA, ADD, SUB, MUL,
+ *                                                 ZERO, WHERE_POSITIVE(a, v)
  *   ROW_MAX            rows of a forward tile        STEP_INPUTS inputs of an update tile
  *   WIDE               vectors of a tile's step      LINE_QUADS  4 rows each of a line's dot products
  *   transpose(V [VW])  of a square block             fold(V [16 / VW]) to the 4 partial sums (l, l + 4) of (l, l + 8)
@@ -121,10 +122,18 @@ head(enum kernel_head kind, uint32_t outputs, const float *z, const float *y, si
     kernel_head(kind, outputs, z, y, rows, scale, rows_max, dz);
 }
 
+INLINE V
+slope(enum kernel_activation activation, V act, V v)
+{
+    if (activation == KERNEL_ACT_RELU)
+        return WHERE_POSITIVE(act, v);
+    return activation == KERNEL_ACT_TANH ? MUL(v, SUB(SET1(1.0f), MUL(act, act))) : v;
+}
+
 /* VW inputs of `rows` (a constant) rows: blocks of weights are turned round in registers, outputs go upwards. */
 INLINE void
 down_block(const int rows, const struct kernel_layer *layer, const float *w, const float *dz, size_t panel, size_t k,
-           float *into)
+           enum kernel_activation activation, const float *act, float *into)
 {
     const float *tile = w + layer->weights;
     V sum[ROW_MAX];
@@ -146,19 +155,19 @@ down_block(const int rows, const struct kernel_layer *layer, const float *w, con
         tile += layer->in_padded * width;
     }
     UNROLL for (int i = 0; i < rows; i++)
-        STORE(into + i * KERNEL_PANEL, sum[i]);
+        STORE(into + i * KERNEL_PANEL, slope(activation, LOAD(act + i * KERNEL_PANEL), sum[i]));
 }
 
 #define DOWN_CASE(r)                                                                                         \
     case r:                                                                                                  \
         if (ROW_MAX < r)                                                                                     \
             __builtin_unreachable();                                                                         \
-        down_block(r <= ROW_MAX ? r : 1, layer, w, dz, panel, k, into);                                      \
+        down_block(r <= ROW_MAX ? r : 1, layer, w, dz, panel, k, activation, act, into);                                      \
         break;
 
 TARGET static void
 down_rows(size_t rows, const struct kernel_layer *layer, const float *w, const float *dz, size_t panel, size_t k,
-          float *into)
+          enum kernel_activation activation, const float *act, float *into)
 {
     switch (rows) {
         DOWN_CASE(1)
@@ -186,10 +195,9 @@ down(const struct kernel_layer *layer, const float *w, const float *dz, size_t r
         const size_t at = k / KERNEL_PANEL * panel + k % KERNEL_PANEL;
         for (size_t i = 0, n; i < rows; i += n) {
             n = group_of(rows - i);
-            down_rows(n, layer, w, dz + i * KERNEL_PANEL, panel, k, into + at + i * KERNEL_PANEL);
+            down_rows(n, layer, w, dz + i * KERNEL_PANEL, panel, k, activation, act + at + i * KERNEL_PANEL,
+                      into + at + i * KERNEL_PANEL);
         }
-        for (size_t i = 0; i < rows; i++)
-            kernel_slope(activation, act + at + i * KERNEL_PANEL, into + at + i * KERNEL_PANEL, VW);
     }
 }
 
