@@ -21,6 +21,7 @@
 #define FNMA(a, b, c)    _mm256_fnmadd_ps(a, b, c)
 #define ADD(a, b)        _mm256_add_ps(a, b)
 #define SUB(a, b)        _mm256_sub_ps(a, b)
+#define NOT_BELOW_ZERO(v) _mm256_max_ps(_mm256_setzero_ps(), v) /* a NaN stays one */
 #define MUL(a, b)        _mm256_mul_ps(a, b)
 #define WHERE_POSITIVE(a, v)                                                                                 \
     _mm256_and_ps(_mm256_cmp_ps(a, _mm256_setzero_ps(), _CMP_GT_OQ), v)

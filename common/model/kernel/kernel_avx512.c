@@ -21,6 +21,7 @@
 #define FNMA(a, b, c)    _mm512_fnmadd_ps(a, b, c)
 #define ADD(a, b)        _mm512_add_ps(a, b)
 #define SUB(a, b)        _mm512_sub_ps(a, b)
+#define NOT_BELOW_ZERO(v) _mm512_max_ps(_mm512_setzero_ps(), v) /* a NaN stays one */
 #define MUL(a, b)        _mm512_mul_ps(a, b)
 #define WHERE_POSITIVE(a, v)                                                                                 \
     _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, _mm512_setzero_ps(), _CMP_GT_OQ), v)

@@ -70,7 +70,7 @@ kernel_activate(enum kernel_activation activation, float *restrict v, size_t cou
 {
     if (activation == KERNEL_ACT_RELU)
         for (size_t i = 0; i < count; i++)
-            v[i] = v[i] > 0 ? v[i] : v[i] * 0.0f; /* a NaN stays one */
+            v[i] = v[i] < 0 ? 0 : v[i]; /* a NaN stays one */
     else if (activation == KERNEL_ACT_TANH)
         for (size_t i = 0; i < count; i++)
             v[i] = kernel_tanh(v[i]);

@@ -3,7 +3,7 @@
  *
  *   KERNEL_NAME        the table                     V, VW       vector type, its lanes
  *   TARGET             function attribute            SET1, LOAD, STORE, LOAD_FIRST(p, n), FMA, FNMA, ADD, SUB, MUL,
- *                                                 ZERO, WHERE_POSITIVE(a, v)
+ *                                                 ZERO, WHERE_POSITIVE(a, v), NOT_BELOW_ZERO(v)
  *   ROW_MAX            rows of a forward tile        STEP_INPUTS inputs of an update tile
  *   WIDE               vectors of a tile's step      LINE_QUADS  4 rows each of a line's dot products
  *   transpose(V [VW])  of a square block             fold(V [16 / VW]) to the 4 partial sums (l, l + 4) of (l, l + 8)
@@ -16,7 +16,7 @@
 /* rows (a constant) rows times `wide` (a constant) vectors of columns: all sums stay in registers. */
 INLINE void
 forward_block(const int rows, const int wide, const float *x, size_t panel, size_t in, const float *w,
-              const size_t width, const float *bias, float *out)
+              const size_t width, const float *bias, bool relu, float *out)
 {
     V sum[ROW_MAX][WIDE];
 
@@ -38,7 +38,7 @@ forward_block(const int rows, const int wide, const float *x, size_t panel, size
     }
     UNROLL for (int i = 0; i < rows; i++)
         UNROLL for (int v = 0; v < wide; v++)
-            STORE(out + i * KERNEL_PANEL + v * VW, sum[i][v]);
+            STORE(out + i * KERNEL_PANEL + v * VW, relu ? NOT_BELOW_ZERO(sum[i][v]) : sum[i][v]);
 }
 
 /* The tile is a constant where it matters: addresses of a known distance are free. */
@@ -46,12 +46,12 @@ forward_block(const int rows, const int wide, const float *x, size_t panel, size
     case r:                                                                                                  \
         if (ROW_MAX < r)                                                                                     \
             __builtin_unreachable();                                                                         \
-        forward_block(r <= ROW_MAX ? r : 1, wide, x, panel, in, w, width, bias, out);                        \
+        forward_block(r <= ROW_MAX ? r : 1, wide, x, panel, in, w, width, bias, relu, out);                        \
         break;
 
 INLINE void
 forward_rows(size_t rows, const int wide, const float *x, size_t panel, size_t in, const float *w,
-             const size_t width, const float *bias, float *out)
+             const size_t width, const float *bias, bool relu, float *out)
 {
     switch (rows) {
         FORWARD_CASE(1)
@@ -70,16 +70,19 @@ forward_rows(size_t rows, const int wide, const float *x, size_t panel, size_t i
 }
 
 TARGET static void
-forward_wide(size_t rows, const float *x, size_t panel, size_t in, const float *w, const float *bias, float *out)
+forward_wide(size_t rows, const float *x, size_t panel, size_t in, const float *w, const float *bias,
+             bool relu, float *out)
 {
     for (int v = 0; v < KERNEL_TILE / VW; v += WIDE)
-        forward_rows(rows, WIDE, x, panel, in, w + v * VW, KERNEL_TILE, bias + v * VW, out + v * VW);
+        forward_rows(rows, WIDE, x, panel, in, w + v * VW, KERNEL_TILE, bias + v * VW, relu,
+                     out + v * VW);
 }
 
 TARGET static void
-forward_half(size_t rows, const float *x, size_t panel, size_t in, const float *w, const float *bias, float *out)
+forward_half(size_t rows, const float *x, size_t panel, size_t in, const float *w, const float *bias,
+             bool relu, float *out)
 {
-    forward_rows(rows, KERNEL_HALF / VW, x, panel, in, w, KERNEL_HALF, bias, out);
+    forward_rows(rows, KERNEL_HALF / VW, x, panel, in, w, KERNEL_HALF, bias, relu, out);
 }
 
 /* Rows of the next group of about equal groups. */
@@ -96,6 +99,7 @@ forward(const struct kernel_layer *layer, const float *w, const float *in, size_
 {
     const size_t panel = rows_max * KERNEL_PANEL;
     const float *tile = w + layer->weights;
+    const bool relu = activation == KERNEL_ACT_RELU;
 
     for (size_t c = 0; c < layer->out_padded; c += KERNEL_TILE) {
         const size_t width = tile_width(layer, c);
@@ -104,11 +108,13 @@ forward(const struct kernel_layer *layer, const float *w, const float *in, size_
         for (size_t i = 0, n; i < rows; i += n) {
             n = group_of(rows - i);
             if (width == KERNEL_TILE)
-                forward_wide(n, in + i * KERNEL_PANEL, panel, layer->in, tile, bias, z + i * KERNEL_PANEL);
+                forward_wide(n, in + i * KERNEL_PANEL, panel, layer->in, tile, bias, relu,
+                             z + i * KERNEL_PANEL);
             else
-                forward_half(n, in + i * KERNEL_PANEL, panel, layer->in, tile, bias, z + i * KERNEL_PANEL);
+                forward_half(n, in + i * KERNEL_PANEL, panel, layer->in, tile, bias, relu,
+                             z + i * KERNEL_PANEL);
         }
-        if (activation != KERNEL_ACT_NONE)
+        if (activation == KERNEL_ACT_TANH)
             for (size_t i = 0; i < rows; i++)
                 kernel_activate(activation, z + i * KERNEL_PANEL, width);
         tile += layer->in_padded * width;
