@@ -1,6 +1,7 @@
 #!/bin/sh
-# Install what fedtill needs from Debian 12. Usage: deploy/install-deps.sh [build|test]
-# build: compile and run. test: also what the test suite uses. Asks before it uses sudo; silent as root.
+# Install what fedtill needs from Debian 12. Usage: deploy/install-deps.sh [build|test|bench]
+# build: compile and run. test: also what the test suite uses. bench: also what benchmarks are compared with.
+# Asks before it uses sudo; silent as root.
 set -eu
 
 build_packages="
@@ -38,8 +39,9 @@ what=${1:-build}
 case $what in
 build) packages=$build_packages ;;
 test) packages="$build_packages $test_packages" ;;
+bench) packages="$build_packages $test_packages python3-torch" ;;
 *)
-    echo "usage: $0 [build|test]" >&2
+    echo "usage: $0 [build|test|bench]" >&2
     exit 64
     ;;
 esac

@@ -1,0 +1,210 @@
+/*
+ * Seconds a round of federated averaging, the product's code beside PyTorch in the same call, turn by turn, the least
+ * of several: the machine may have other work. Two threads everywhere.
+ *
+ *   case       model                          clients              a round
+ *   2nn        784-200-200-10 ReLU, batch 10  100 of 600 examples  10 %, 1 epoch    McMahan et al. 2017
+ *   2nn-e5     the same                       the same             10 %, 5 epochs
+ *   logistic   100 features, batch 10         1,000 of 200 rows    all, 1 epoch
+ *
+ * Usage: bench_simulate [--rounds N] [--case NAME] [--clients N] [--threads N] [--no-anchors] [--json]
+ * From the source root: the PyTorch loops are tests/bench/simulate/torch_rounds.py.
+ */
+#include "bench_case.h"
+#include "common/base/alloc.h"
+
+#include <popt.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define TWO_NN                                                                                               \
+    { .kind = FT_MODEL_MLP, .features = 784, .classes = 10, .hidden = { 200, 200 }, .hidden_count = 2,       \
+      .activation = FT_ACT_RELU }
+
+/* Products of a row: 2 each forward and for the weights' gradient, 2 more down to every layer but the first. */
+#define TWO_NN_FLOPS   (2.0 * (2.0 * (784 * 200 + 200 * 200 + 200 * 10) + 200 * 200 + 200 * 10))
+#define LOGISTIC_FLOPS (2.0 * 2.0 * 100)
+
+static const struct bench_case cases[] = {
+    { "2nn", TWO_NN, { .local_epochs = 1, .batch_size = 10, .learning_rate = 0.1 }, 100, 600, 10, 10000, TWO_NN_FLOPS },
+    { "2nn-e5", TWO_NN, { .local_epochs = 5, .batch_size = 10, .learning_rate = 0.1 }, 100, 600, 10, 10000,
+      TWO_NN_FLOPS },
+    { "logistic", { .kind = FT_MODEL_LOGISTIC, .features = 100 },
+      { .local_epochs = 1, .batch_size = 10, .learning_rate = 0.1 }, 1000, 200, 1000, 10000, LOGISTIC_FLOPS },
+};
+
+static int rounds = 12, threads = 2, clients, no_anchors, json;
+static const char *only;
+
+void
+bench_must(bool good, const char *what)
+{
+    if (good)
+        return;
+    (void)fprintf(stderr, "bench_simulate: %s\n", what);
+    exit(70);
+}
+
+double
+bench_now(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+enum { PRODUCT, FLAT, IDIOMATIC, RUNNERS };
+static const char *const names[RUNNERS] = { "fedtill", "flat", "idiomatic" };
+
+struct result {
+    double seconds[RUNNERS]; /* least; 0: not measured */
+    double accuracy[RUNNERS];
+};
+
+/* Sample without replacement, the same for everyone. */
+static void
+sample(const struct bench_case *c, int round, uint32_t *sampled)
+{
+    uint32_t *all = ft_calloc(c->clients, sizeof *all);
+    uint64_t state = (uint64_t)round + 1;
+
+    bench_must(all != NULL, "out of memory");
+    for (uint32_t i = 0; i < c->clients; i++)
+        all[i] = i;
+    for (uint32_t i = 0; i < c->sampled; i++) {
+        state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        const uint32_t j = i + (uint32_t)((state >> 33) % (c->clients - i)), swap = all[i];
+        all[i] = all[j];
+        all[j] = swap;
+        sampled[i] = all[i];
+    }
+    ft_free(all);
+}
+
+static void
+keep_least(double *least, double seconds)
+{
+    if (*least <= 0 || seconds < *least)
+        *least = seconds;
+}
+
+static void
+run_rounds(const struct bench_case *c, const struct bench_data *data, const char *folder, struct result *r)
+{
+    struct product *product = product_open(c, data, (unsigned)threads);
+    struct anchor *anchors[RUNNERS] = { NULL };
+    uint32_t *sampled = ft_calloc(c->sampled, sizeof *sampled);
+
+    bench_must(sampled != NULL, "out of memory");
+    for (int k = FLAT; k < RUNNERS && !no_anchors; k++)
+        anchors[k] = anchor_open(c, names[k], folder);
+    for (int round = 0; round < rounds; round++) {
+        sample(c, round, sampled);
+        keep_least(&r->seconds[PRODUCT], product_round(product, sampled, (uint64_t)round));
+        for (int k = FLAT; k < RUNNERS; k++)
+            if (anchors[k] != NULL)
+                keep_least(&r->seconds[k], anchor_round(anchors[k], sampled, c->sampled));
+    }
+    r->accuracy[PRODUCT] = bench_accuracy(c, data, product_params(product));
+    for (int k = FLAT; k < RUNNERS; k++)
+        if (anchors[k] != NULL) {
+            r->accuracy[k] = anchor_accuracy(anchors[k]);
+            anchor_close(anchors[k]);
+        }
+    product_close(product);
+    ft_free(sampled);
+}
+
+static void
+print_result(const struct bench_case *c, const struct result *r, double peak)
+{
+    const double flops = c->flops * c->rows * c->sampled * c->train.local_epochs;
+    const double own = r->seconds[PRODUCT], rate = flops / own * 1e-9;
+
+    if (json)
+        printf("{\"case\":\"%s\",\"rounds\":%d,\"threads\":%d,\"kernel\":\"%s\",\"peak_gflops\":%.1f,\"gflops\":%.1f,"
+               "\"share_of_peak\":%.4f,\"clients_per_second\":%.1f",
+               c->name, rounds, threads, ft_model_kernel(), peak, rate, rate / peak, c->sampled / own);
+    else
+        printf("%s: %.0f GFLOP/s, %.1f %% of the measured peak %.0f, kernel %s, %.0f clients/s\n", c->name, rate,
+               100 * rate / peak, peak, ft_model_kernel(), c->sampled / own);
+    for (int k = 0; k < RUNNERS; k++) {
+        if (r->seconds[k] <= 0)
+            continue;
+        if (json)
+            printf(",\"%s_s\":%.6f,\"%s_accuracy\":%.4f", names[k], r->seconds[k], names[k], r->accuracy[k]);
+        else
+            printf("  %-10s %10.3f ms a round  %7.2f times  accuracy after %d rounds %.2f %%\n", names[k],
+                   r->seconds[k] * 1e3, r->seconds[k] / own, rounds, 100 * r->accuracy[k]);
+    }
+    printf(json ? "}\n" : "");
+    (void)fflush(stdout);
+}
+
+static void
+run_case(struct bench_case c, double peak)
+{
+    static const char *const files[] = { "x", "y", "test_x", "test_y", "start" };
+    char folder[] = "/tmp/bench_simulate.XXXXXX", path[512];
+    struct bench_data data = { 0 };
+    struct result result = { 0 };
+    double again;
+
+    if (clients > 0) {
+        c.clients = (uint32_t)clients;
+        c.sampled = c.sampled < c.clients ? c.sampled : c.clients;
+    }
+    bench_data_make(&c, &data);
+    bench_must(mkdtemp(folder) != NULL, "no folder in /tmp");
+    if (!no_anchors)
+        bench_data_write(&c, &data, folder);
+    run_rounds(&c, &data, folder, &result);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        (void)snprintf(path, sizeof path, "%s/%s", folder, files[i]);
+        (void)unlink(path);
+    }
+    (void)rmdir(folder);
+    again = bench_peak((unsigned)threads); /* before or after, whichever was less disturbed */
+    print_result(&c, &result, again > peak ? again : peak);
+    bench_data_free(&data);
+}
+
+int
+main(int argc, char **argv)
+{
+    const struct poptOption options[] = {
+        { "rounds", 'r', POPT_ARG_INT | POPT_ARGFLAG_SHOW_DEFAULT, &rounds, 0, "rounds of each", "N" },
+        { "case", 'c', POPT_ARG_STRING, &only, 0, "this case only: 2nn, 2nn-e5 or logistic", "NAME" },
+        { "clients", 'n', POPT_ARG_INT, &clients, 0, "clients instead of the case's own number", "N" },
+        { "threads", 't', POPT_ARG_INT | POPT_ARGFLAG_SHOW_DEFAULT, &threads, 0, "threads", "N" },
+        { "no-anchors", 0, POPT_ARG_NONE, &no_anchors, 0, "without PyTorch", NULL },
+        { "json", 'j', POPT_ARG_NONE, &json, 0, "one JSON object a case", NULL },
+        POPT_AUTOHELP POPT_TABLEEND,
+    };
+    poptContext popt = poptGetContext(NULL, argc, (const char **)(uintptr_t)argv, options, 0);
+    const int last = poptGetNextOpt(popt);
+    bool found = false;
+    double peak;
+
+    if (last < -1 || poptPeekArg(popt) != NULL || rounds < 1 || threads < 1) {
+        poptPrintUsage(popt, stderr, 0);
+        return 64;
+    }
+    bench_must(sodium_init() >= 0, "no libsodium");
+    (void)signal(SIGPIPE, SIG_IGN);
+    ft_model_setup();
+    peak = bench_peak((unsigned)threads);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        if (only == NULL || strcmp(only, cases[i].name) == 0) {
+            found = true;
+            run_case(cases[i], peak);
+        }
+    (void)poptFreeContext(popt);
+    bench_must(found, "no such case; 2nn, 2nn-e5 and logistic are known");
+    return 0;
+}
