@@ -53,7 +53,7 @@ struct ft_model;
 void ft_model_setup(void);
 
 /*
- * What trains batches of up to 64 rows: "auto" (the default: the best of this processor), "plain", "avx2", "avx512"
+ * What trains batches of up to 256 rows: "auto" (the default: the best of this processor), "plain", "avx2", "avx512"
  * (the same bits, kernel/kernel.h), or "blas" (as larger batches; other bits, and they depend on the processor).
  * Before threads and trainers. Errors: ARGUMENT (unknown, or not for this processor; the choice stays).
  */
