@@ -8,8 +8,8 @@
  *   logistic   100 features, batch 10         1,000 of 200 rows    all, 1 epoch
  *
  * Usage: bench_simulate [--rounds N] [--case NAME] [--clients N] [--threads N] [--no-anchors] [--json]
- * OpenBLAS knows no processor younger than itself and would do without its AVX-512 kernels: where the processor has
- * them, the program starts itself again with OPENBLAS_CORETYPE=SkylakeX, for PyTorch and for the measured peak.
+ * OpenBLAS chooses its kernels itself: an environment that tells it which (OPENBLAS_CORETYPE) would slow the yardsticks,
+ * so the program then starts itself again without.
  * From the source root: the PyTorch loops are tests/bench/simulate/torch_rounds.py.
  */
 #include "bench_case.h"
@@ -177,15 +177,12 @@ run_case(struct bench_case c, double peak)
 }
 
 static void
-best_openblas(char **argv)
+free_openblas(char **argv)
 {
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && getenv("OPENBLAS_CORETYPE") == NULL &&
-        setenv("OPENBLAS_CORETYPE", "SkylakeX", 1) == 0)
+    if (getenv("OPENBLAS_CORETYPE") == NULL && getenv("OPENBLAS_L2_SIZE") == NULL)
+        return;
+    if (unsetenv("OPENBLAS_CORETYPE") == 0 && unsetenv("OPENBLAS_L2_SIZE") == 0)
         (void)execv("/proc/self/exe", argv);
-#else
-    (void)argv;
-#endif
 }
 
 int
@@ -209,7 +206,7 @@ main(int argc, char **argv)
         poptPrintUsage(popt, stderr, 0);
         return 64;
     }
-    best_openblas(argv);
+    free_openblas(argv);
     bench_must(sodium_init() >= 0, "no libsodium");
     (void)signal(SIGPIPE, SIG_IGN);
     ft_model_setup();
