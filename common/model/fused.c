@@ -49,8 +49,10 @@ floats_free(struct floats *v)
 }
 
 const struct model_kernel *
-fused_kernel(uint32_t batch_rows)
+fused_kernel(const struct ft_model_spec *spec, uint32_t batch_rows)
 {
+    if (spec->kind == FT_MODEL_CNN)
+        return NULL;
     return batch_rows > 0 && batch_rows <= FUSED_ROWS_MAX ? model_kernel_chosen() : NULL;
 }
 

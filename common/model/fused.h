@@ -14,7 +14,7 @@
 struct fused;
 
 /* Is there a kernel for this model and batch? NULL: train through OpenBLAS. */
-const struct model_kernel *fused_kernel(uint32_t batch_rows);
+const struct model_kernel *fused_kernel(const struct ft_model_spec *spec, uint32_t batch_rows);
 
 FT_NODISCARD enum ft_status fused_open(const struct ft_model *m, const struct model_kernel *kernel, uint32_t batch_rows,
                                        bool momentum, struct fused **out);

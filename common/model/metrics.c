@@ -239,7 +239,7 @@ measure_split(struct tally *t, struct ft_model *m, const float *params, const st
     FT_TRY(labels_check(spec, data, err));
     for (size_t from = 0, n; from < data->rows; from += n) {
         const float *z = m->act[last], *y = data->y + from;
-        n = data->rows - from < FT_MODEL_CHUNK ? data->rows - from : FT_MODEL_CHUNK;
+        n = data->rows - from < m->chunk ? data->rows - from : m->chunk;
         model_forward(m, params, data->x + from * m->spec.features, n);
         if (!floats_finite(z, n * outputs))
             return ft_fail(err, FT_ERR_NONFINITE, "a score is not finite");

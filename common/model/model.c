@@ -5,6 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+#define CONV_CHUNK 32 /* images a pass */
+
 void
 ft_model_setup(void)
 {
@@ -29,23 +31,28 @@ ft_model_open(const struct ft_model_spec *spec, struct ft_model **out, struct ft
     model_shape_of(spec, &m->shape);
     for (uint32_t l = 0; l < m->shape.layer_count; l++)
         width_sum += m->shape.layers[l].out;
-    m->arena_count = (width_sum + 2 * (size_t)m->shape.width_max + 1) * FT_MODEL_CHUNK;
+    m->chunk = FT_MODEL_CHUNK;
+    if (m->shape.conv_count > 0) {
+        m->chunk = CONV_CHUNK;
+        FT_TRY(conv_open(spec, m->chunk, &m->conv));
+    }
+    m->arena_count = (width_sum + 2 * (size_t)m->shape.width_max + 1) * m->chunk;
     m->arena = ft_calloc(m->arena_count, sizeof *m->arena);
     if (m->arena == NULL) {
         st = FT_ERR_NOMEM;
         goto out;
     }
     m->ones = m->arena;
-    at = FT_MODEL_CHUNK;
-    for (size_t i = 0; i < FT_MODEL_CHUNK; i++)
+    at = m->chunk;
+    for (size_t i = 0; i < m->chunk; i++)
         m->ones[i] = 1.0f;
     for (uint32_t l = 0; l < m->shape.layer_count; l++) {
         m->act[l] = m->arena + at;
-        at += (size_t)m->shape.layers[l].out * FT_MODEL_CHUNK;
+        at += (size_t)m->shape.layers[l].out * m->chunk;
     }
     for (int side = 0; side < 2; side++) {
         m->back[side] = m->arena + at;
-        at += (size_t)m->shape.width_max * FT_MODEL_CHUNK;
+        at += (size_t)m->shape.width_max * m->chunk;
     }
     *out = m;
     m = NULL;
@@ -62,6 +69,7 @@ ft_model_close(struct ft_model *m)
     if (m->arena != NULL)
         explicit_bzero(m->arena, m->arena_count * sizeof *m->arena); /* traces of the rows */
     ft_free(m->arena);
+    conv_close(m->conv);
     explicit_bzero(m->losses, sizeof m->losses);
     ft_free(m);
 }
@@ -123,8 +131,8 @@ fast_tanh(float v)
 }
 
 /* A NaN stays a NaN in both: it must reach the loss, where it is refused. */
-static void
-activate(enum ft_activation activation, float *v, size_t count)
+void
+model_activate(enum ft_activation activation, float *v, size_t count)
 {
     if (activation == FT_ACT_RELU)
         for (size_t i = 0; i < count; i++)
@@ -135,14 +143,35 @@ activate(enum ft_activation activation, float *v, size_t count)
 }
 
 void
+model_slope(enum ft_activation activation, const float *act, size_t count, float *v)
+{
+    if (activation == FT_ACT_RELU)
+        for (size_t i = 0; i < count; i++)
+            v[i] = act[i] > 0 ? v[i] : 0;
+    else
+        for (size_t i = 0; i < count; i++)
+            v[i] *= 1.0f - act[i] * act[i];
+}
+
+const float *
+model_input(const struct ft_model *m, const float *x)
+{
+    return m->conv != NULL ? m->conv_out : x;
+}
+
+void
 model_forward(struct ft_model *m, const float *params, const float *x, size_t rows)
 {
-    const float *in = x;
+    const float *in;
+
+    if (m->conv != NULL)
+        m->conv_out = conv_forward(m->conv, params, x, rows);
+    in = model_input(m, x);
     for (uint32_t l = 0; l < m->shape.layer_count; l++) {
         const struct model_layer *layer = &m->shape.layers[l];
         layer_forward(layer, params, in, rows, m->act[l]);
         if (l + 1 < m->shape.layer_count)
-            activate(m->spec.activation, m->act[l], rows * layer->out);
+            model_activate(m->spec.activation, m->act[l], rows * layer->out);
         in = m->act[l];
     }
 }
@@ -177,7 +206,6 @@ layer_backward(const struct ft_model *m, const struct model_layer *layer, const 
 {
     const float *w = params + layer->weights;
     const int n = (int)rows, fan_in = (int)layer->in, fan_out = (int)layer->out;
-    const size_t count = rows * layer->in;
 
     if (layer->out == 1) {
         for (size_t i = 0; i < rows; i++)
@@ -187,12 +215,7 @@ layer_backward(const struct ft_model *m, const struct model_layer *layer, const 
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, n, fan_in, fan_out, 1.0f, dz, fan_out, w, fan_out,
                     0.0f, down, fan_in);
     }
-    if (m->spec.activation == FT_ACT_RELU)
-        for (size_t i = 0; i < count; i++)
-            down[i] = act[i] > 0 ? down[i] : 0;
-    else
-        for (size_t i = 0; i < count; i++)
-            down[i] *= 1.0f - act[i] * act[i];
+    model_slope(m->spec.activation, act, rows * layer->in, down);
 }
 
 static void
@@ -205,19 +228,22 @@ model_backward(struct ft_model *m, const float *params, const float *x, const fl
     head_gradient(m->shape.head, m->shape.layers[last].out, m->act[last], y, rows, scale, m->back[side]);
     for (uint32_t l = last;; l--) {
         const struct model_layer *layer = &m->shape.layers[l];
-        const float *in = l == 0 ? x : m->act[l - 1];
+        const float *in = l == 0 ? model_input(m, x) : m->act[l - 1];
         layer_gradient(m, layer, in, m->back[side], rows, keep, grad);
-        if (l == 0)
-            break;
+        if (l == 0 && m->conv == NULL)
+            return;
         layer_backward(m, layer, params, in, m->back[side], rows, m->back[1 - side]);
         side = 1 - side;
+        if (l == 0)
+            break;
     }
+    conv_backward(m->conv, params, x, rows, keep, m->back[side], grad);
 }
 
 static size_t
-chunk_rows(size_t rows, size_t from)
+chunk_rows(const struct ft_model *m, size_t rows, size_t from)
 {
-    return rows - from < FT_MODEL_CHUNK ? rows - from : FT_MODEL_CHUNK;
+    return rows - from < m->chunk ? rows - from : m->chunk;
 }
 
 enum ft_status
@@ -226,7 +252,7 @@ ft_model_scores(struct ft_model *m, const float *params, const float *x, size_t 
     const uint32_t last = m->shape.layer_count - 1, outputs = m->shape.layers[last].out;
 
     for (size_t from = 0, n; from < rows; from += n) {
-        n = chunk_rows(rows, from);
+        n = chunk_rows(m, rows, from);
         model_forward(m, params, x + from * m->spec.features, n);
         memcpy(z + from * outputs, m->act[last], n * outputs * sizeof *z);
     }
@@ -262,7 +288,7 @@ ft_model_loss(struct ft_model *m, const float *params, const struct ft_dataset *
     double sum = 0;
 
     for (size_t from = 0, n; from < data->rows; from += n) {
-        n = chunk_rows(data->rows, from);
+        n = chunk_rows(m, data->rows, from);
         model_forward(m, params, data->x + from * m->spec.features, n);
         sum += chunk_loss(m, data->y + from, n);
     }
@@ -280,19 +306,17 @@ model_gradient(struct ft_model *m, const float *params, const struct ft_dataset 
     double sum = 0;
 
     for (size_t from = 0, n; from < data->rows; from += n) {
-        n = chunk_rows(data->rows, from);
+        n = chunk_rows(m, data->rows, from);
         model_forward(m, params, data->x + from * m->spec.features, n);
         if (with_loss)
             sum += chunk_loss(m, data->y + from, n);
         model_backward(m, params, data->x + from * m->spec.features, data->y + from, n, scale, from > 0 ? 1.0f : 0,
                        grad);
     }
-    if (weight_decay > 0)
-        for (uint32_t l = 0; l < m->shape.layer_count; l++) {
-            const struct model_layer *layer = &m->shape.layers[l];
-            cblas_saxpy((int)(layer->biases - layer->weights), (float)weight_decay, params + layer->weights, 1,
-                        grad + layer->weights, 1);
-        }
+    for (uint32_t b = 0, count; weight_decay > 0 && b < model_weight_blocks(&m->shape); b++) {
+        const size_t at = model_weight_block(&m->shape, b, &count);
+        cblas_saxpy((int)count, (float)weight_decay, params + at, 1, grad + at, 1);
+    }
     return sum;
 }
 

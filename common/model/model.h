@@ -9,6 +9,7 @@
  *   softmax   classes         log(sum e^z_k) - z_y                   e^z_k / sum
  *   Poisson   1               e^z - y z                              e^z
  *   MLP       as logistic (classes 0 or 2) or softmax (classes 3 and more)
+ *   CNN       as MLP; convolutional layers (conv.h) before the hidden ones, their parameters first
  *
  * The objective is the mean loss + weight_decay/2 |w|^2 over the weights; biases are free. Losses are computed
  * without overflow (log1p and shifted exponentials). A NaN or infinity in any result is NONFINITE.
@@ -29,15 +30,30 @@
 #define FT_MODEL_WIDTH_MAX      16384
 #define FT_MODEL_CLASSES_MAX    1024
 #define FT_MODEL_PARAMETERS_MAX ((uint64_t)1 << 26)
-#define FT_MODEL_CHUNK          512 /* rows a pass: activations stay in cache */
+#define FT_MODEL_CHUNK          512 /* rows a pass: activations stay in cache; fewer with convolutions */
+#define FT_MODEL_CONV_MAX       4
+#define FT_MODEL_CHANNELS_MAX   1024
+#define FT_MODEL_KERNEL_MAX     15
+#define FT_MODEL_POOL_MAX       8
+#define FT_MODEL_PATCHES_MAX    ((uint64_t)1 << 24) /* floats of one image's patches, or of a layer before pooling */
+
+/* One convolution with edges padded by zeros, then max pooling, then the activation. */
+struct ft_model_conv {
+    uint32_t channels; /* out, 1 .. FT_MODEL_CHANNELS_MAX */
+    uint32_t kernel;   /* side, odd, 1 .. FT_MODEL_KERNEL_MAX */
+    uint32_t pool;     /* side of the pooled squares, 1 (none) .. FT_MODEL_POOL_MAX */
+};
 
 struct ft_model_spec {
     enum ft_model_kind kind;
     uint32_t features;                    /* 1 .. FT_MODEL_WIDTH_MAX */
-    uint32_t classes;                     /* softmax 2 and more; MLP 0, 2 or more; other kinds: not read */
-    uint32_t hidden[FT_MODEL_HIDDEN_MAX]; /* MLP widths, each 1 .. FT_MODEL_WIDTH_MAX */
-    uint32_t hidden_count;                /* MLP 1 .. FT_MODEL_HIDDEN_MAX; other kinds: not read */
-    enum ft_activation activation;        /* MLP */
+    uint32_t classes;                     /* softmax 2 and more; MLP, CNN 0, 2 or more; other kinds: not read */
+    uint32_t hidden[FT_MODEL_HIDDEN_MAX]; /* MLP and CNN widths, each 1 .. FT_MODEL_WIDTH_MAX */
+    uint32_t hidden_count;                /* MLP 1 .. FT_MODEL_HIDDEN_MAX; CNN from 0; other kinds: not read */
+    enum ft_activation activation;        /* MLP, CNN */
+    uint32_t image[3];                    /* CNN: height, width, channels; their product is `features` */
+    struct ft_model_conv conv[FT_MODEL_CONV_MAX]; /* CNN */
+    uint32_t conv_count;                          /* CNN 1 .. FT_MODEL_CONV_MAX; other kinds: not read */
 };
 
 /* Rows to learn from or to score, borrowed. Features are standardised (state.h). */
@@ -67,6 +83,7 @@ uint64_t ft_model_parameters(const struct ft_model_spec *spec); /* of a checked 
 uint32_t ft_model_outputs(const struct ft_model_spec *spec);    /* z values a row */
 bool ft_model_is_binary(const struct ft_model_spec *spec);      /* one logistic output */
 bool ft_model_is_regression(const struct ft_model_spec *spec);  /* linear or Poisson */
+bool ft_model_is_network(const struct ft_model_spec *spec);     /* MLP or CNN */
 
 /*
  * Initial parameters, the same bits on every machine. Regressions start at zero. MLP weights are uniform in

@@ -219,7 +219,7 @@ ft_pooled_optimum(const struct ft_model_spec *spec, const struct ft_dataset *dat
 
     FT_TRY(ft_model_spec_check(spec, NULL));
     model_shape_of(spec, &shape);
-    if (spec->kind == FT_MODEL_MLP || spec->kind == FT_MODEL_SOFTMAX || data->rows == 0 || !(weight_decay >= 0))
+    if (ft_model_is_network(spec) || spec->kind == FT_MODEL_SOFTMAX || data->rows == 0 || !(weight_decay >= 0))
         return FT_ERR_ARGUMENT;
     p.head = shape.head;
     p.features = spec->features;

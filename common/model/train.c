@@ -58,6 +58,7 @@ ft_trainer_open(const struct ft_model_spec *spec, const struct ft_train_config *
         goto out;
     }
     FT_TRY(ft_model_open(spec, &t->model, err));
+    kernel = fused_kernel(spec, config->batch_size);
     t->config = *config;
     t->rows_max = rows_max;
     t->parameters = ft_model_parameters(spec);
@@ -65,9 +66,8 @@ ft_trainer_open(const struct ft_model_spec *spec, const struct ft_train_config *
         t->batch_max = config->batch_size;
     t->theta = ft_calloc(t->parameters, sizeof *t->theta);
     t->grad = ft_calloc(t->parameters, sizeof *t->grad);
-    if (config->momentum > 0 && fused_kernel(config->batch_size) == NULL)
+    if (config->momentum > 0 && kernel == NULL)
         t->velocity = ft_calloc(t->parameters, sizeof *t->velocity);
-    kernel = fused_kernel(config->batch_size);
     if (kernel != NULL)
         FT_TRY(fused_open(t->model, kernel, config->batch_size, config->momentum > 0, &t->fused));
     if (t->batch_max > 0 || t->fused != NULL)

@@ -21,7 +21,7 @@ reference_noise(uint32_t i)
 }
 
 static inline double
-reference_loss(const struct ft_model_spec *spec, const double *params, const float *x, float y)
+reference_loss_of(const struct ft_model_spec *spec, const double *params, const double *x, float y)
 {
     static double a[64], b[64];
     const uint32_t hidden = spec->kind == FT_MODEL_MLP ? spec->hidden_count : 0;
@@ -31,7 +31,7 @@ reference_loss(const struct ft_model_spec *spec, const double *params, const flo
     if (spec->kind == FT_MODEL_SOFTMAX || (spec->kind == FT_MODEL_MLP && spec->classes > 2))
         outputs = spec->classes;
     for (uint32_t j = 0; j < in; j++)
-        a[j] = (double)x[j];
+        a[j] = x[j];
     for (uint32_t l = 0; l <= hidden; l++) {
         const uint32_t out = l < hidden ? spec->hidden[l] : outputs;
         for (uint32_t k = 0; k < out; k++) {
@@ -58,6 +58,15 @@ reference_loss(const struct ft_model_spec *spec, const double *params, const flo
             sum += exp(a[k]);
         return log(sum) - a[(uint32_t)y];
     }
+}
+
+static inline double
+reference_loss(const struct ft_model_spec *spec, const double *params, const float *x, float y)
+{
+    double wide[64];
+    for (uint32_t j = 0; j < spec->features; j++)
+        wide[j] = (double)x[j];
+    return reference_loss_of(spec, params, wide, y);
 }
 
 /* Mean loss + weight_decay/2 |w|^2, biases free. */
