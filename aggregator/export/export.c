@@ -49,6 +49,8 @@ export_layers(const struct ft_export *model, struct ft_model_spec *spec,
     uint32_t in, hidden;
     enum ft_status st;
 
+    if (model->task->model == FT_MODEL_CNN)
+        return ft_fail(err, FT_ERR_ARGUMENT, "a model with convolutions is not exported: no format here describes them");
     ft_export_spec(model->task, spec);
     FT_TRY(ft_model_spec_check(spec, err));
     if (model->privacy == NULL || model->privacy[0] == '\0')

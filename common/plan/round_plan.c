@@ -13,6 +13,10 @@ ft_plan_model_spec(const struct ft_task *task, struct ft_model_spec *out)
     out->hidden_count = task->hidden_count;
     memcpy(out->hidden, task->hidden, sizeof task->hidden);
     out->activation = task->activation;
+    memcpy(out->image, task->image, sizeof task->image);
+    out->conv_count = task->channels_count;
+    for (uint32_t l = 0; l < task->channels_count && l < FT_MODEL_CONV_MAX; l++)
+        out->conv[l] = (struct ft_model_conv){ task->channels[l], task->kernels[l], task->pools[l] };
 }
 
 void

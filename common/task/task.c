@@ -3,15 +3,39 @@
 #include "common/base/alloc.h"
 #include "common/base/date.h"
 
+bool
+task_is_network(const struct ft_task *task)
+{
+    return task->model == FT_MODEL_MLP || task->model == FT_MODEL_CNN;
+}
+
+uint64_t
+task_convolutions(const struct ft_task *task, uint64_t *outputs)
+{
+    uint64_t height = task->image[0], width = task->image[1], in = task->image[2], parameters = 0;
+
+    for (uint32_t l = 0; l < task->channels_count && l < FT_TASK_CONV_MAX; l++) {
+        const uint64_t side = task->kernels[l], pool = task->pools[l] > 0 ? task->pools[l] : 1;
+        parameters += (side * side * in + 1) * task->channels[l];
+        in = task->channels[l];
+        height /= pool;
+        width /= pool;
+    }
+    *outputs = height * width * in;
+    return parameters;
+}
+
 uint64_t
 ft_task_parameters(const struct ft_task *task)
 {
-    const bool mlp = task->model == FT_MODEL_MLP;
+    const bool network = task_is_network(task);
     const uint64_t outputs =
-        task->model == FT_MODEL_SOFTMAX || (mlp && task->classes > 2) ? task->classes : 1;
+        task->model == FT_MODEL_SOFTMAX || (network && task->classes > 2) ? task->classes : 1;
     uint64_t in = task->feature_count, parameters = 0;
 
-    for (uint32_t l = 0; mlp && l < task->hidden_count; l++) {
+    if (task->model == FT_MODEL_CNN)
+        parameters = task_convolutions(task, &in);
+    for (uint32_t l = 0; network && l < task->hidden_count; l++) {
         parameters += (in + 1) * task->hidden[l];
         in = task->hidden[l];
     }
@@ -42,7 +66,7 @@ ft_task_review_day(const struct ft_task *task)
 const char *
 ft_model_kind_name(enum ft_model_kind kind)
 {
-    static const char *const names[] = { "unknown", "linear", "logistic", "softmax", "poisson", "mlp" };
+    static const char *const names[] = { "unknown", "linear", "logistic", "softmax", "poisson", "mlp", "cnn" };
     return (unsigned)kind < sizeof names / sizeof names[0] ? names[kind] : names[0];
 }
 

@@ -18,6 +18,7 @@
 #define FT_TASK_HASH_SIZE    32
 #define FT_TASK_FEATURES_MAX 4096
 #define FT_TASK_HIDDEN_MAX   8
+#define FT_TASK_CONV_MAX     4
 #define FT_TASK_SQL_MAX      65536
 #define FT_TASK_BYTES_MAX    ((size_t)1 << 20)
 
@@ -49,6 +50,10 @@ struct ft_task {
     uint32_t hidden[FT_TASK_HIDDEN_MAX];
     uint32_t hidden_count;
     enum ft_activation activation;
+    uint32_t image[3]; /* CNN: height, width, channels of the features, in this order */
+    uint32_t image_count;
+    uint32_t channels[FT_TASK_CONV_MAX], kernels[FT_TASK_CONV_MAX], pools[FT_TASK_CONV_MAX]; /* CNN */
+    uint32_t channels_count, kernels_count, pools_count;
 
     uint32_t rounds; /* training rounds */
     uint32_t local_epochs;

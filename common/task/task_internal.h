@@ -14,6 +14,10 @@
 #define TASK_BOUND_MAX       1e9 /* a wider range than this bounds nothing */
 #define TASK_CLASSES_MAX     1000
 #define TASK_WIDTH_MAX       16384
+#define TASK_CHANNELS_MAX    1024
+#define TASK_KERNEL_MAX      15
+#define TASK_POOL_MAX        8
+#define TASK_PATCHES_MAX     (UINT64_C(1) << 24) /* floats that one image's patches take in a convolution */
 #define TASK_PARAMETERS_MAX  (UINT64_C(1) << 24)
 #define TASK_ROUNDS_MAX      100000
 #define TASK_EPOCHS_MAX      1000
@@ -43,5 +47,10 @@ void task_check(const struct ft_task *task, task_report *report, void *ctx);
 /* Checks of base/config.h. */
 const char *task_is_name(const char *text);       /* [a-z0-9_]{1,48} */
 const char *task_is_identifier(const char *text); /* a column's name */
+
+bool task_is_network(const struct ft_task *task); /* MLP or CNN */
+
+/* Parameters of a CNN's convolutions, and the values behind the last of them. */
+uint64_t task_convolutions(const struct ft_task *task, uint64_t *outputs);
 
 #endif

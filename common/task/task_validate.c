@@ -172,8 +172,8 @@ static void
 check_label(const struct checker *c)
 {
     const struct ft_task *t = c->task;
-    const bool binary = t->model == FT_MODEL_LOGISTIC || (t->model == FT_MODEL_MLP && t->classes <= 2);
-    const bool classes = t->model == FT_MODEL_SOFTMAX || (t->model == FT_MODEL_MLP && t->classes > 2);
+    const bool binary = t->model == FT_MODEL_LOGISTIC || (task_is_network(t) && t->classes <= 2);
+    const bool classes = t->model == FT_MODEL_SOFTMAX || (task_is_network(t) && t->classes > 2);
     const double last = classes ? (double)t->classes - 1 : 1;
 
     if (task_is_identifier(t->label) != NULL)
@@ -207,35 +207,79 @@ check_examples(const struct checker *c)
 }
 
 static void
+check_convolutions(const struct checker *c)
+{
+    const struct ft_task *t = c->task;
+    uint64_t height = t->image[0], width = t->image[1], channels = t->image[2];
+
+    if (t->image_count != 3 || height > FT_TASK_FEATURES_MAX || width > FT_TASK_FEATURES_MAX ||
+        channels > FT_TASK_FEATURES_MAX || height * width * channels != t->feature_count) {
+        tell(c, "model.image", "model.image is %llu x %llu x %llu, expected height, width and channels of the %u features",
+             (unsigned long long)height, (unsigned long long)width, (unsigned long long)channels, t->feature_count);
+        return;
+    }
+    if (t->channels_count < 1 || t->channels_count > FT_TASK_CONV_MAX || t->kernels_count != t->channels_count ||
+        t->pools_count != t->channels_count) {
+        tell(c, "model.channels",
+             "the model has %u channels, %u kernels and %u pools, expected one of each for 1 to %d convolutions",
+             t->channels_count, t->kernels_count, t->pools_count, FT_TASK_CONV_MAX);
+        return;
+    }
+    for (uint32_t i = 0; i < t->channels_count; i++) {
+        const uint64_t kernel = t->kernels[i], pool = t->pools[i];
+        whole(c, "model.channels", t->channels[i], 1, TASK_CHANNELS_MAX);
+        if (kernel % 2 == 0 || kernel > TASK_KERNEL_MAX)
+            tell(c, "model.kernels", "kernel %u is %llu, expected an odd number up to %d", i + 1,
+                 (unsigned long long)kernel, TASK_KERNEL_MAX);
+        if (pool < 1 || pool > TASK_POOL_MAX || pool > height || pool > width) {
+            tell(c, "model.pools", "pool %u is %llu for an image of %llu x %llu, expected 1 to %d within the image", i + 1,
+                 (unsigned long long)pool, (unsigned long long)height, (unsigned long long)width, TASK_POOL_MAX);
+            return;
+        }
+        if (kernel <= TASK_KERNEL_MAX && (height * width * kernel * kernel * channels > TASK_PATCHES_MAX ||
+                                          height * width * t->channels[i] > TASK_PATCHES_MAX))
+            tell(c, "model.channels", "convolution %u is too large for its image", i + 1);
+        height /= pool;
+        width /= pool;
+        channels = t->channels[i];
+    }
+}
+
+static void
 check_model(const struct checker *c)
 {
     const struct ft_task *t = c->task;
-    const bool mlp = t->model == FT_MODEL_MLP;
+    const bool network = task_is_network(t), cnn = t->model == FT_MODEL_CNN;
 
-    if (t->model < FT_MODEL_LINEAR || t->model > FT_MODEL_MLP) {
-        tell(c, "model.kind", "model.kind is %u, expected 1 to 5", (unsigned)t->model);
+    if (t->model < FT_MODEL_LINEAR || t->model > FT_MODEL_CNN) {
+        tell(c, "model.kind", "model.kind is %u, expected 1 to 6", (unsigned)t->model);
         return;
     }
     if (t->model == FT_MODEL_SOFTMAX)
         whole(c, "model.classes", t->classes, 2, TASK_CLASSES_MAX);
-    else if (mlp && (t->classes == 1 || t->classes > TASK_CLASSES_MAX))
+    else if (network && (t->classes == 1 || t->classes > TASK_CLASSES_MAX))
         tell(c, "model.classes", "model.classes is %u, expected 0 or 2 to %d", t->classes, TASK_CLASSES_MAX);
-    else if (!mlp && t->classes != 0)
-        tell(c, "model.classes", "model.classes is %u, but only softmax and mlp have classes", t->classes);
-    if (mlp) {
-        whole(c, "model.hidden", t->hidden_count, 1, FT_TASK_HIDDEN_MAX);
+    else if (t->model != FT_MODEL_SOFTMAX && !network && t->classes != 0)
+        tell(c, "model.classes", "model.classes is %u, but only softmax, mlp and cnn have classes", t->classes);
+    if (network) {
+        whole(c, "model.hidden", t->hidden_count, cnn ? 0 : 1, FT_TASK_HIDDEN_MAX);
         for (uint32_t i = 0; i < t->hidden_count && i < FT_TASK_HIDDEN_MAX; i++)
             whole(c, "model.hidden", t->hidden[i], 1, TASK_WIDTH_MAX);
         if (t->activation != FT_ACT_RELU && t->activation != FT_ACT_TANH)
             tell(c, "model.activation", "model.activation is missing, expected relu or tanh");
     } else {
         if (t->hidden_count != 0)
-            tell(c, "model.hidden", "model.hidden has %u layers, but only mlp has hidden layers",
+            tell(c, "model.hidden", "model.hidden has %u layers, but only mlp and cnn have hidden layers",
                  t->hidden_count);
         if (t->activation != 0)
-            tell(c, "model.activation", "model.activation is given, but only mlp has an activation");
+            tell(c, "model.activation", "model.activation is given, but only mlp and cnn have an activation");
     }
-    if (t->hidden_count <= FT_TASK_HIDDEN_MAX && ft_task_parameters(t) > TASK_PARAMETERS_MAX)
+    if (cnn)
+        check_convolutions(c);
+    else if (t->image_count + t->channels_count + t->kernels_count + t->pools_count != 0)
+        tell(c, "model", "model has image, channels, kernels or pools, but only cnn has convolutions");
+    if (t->hidden_count <= FT_TASK_HIDDEN_MAX && t->channels_count <= FT_TASK_CONV_MAX &&
+        ft_task_parameters(t) > TASK_PARAMETERS_MAX)
         tell(c, "model", "the model has %llu parameters, expected at most %llu",
              (unsigned long long)ft_task_parameters(t), (unsigned long long)TASK_PARAMETERS_MAX);
 }

@@ -30,7 +30,8 @@ static const struct ft_config_choice units[] = { { "customer", FT_UNIT_CUSTOMER 
                                                  { 0 } };
 static const struct ft_config_choice kinds[] = {
     { "linear", FT_MODEL_LINEAR },   { "logistic", FT_MODEL_LOGISTIC }, { "softmax", FT_MODEL_SOFTMAX },
-    { "poisson", FT_MODEL_POISSON }, { "mlp", FT_MODEL_MLP },           { 0 }
+    { "poisson", FT_MODEL_POISSON }, { "mlp", FT_MODEL_MLP },           { "cnn", FT_MODEL_CNN },
+    { 0 }
 };
 static const struct ft_config_choice activations[] = { { "relu", FT_ACT_RELU },
                                                        { "tanh", FT_ACT_TANH },
@@ -69,12 +70,31 @@ static const struct ft_config_field examples_fields[] = {
 static const struct ft_config_field width_item = {
     .key = "width", .type = FT_CONFIG_UINT32, .least = 1, .most = TASK_WIDTH_MAX
 };
+static const struct ft_config_field image_item = {
+    .key = "size", .type = FT_CONFIG_UINT32, .least = 1, .most = FT_TASK_FEATURES_MAX
+};
+static const struct ft_config_field channels_item = {
+    .key = "channels", .type = FT_CONFIG_UINT32, .least = 1, .most = TASK_CHANNELS_MAX
+};
+static const struct ft_config_field kernel_item = {
+    .key = "side", .type = FT_CONFIG_UINT32, .least = 1, .most = TASK_KERNEL_MAX
+};
+static const struct ft_config_field pool_item = {
+    .key = "side", .type = FT_CONFIG_UINT32, .least = 1, .most = TASK_POOL_MAX
+};
+#define NUMBERS(member, name, entries, field)                                                                \
+    T(member, name, LIST, .flags = FT_CONFIG_INLINE, .most = (entries), .item = &(field),                    \
+      .item_size = sizeof(uint32_t), .count_offset = offsetof(struct ft_task, member##_count))
 static const struct ft_config_field model_fields[] = {
     CHOICE(model, "kind", R, kinds),
     WHOLE(classes, "classes", 0, 2, TASK_CLASSES_MAX),
     T(hidden, "hidden", LIST, .flags = FT_CONFIG_INLINE, .most = FT_TASK_HIDDEN_MAX, .item = &width_item,
       .item_size = sizeof(uint32_t), .count_offset = offsetof(struct ft_task, hidden_count)),
     CHOICE(activation, "activation", 0, activations),
+    NUMBERS(image, "image", 3, image_item),
+    NUMBERS(channels, "channels", FT_TASK_CONV_MAX, channels_item),
+    NUMBERS(kernels, "kernels", FT_TASK_CONV_MAX, kernel_item),
+    NUMBERS(pools, "pools", FT_TASK_CONV_MAX, pool_item),
     FT_CONFIG_END,
 };
 static const struct ft_config_field server_fields[] = {

@@ -37,7 +37,8 @@ ft_task_encode(const struct ft_task *t, struct ft_buf *out)
     Fedtill__V1__TaskCohort cohort = FEDTILL__V1__TASK_COHORT__INIT;
     Fedtill__V1__TaskSchedule schedule = FEDTILL__V1__TASK_SCHEDULE__INIT;
     Fedtill__V1__TaskEvaluation evaluation = FEDTILL__V1__TASK_EVALUATION__INIT;
-    uint32_t hidden[FT_TASK_HIDDEN_MAX];
+    uint32_t hidden[FT_TASK_HIDDEN_MAX], image[3];
+    uint32_t channels[FT_TASK_CONV_MAX], kernels[FT_TASK_CONV_MAX], pools[FT_TASK_CONV_MAX];
 
     features = ft_calloc(t->feature_count, sizeof *features);
     list = ft_calloc(t->feature_count, sizeof *list);
@@ -61,11 +62,23 @@ ft_task_encode(const struct ft_task *t, struct ft_buf *out)
     examples.label_min = t->label_min;
     examples.label_max = t->label_max;
     memcpy(hidden, t->hidden, sizeof hidden);
+    memcpy(image, t->image, sizeof image);
+    memcpy(channels, t->channels, sizeof channels);
+    memcpy(kernels, t->kernels, sizeof kernels);
+    memcpy(pools, t->pools, sizeof pools);
     model.kind = (uint32_t)t->model;
     model.classes = t->classes;
     model.n_hidden = t->hidden_count;
     model.hidden = hidden;
     model.activation = (uint32_t)t->activation;
+    model.n_image = t->image_count;
+    model.image = image;
+    model.n_channels = t->channels_count;
+    model.channels = channels;
+    model.n_kernels = t->kernels_count;
+    model.kernels = kernels;
+    model.n_pools = t->pools_count;
+    model.pools = pools;
     training.rounds = t->rounds;
     training.local_epochs = t->local_epochs;
     training.batch_size = t->batch_size;
@@ -146,6 +159,14 @@ out:
     return st;
 }
 
+static uint32_t
+copy_numbers(const uint32_t *from, size_t count, uint32_t *to)
+{
+    for (size_t i = 0; i < count; i++)
+        to[i] = from[i];
+    return (uint32_t)count;
+}
+
 static enum ft_status
 copy_task(const Fedtill__V1__Task *task, struct ft_task *out)
 {
@@ -155,7 +176,9 @@ copy_task(const Fedtill__V1__Task *task, struct ft_task *out)
         task->privacy == NULL || task->cohort == NULL || task->schedule == NULL || task->evaluation == NULL ||
         task->deployment.len != sizeof out->deployment)
         return FT_ERR_FORMAT;
-    if (task->model->n_hidden > FT_TASK_HIDDEN_MAX)
+    if (task->model->n_hidden > FT_TASK_HIDDEN_MAX || task->model->n_image > 3 ||
+        task->model->n_channels > FT_TASK_CONV_MAX || task->model->n_kernels > FT_TASK_CONV_MAX ||
+        task->model->n_pools > FT_TASK_CONV_MAX)
         return FT_ERR_LIMIT;
     FT_TRY(copy_string(&out->name, task->name));
     FT_TRY(copy_string(&out->purpose, task->purpose));
@@ -177,6 +200,10 @@ copy_task(const Fedtill__V1__Task *task, struct ft_task *out)
     for (uint32_t i = 0; i < out->hidden_count; i++)
         out->hidden[i] = task->model->hidden[i];
     out->activation = (enum ft_activation)task->model->activation;
+    out->image_count = copy_numbers(task->model->image, task->model->n_image, out->image);
+    out->channels_count = copy_numbers(task->model->channels, task->model->n_channels, out->channels);
+    out->kernels_count = copy_numbers(task->model->kernels, task->model->n_kernels, out->kernels);
+    out->pools_count = copy_numbers(task->model->pools, task->model->n_pools, out->pools);
     out->rounds = task->training->rounds;
     out->local_epochs = task->training->local_epochs;
     out->batch_size = task->training->batch_size;

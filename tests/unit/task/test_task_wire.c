@@ -68,6 +68,47 @@ task_canonical_bytes_round_trip(void **state)
     ft_task_clear(&back);
 }
 
+/* A network with convolutions keeps its shape; one list more than the others is refused. */
+static void
+task_convolutions_round_trip(void **state)
+{
+    struct world *w = *state;
+    struct ft_task cnn = w->task, back;
+    struct ft_buf bytes = { 0 };
+
+    cnn.model = FT_MODEL_CNN;
+    cnn.classes = 0;
+    cnn.hidden_count = 0;
+    cnn.activation = FT_ACT_RELU;
+    cnn.image_count = 3;
+    cnn.image[0] = 1;
+    cnn.image[1] = cnn.feature_count;
+    cnn.image[2] = 1;
+    cnn.channels_count = cnn.kernels_count = cnn.pools_count = 2;
+    for (uint32_t i = 0; i < 2; i++) {
+        cnn.channels[i] = 4 + i;
+        cnn.kernels[i] = 3 + 2 * i;
+        cnn.pools[i] = 1;
+    }
+    assert_int_equal(ft_task_encode(&cnn, &bytes), FT_OK);
+    assert_int_equal(ft_task_decode(ft_buf_bytes(&bytes), &back, NULL), FT_OK);
+    assert_int_equal(back.model, FT_MODEL_CNN);
+    assert_int_equal(back.image_count, 3);
+    assert_memory_equal(back.image, cnn.image, sizeof cnn.image);
+    assert_int_equal(back.channels_count, 2);
+    assert_memory_equal(back.channels, cnn.channels, 2 * sizeof(uint32_t));
+    assert_memory_equal(back.kernels, cnn.kernels, 2 * sizeof(uint32_t));
+    assert_memory_equal(back.pools, cnn.pools, 2 * sizeof(uint32_t));
+    ft_task_clear(&back);
+    cnn.pools_count = 3;
+    cnn.pools[2] = 1;
+    ft_buf_clear(&bytes);
+    assert_int_equal(ft_task_encode(&cnn, &bytes), FT_OK);
+    assert_int_equal(ft_task_decode(ft_buf_bytes(&bytes), &back, NULL), FT_ERR_CONFIG);
+    ft_task_clear(&back);
+    ft_buf_clear(&bytes);
+}
+
 /* No prefix of a task decodes, nor the task with bytes behind it. */
 static void
 task_truncated_bytes_are_refused(void **state)
@@ -308,6 +349,7 @@ main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(task_canonical_bytes_round_trip, setup, teardown),
+        cmocka_unit_test_setup_teardown(task_convolutions_round_trip, setup, teardown),
         cmocka_unit_test_setup_teardown(task_truncated_bytes_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(task_flipped_bits_never_pass_for_the_same_task, setup, teardown),
         cmocka_unit_test_setup_teardown(task_other_forms_of_the_same_task_are_refused, setup, teardown),

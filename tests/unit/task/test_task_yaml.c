@@ -112,14 +112,26 @@ task_yaml_single_rules_are_told_at_their_place(void **state)
     expect("min: 0, max: 1}", "min: 0, max: 2}",
            "11:3: the label runs from 0 to 2, expected 0 to 1 for this model");
     expect("kind: logistic", "kind: tree",
-           "17:15: 'kind' is 'tree', expected one of linear, logistic, softmax, poisson, mlp");
+           "17:15: 'kind' is 'tree', expected one of linear, logistic, softmax, poisson, mlp, cnn");
     expect("{kind: logistic}", "{kind: logistic, hidden: [3]}",
-           "17:25: model.hidden has 1 layers, but only mlp has hidden layers");
+           "17:25: model.hidden has 1 layers, but only mlp and cnn have hidden layers");
     expect("{kind: logistic}", "{kind: mlp, hidden: [3]}",
            "17:1: model.activation is missing, expected relu or tanh");
     expect("{kind: logistic}", "{kind: mlp, activation: relu}", "17:1: model.hidden is 0, expected 1 to 8");
     expect("{kind: logistic}", "{kind: mlp, activation: relu, hidden: [16384, 16384]}",
            "17:1: the model has 268517377 parameters, expected at most 16777216");
+    expect("{kind: logistic}", "{kind: logistic, image: [1, 2, 1]}",
+           "17:1: model has image, channels, kernels or pools, but only cnn has convolutions");
+    expect("{kind: logistic}", "{kind: cnn, activation: relu, image: [1, 3, 1]}",
+           "17:38: model.image is 1 x 3 x 1, expected height, width and channels of the 2 features");
+    expect("{kind: logistic}", "{kind: cnn, activation: relu, image: [1, 2, 1], channels: [4, 4], kernels: [3]}",
+           "17:56: the model has 2 channels, 1 kernels and 0 pools, expected one of each for 1 to 4 convolutions");
+    expect("{kind: logistic}",
+           "{kind: cnn, activation: relu, image: [1, 2, 1], channels: [4], kernels: [2], pools: [1]}",
+           "17:71: kernel 1 is 2, expected an odd number up to 15");
+    expect("{kind: logistic}",
+           "{kind: cnn, activation: relu, image: [1, 2, 1], channels: [4], kernels: [3], pools: [2]}",
+           "17:85: pool 1 is 2 for an image of 1 x 2, expected 1 to 8 within the image");
     expect("clip: 5", "clip: 0", "18:82: 'clip' is '0', expected a number above 0 and at most 1000000");
     expect("noise: none", "noise: gauss", "20:18: 'noise' is 'gauss', expected none");
     expect("lane_bits: 32", "lane_bits: 20", "22:30: cohort.lane_bits is 20, expected 12, 16, 21, 32 or 64");
@@ -199,6 +211,11 @@ task_parameters_are_weights_and_biases(void **state)
     assert_int_equal(ft_task_parameters(&t), 13 * 32 + 33 * 5 + 6);
     t.classes = 4;
     assert_int_equal(ft_task_parameters(&t), 13 * 32 + 33 * 5 + 6 * 4);
+    t = (struct ft_task){ .feature_count = 784, .model = FT_MODEL_CNN, .classes = 10, .image = { 28, 28, 1 },
+                          .image_count = 3, .channels = { 32, 64 }, .channels_count = 2, .kernels = { 5, 5 },
+                          .kernels_count = 2, .pools = { 2, 2 }, .pools_count = 2, .hidden = { 512 },
+                          .hidden_count = 1 };
+    assert_int_equal(ft_task_parameters(&t), 1663370);
 }
 
 /* The purpose tree is closed and exact. */
