@@ -85,44 +85,79 @@ ft_server_steps(const struct ft_server *s)
     return s->steps;
 }
 
-/* One parameter's step, from its mean update d; m and v may be NULL where the kind has none. */
-static double
-step_of(const struct ft_server_config *c, double d, double *m, double *v)
+#define INLINE static inline __attribute__((always_inline))
+
+/* One parameter's step, from its mean update d; `kind` is a constant, so that the loops below vectorise. */
+INLINE double
+step_of(const enum ft_server_kind kind, const struct ft_server_config *c, double d, double *m, double *v)
 {
-    switch (c->kind) {
-    case FT_SERVER_MOMENTUM:
+    if (kind == FT_SERVER_MOMENTUM) {
         *m = c->momentum * *m + d;
         return c->learning_rate * *m;
-    case FT_SERVER_FEDADAM:
+    }
+    if (kind == FT_SERVER_FEDADAM) {
         *m = c->momentum * *m + (1 - c->momentum) * d;
         *v = c->beta2 * *v + (1 - c->beta2) * d * d;
         return c->learning_rate * *m / (sqrt(*v) + c->epsilon);
-    case FT_SERVER_FEDAVG:
-    default:
-        return c->learning_rate * d;
     }
+    return c->learning_rate * d;
 }
 
-/* Would the step of parameter i be finite? Works on copies. */
-static bool
-step_is_finite(const struct ft_server *s, double d, uint64_t i, float theta)
+/* Not 0 when the exponent says NaN or infinity. */
+INLINE uint64_t
+not_finite(double value)
 {
-    double m = s->m != NULL ? s->m[i] : 0, v = s->v != NULL ? s->v[i] : 0;
-    const double next = (double)theta + step_of(&s->config, d, &m, &v);
-    return isfinite((float)next) && isfinite(m) && isfinite(v);
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return (bits & UINT64_C(0x7ff0000000000000)) == UINT64_C(0x7ff0000000000000);
+}
+
+/* The next parameters; `keep`: store them, else say whether one would not be finite. */
+INLINE uint64_t
+step_all(const enum ft_server_kind kind, struct ft_server *s, const double *sum, double weight, float *params,
+         const bool keep)
+{
+    const struct ft_server_config c = s->config;
+    double *const ms = s->m, *const vs = s->v;
+    const uint64_t count = s->parameters;
+    uint64_t bad = 0;
+
+    for (uint64_t i = 0; i < count; i++) {
+        double m = kind != FT_SERVER_FEDAVG ? ms[i] : 0, v = kind == FT_SERVER_FEDADAM ? vs[i] : 0;
+        const float next = (float)((double)params[i] + step_of(kind, &c, sum[i] / weight, &m, &v));
+        if (!keep) {
+            bad |= not_finite((double)next) | not_finite(m) | not_finite(v);
+            continue;
+        }
+        params[i] = next;
+        if (kind != FT_SERVER_FEDAVG)
+            ms[i] = m;
+        if (kind == FT_SERVER_FEDADAM)
+            vs[i] = v;
+    }
+    return bad;
 }
 
 enum ft_status
 ft_server_step(struct ft_server *s, const double *sum, double weight, float *params)
 {
+    uint64_t bad;
+
     if (!(weight > 0) || !isfinite(weight))
         return FT_ERR_ARGUMENT;
-    for (uint64_t i = 0; i < s->parameters; i++)
-        if (!step_is_finite(s, sum[i] / weight, i, params[i]))
+    for (int keep = 0; keep < 2; keep++) {
+        if (s->config.kind == FT_SERVER_MOMENTUM)
+            bad = keep ? step_all(FT_SERVER_MOMENTUM, s, sum, weight, params, true)
+                       : step_all(FT_SERVER_MOMENTUM, s, sum, weight, params, false);
+        else if (s->config.kind == FT_SERVER_FEDADAM)
+            bad = keep ? step_all(FT_SERVER_FEDADAM, s, sum, weight, params, true)
+                       : step_all(FT_SERVER_FEDADAM, s, sum, weight, params, false);
+        else
+            bad = keep ? step_all(FT_SERVER_FEDAVG, s, sum, weight, params, true)
+                       : step_all(FT_SERVER_FEDAVG, s, sum, weight, params, false);
+        if (bad != 0)
             return FT_ERR_NONFINITE;
-    for (uint64_t i = 0; i < s->parameters; i++)
-        params[i] = (float)((double)params[i] + step_of(&s->config, sum[i] / weight, s->m != NULL ? &s->m[i] : NULL,
-                                                        s->v != NULL ? &s->v[i] : NULL));
+    }
     s->steps++;
     return FT_OK;
 }
