@@ -356,6 +356,7 @@ ft_cmd_serve(struct ft_cli *cli)
 
     if (code != FT_EXIT_OK)
         return code;
+    ft_alloc_keep();
     code = serve_home(cli, &home);
     ft_home_close(&home);
     return code;

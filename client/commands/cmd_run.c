@@ -282,6 +282,7 @@ ft_run_processes(struct ft_cli *cli, struct ft_node *node, bool until_done, cons
         return ft_cli_fail(cli, st, &err);
     }
     handle_stops(on_stop);
+    ft_alloc_keep();
     fflush(NULL);
     const pid_t courier = fork();
     if (courier == 0) {

@@ -95,19 +95,47 @@ bind_all(sqlite3_stmt *stmt, const char *kinds, va_list args)
     return rc;
 }
 
-/* Prepare and bind; the caller steps and finalises. */
+/* A statement of this text, prepared once and kept with the connection: parsing costs as much as running. */
+static int
+prepared(sqlite3 *db, const char *sql, sqlite3_stmt **stmt)
+{
+    *stmt = NULL;
+    while ((*stmt = sqlite3_next_stmt(db, *stmt)) != NULL)
+        if (!sqlite3_stmt_busy(*stmt) && strcmp(sqlite3_sql(*stmt), sql) == 0)
+            return SQLITE_OK;
+    return sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, stmt, NULL);
+}
+
+/* Done with a statement, until the next time; lets go of what it read and was given. */
+static void
+put_back(sqlite3_stmt *stmt)
+{
+    (void)sqlite3_reset(stmt);
+    (void)sqlite3_clear_bindings(stmt);
+}
+
+static void
+close_db(sqlite3 *db)
+{
+    sqlite3_stmt *stmt;
+    while (db != NULL && (stmt = sqlite3_next_stmt(db, NULL)) != NULL)
+        sqlite3_finalize(stmt);
+    sqlite3_close(db);
+}
+
+/* Prepare and bind; the caller steps and puts back. */
 static enum ft_status
 query(sqlite3 *db, sqlite3_stmt **stmt, const char *sql, const char *kinds, ...)
 {
     va_list args;
-    int rc = sqlite3_prepare_v2(db, sql, -1, stmt, NULL);
+    int rc = prepared(db, sql, stmt);
     if (rc == SQLITE_OK) {
         va_start(args, kinds);
         rc = bind_all(*stmt, kinds, args);
         va_end(args);
     }
-    if (rc != SQLITE_OK) {
-        sqlite3_finalize(*stmt);
+    if (rc != SQLITE_OK && *stmt != NULL) {
+        put_back(*stmt);
         *stmt = NULL;
     }
     return status_of(rc);
@@ -119,7 +147,7 @@ change(sqlite3 *db, int *changes, const char *sql, const char *kinds, ...)
 {
     sqlite3_stmt *stmt = NULL;
     va_list args;
-    int rc = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
+    int rc = prepared(db, sql, &stmt);
     if (rc == SQLITE_OK) {
         va_start(args, kinds);
         rc = bind_all(stmt, kinds, args);
@@ -129,7 +157,8 @@ change(sqlite3 *db, int *changes, const char *sql, const char *kinds, ...)
         rc = sqlite3_step(stmt);
     if (changes != NULL)
         *changes = rc == SQLITE_DONE ? sqlite3_changes(db) : 0;
-    sqlite3_finalize(stmt);
+    if (stmt != NULL)
+        put_back(stmt);
     return rc == SQLITE_ROW ? FT_OK : status_of(rc);
 }
 
@@ -155,7 +184,7 @@ finish_one(sqlite3_stmt *stmt, int64_t *out)
     const int rc = sqlite3_step(stmt);
     if (rc == SQLITE_ROW)
         *out = sqlite3_column_int64(stmt, 0);
-    sqlite3_finalize(stmt);
+    put_back(stmt);
     return rc == SQLITE_DONE ? FT_ERR_NOTFOUND : status_of(rc);
 }
 
@@ -208,7 +237,7 @@ journal_view(struct ft_vault_store *s, const uint8_t task[32], struct ft_ss_jour
         memcpy(r.task_hash, task, 32);
         ft_ss_journal_fold(out, &r);
     }
-    sqlite3_finalize(stmt);
+    put_back(stmt);
     return status_of(rc);
 }
 
@@ -238,7 +267,7 @@ roster_get(struct ft_vault_store *s, uint64_t *serial, struct ft_buf *bytes)
         *serial = (uint64_t)sqlite3_column_int64(stmt, 0);
         st = ft_buf_append(bytes, sqlite3_column_blob(stmt, 1), (size_t)sqlite3_column_bytes(stmt, 1));
     }
-    sqlite3_finalize(stmt);
+    put_back(stmt);
     return st;
 }
 
@@ -286,7 +315,7 @@ task_get(struct ft_vault_store *s, const uint8_t hash[32], struct ft_vault_task 
         return st;
     const int rc = sqlite3_step(stmt);
     st = rc == SQLITE_ROW ? read_task(stmt, out) : rc == SQLITE_DONE ? FT_ERR_NOTFOUND : status_of(rc);
-    sqlite3_finalize(stmt);
+    put_back(stmt);
     return st;
 }
 
@@ -306,7 +335,7 @@ task_list(struct ft_vault_store *s, bool (*each)(void *ctx, const struct ft_vaul
             more = each(ctx, &r);
         ft_vault_task_clear(&r);
     }
-    sqlite3_finalize(stmt);
+    put_back(stmt);
     return st != FT_OK ? st : status_of(rc);
 }
 
@@ -426,7 +455,7 @@ previous_get(struct ft_vault_store *s, const uint8_t task[32], struct ft_ss_prev
         column_hash(stmt, 3, out->result_hash);
         out->result_known = sqlite3_column_int(stmt, 4) != 0;
     }
-    sqlite3_finalize(stmt);
+    put_back(stmt);
     return status_of(rc);
 }
 
@@ -452,7 +481,7 @@ clock_get(struct ft_vault_store *s, int64_t *wall_s)
 static void
 store_close(struct ft_vault_store *s)
 {
-    sqlite3_close(db_of(s));
+    close_db(db_of(s));
     ft_free(s);
 }
 
@@ -564,7 +593,7 @@ ft_vault_store_sqlite(const char *path, struct ft_vault_store **out, struct ft_e
     s = NULL;
 out:
     if (s != NULL) {
-        sqlite3_close(s->db);
+        close_db(s->db);
         ft_free(s);
     }
     return st;

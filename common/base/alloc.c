@@ -1,5 +1,7 @@
 #include "common/base/alloc.h"
 
+#include <malloc.h>
+#include <pthread.h>
 #include <protobuf-c/protobuf-c.h>
 #include <sodium.h>
 #include <stdarg.h>
@@ -8,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 static atomic_uint_fast64_t countdown; /* 0: faults off */
 static atomic_bool keep_failing;
@@ -114,6 +117,14 @@ ft_free(void *p)
     free(p);
 }
 
+void
+ft_alloc_keep(void)
+{
+    (void)mallopt(M_MMAP_THRESHOLD, 32 << 20);
+    (void)mallopt(M_TRIM_THRESHOLD, 256 << 20);
+    (void)mallopt(M_ARENA_MAX, 2);
+}
+
 #define BIG_PAGE ((size_t)2 << 20)
 #define SMALL_PAGE ((size_t)4096)
 
@@ -171,16 +182,62 @@ ft_big_pool_clear(struct ft_big_pool *pool)
         ft_big_free(pool->blocks[--pool->count], pool->size);
 }
 
+/* A guarded block costs ten system calls to make and to give back, and a round needs the same few sizes again and
+ * again: some freed ones wait here, wiped, for the next taker of exactly their size, so that guard and canary stay
+ * right around the secret. Locks on memory end at a fork: a child starts with none waiting. */
+#define KEPT_MAX 24
+static struct kept {
+    void *p;
+    size_t size;
+} kept[KEPT_MAX], in_use[KEPT_MAX];
+static pthread_mutex_t kept_lock = PTHREAD_MUTEX_INITIALIZER;
+static pid_t kept_by;
+
+/* Move one entry that matches (by block, or by size where p is NULL) out of `from`; its block, or NULL. */
+static struct kept
+kept_take(struct kept from[KEPT_MAX], const void *p, size_t size)
+{
+    struct kept found = { 0 };
+    for (size_t i = 0; i < KEPT_MAX && found.p == NULL; i++) {
+        if (from[i].p == NULL || (p != NULL ? from[i].p != p : from[i].size != size))
+            continue;
+        found = from[i];
+        from[i] = (struct kept){ 0 };
+    }
+    return found;
+}
+
+static bool
+kept_put(struct kept to[KEPT_MAX], void *p, size_t size)
+{
+    for (size_t i = 0; i < KEPT_MAX; i++)
+        if (to[i].p == NULL) {
+            to[i] = (struct kept){ p, size };
+            return true;
+        }
+    return false;
+}
+
 void *
 ft_secret_alloc(size_t size)
 {
     void *p;
     if (fault_due())
         return NULL;
-    p = sodium_malloc(size ? size : 1);
-    if (p == NULL)
+    size = size ? size : 1;
+    pthread_mutex_lock(&kept_lock);
+    if (kept_by != getpid()) {
+        memset(kept, 0, sizeof kept);
+        kept_by = getpid();
+    }
+    p = kept_take(kept, NULL, size).p;
+    pthread_mutex_unlock(&kept_lock);
+    if (p == NULL && (p = sodium_malloc(size)) == NULL)
         return NULL;
     memset(p, 0, size);
+    pthread_mutex_lock(&kept_lock);
+    (void)kept_put(in_use, p, size);
+    pthread_mutex_unlock(&kept_lock);
     atomic_fetch_add(&live, 1);
     return p;
 }
@@ -188,10 +245,20 @@ ft_secret_alloc(size_t size)
 void
 ft_secret_free(void *p)
 {
+    struct kept block;
+    bool stays = false;
     if (p == NULL)
         return;
     atomic_fetch_sub(&live, 1);
-    sodium_free(p);
+    pthread_mutex_lock(&kept_lock);
+    block = kept_take(in_use, p, 0);
+    if (block.p != NULL) {
+        sodium_memzero(p, block.size);
+        stays = kept_put(kept, p, block.size);
+    }
+    pthread_mutex_unlock(&kept_lock);
+    if (!stays)
+        sodium_free(p); /* wipes */
 }
 
 static void *

@@ -18,6 +18,10 @@ char *ft_strdup(const char *s);         /* NULL in, NULL out */
 char *ft_asprintf(const char *fmt, ...) FT_PRINTF(1, 2);
 void ft_free(void *p); /* NULL is allowed */
 
+/* Programs that run rounds call this once at start: the C library keeps freed memory instead of handing every
+ * model-sized block back to the kernel, since a fresh page costs some 10 us; threads share two arenas. */
+void ft_alloc_keep(void);
+
 /* Large round buffers: `size` bytes, zeroed, made once and reused; from 2 MiB on so aligned and advised to huge pages.
  * Free with ft_big_free and the same size. */
 void *ft_big_alloc(size_t size);
@@ -36,7 +40,7 @@ void *ft_big_pool_take(struct ft_big_pool *pool, size_t size);
 void ft_big_pool_give(struct ft_big_pool *pool, void *p, size_t size);
 void ft_big_pool_clear(struct ft_big_pool *pool);
 
-/* Secrets: guarded, locked (where the limit allows) and wiped on free. */
+/* Secrets: guarded, locked (where the limit allows), zeroed at first and wiped on free. */
 void *ft_secret_alloc(size_t size);
 void ft_secret_free(void *p);
 

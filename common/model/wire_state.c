@@ -38,7 +38,7 @@ copy_of(const void *data, size_t count, size_t size, enum ft_status *st)
     void *copy = NULL;
     if (count == 0)
         return NULL;
-    copy = ft_calloc(count, size);
+    copy = count > SIZE_MAX / size ? NULL : ft_realloc(NULL, count * size);
     if (copy == NULL)
         *st = FT_ERR_NOMEM;
     else
@@ -83,14 +83,11 @@ ft_model_state_clear(struct ft_model_state *state)
     memset(state, 0, sizeof *state);
 }
 
-enum ft_status
-ft_model_state_encode(const struct ft_model_state *s, struct ft_buf *out)
+/* The message of a state; its fields stay the state's. */
+static Fedtill__V1__ModelState
+wire_of(const struct ft_model_state *s)
 {
-    enum ft_status st;
     Fedtill__V1__ModelState wire = FEDTILL__V1__MODEL_STATE__INIT;
-    size_t size;
-
-    FT_TRY(state_check(s, NULL));
     wire.task_hash.data = (uint8_t *)s->task_hash;
     wire.task_hash.len = sizeof s->task_hash;
     wire.stage = (uint32_t)s->stage;
@@ -100,6 +97,17 @@ ft_model_state_encode(const struct ft_model_state *s, struct ft_buf *out)
     wire.n_means = wire.n_stds = s->features;
     wire.params = s->params;
     wire.n_params = (size_t)s->parameters;
+    return wire;
+}
+
+enum ft_status
+ft_model_state_encode(const struct ft_model_state *s, struct ft_buf *out)
+{
+    enum ft_status st;
+    const Fedtill__V1__ModelState wire = wire_of(s);
+    size_t size;
+
+    FT_TRY(state_check(s, NULL));
     size = fedtill__v1__model_state__get_packed_size(&wire);
     FT_TRY(ft_buf_reserve(out, size));
     out->size += fedtill__v1__model_state__pack(&wire, out->data + out->size);
@@ -107,19 +115,30 @@ out:
     return st;
 }
 
-/* True when `blob` is what encode writes for `s`: one model has one blob, hence one hash. */
-static enum ft_status
-canonical_check(const struct ft_model_state *s, struct ft_bytes blob, struct ft_error *err)
-{
-    enum ft_status st;
-    struct ft_buf again = { 0 };
+/* A protobuf-c buffer that compares what is written with what is there, so that nothing model-sized is made. */
+struct comparison {
+    ProtobufCBuffer base;
+    struct ft_bytes left;
+    bool same;
+};
 
-    FT_TRY(ft_model_state_encode(s, &again));
-    if (again.size != blob.size || memcmp(again.data, blob.data, blob.size) != 0)
-        st = ft_fail(err, FT_ERR_FORMAT, "the model blob is not in canonical form");
-out:
-    ft_buf_clear(&again);
-    return st;
+static void
+compare(ProtobufCBuffer *buffer, size_t size, const uint8_t *data)
+{
+    struct comparison *c = (struct comparison *)buffer;
+    c->same = c->same && size <= c->left.size && (size == 0 || memcmp(c->left.data, data, size) == 0);
+    if (c->same)
+        c->left = FT_BYTES(c->left.data + size, c->left.size - size);
+}
+
+/* True when `blob` is what encode writes for a checked `s`: one model has one blob, hence one hash. */
+static bool
+is_canonical(const struct ft_model_state *s, struct ft_bytes blob)
+{
+    const Fedtill__V1__ModelState wire = wire_of(s);
+    struct comparison c = { { compare }, blob, true };
+    (void)fedtill__v1__model_state__pack_to_buffer(&wire, &c.base);
+    return c.same && c.left.size == 0;
 }
 
 enum ft_status
@@ -150,7 +169,7 @@ ft_model_state_decode(struct ft_bytes blob, struct ft_model_state *out, struct f
     s.stds = copy_of(wire->stds, wire->n_stds, sizeof *s.stds, &st);
     s.params = copy_of(wire->params, wire->n_params, sizeof *s.params, &st);
     fedtill__v1__model_state__free_unpacked(wire, &allocator);
-    wire = NULL; /* before the comparison below needs its own copy */
+    wire = NULL;
     if (st != FT_OK)
         goto out;
     st = state_check(&s, err);
@@ -158,7 +177,10 @@ ft_model_state_decode(struct ft_bytes blob, struct ft_model_state *out, struct f
         st = FT_ERR_FORMAT;
     if (st != FT_OK)
         goto out;
-    FT_TRY(canonical_check(&s, blob, err));
+    if (!is_canonical(&s, blob)) {
+        st = ft_fail(err, FT_ERR_FORMAT, "the model blob is not in canonical form");
+        goto out;
+    }
     *out = s;
     memset(&s, 0, sizeof s);
 out:
