@@ -64,6 +64,8 @@ print_lines(const struct ft_policy_line *lines, size_t count)
         printf("%-8s %-22s %s", ft_rule_result_name(l->result), l->rule, l->text);
         if (l->line > 0)
             printf("  (%s, line %u)", l->path, l->line);
+        if (ft_refusal_name(l->code) != NULL)
+            printf("  %s", ft_refusal_name(l->code));
         printf("\n");
     }
 }

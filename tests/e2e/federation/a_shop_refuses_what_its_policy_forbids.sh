@@ -13,7 +13,7 @@ forbid() { # forbid SHOP SED
     sed -i "$2" "$(shop_home "$1")/policy.yaml"
     [ "$before" != "$(cat "$(shop_home "$1")/policy.yaml")" ] || fail "the edit of $1 changes nothing"
 }
-forbid "$(nth 7)" 's|^purposes: .*|purposes: [score/propensity]|; s|^  purposes: .*|  purposes: [score/propensity]|'
+forbid "$(nth 7)" 's|train/propensity|score/propensity|g'
 forbid "$(nth 8)" '/transactions.coupon/d'
 forbid "$(nth 9)" 's/clip_max: 10/clip_max: 2/'
 forbid "$(nth 10)" 's/rounds_max: 500,/rounds_max: 1,/'
@@ -23,18 +23,18 @@ make_task cj_return.yaml 's/^  rounds: .*/  rounds: 2/'
 publish
 for shop in $shops; do start_shop "$shop"; done
 eventually 240 "the task's end" task_is done
-told() { # told SHOP NUMBER NAME: in the register, and by policy explain to the operator
+told() { # told SHOP NUMBER NAME [WORD]: in the register, and by policy explain to the operator
     eventually 60 "the verdict $3 of $1" verdict "$1" "$2"
     kill "$(shop_pid "$1")"
     ended "$(shop_pid "$1")" 0
     expect 77 "$client" policy explain --task "$task" --home "$(shop_home "$1")"
     says "$3"
+    [ -z "${4:-}" ] || says "$4"
     expect 0 "$client" task list --home "$(shop_home "$1")" --json
     says "$3"
 }
 told "$(nth 7)" 11 PURPOSE_NOT_ALLOWED
-told "$(nth 8)" 12 COLUMN_NOT_ALLOWED
-says coupon
+told "$(nth 8)" 12 COLUMN_NOT_ALLOWED coupon
 told "$(nth 9)" 22 CLIP_TOO_LARGE
 told "$(nth 10)" 24 ROUNDS_TOO_MANY
 told "$(nth 11)" 15 UNNOISED_NOT_ALLOWED
