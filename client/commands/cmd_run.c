@@ -243,6 +243,7 @@ vault_main(struct ft_node *node, int fd, bool until_done, struct ft_error *err)
     FT_TRY(ft_node_shop(node, &shop, err));
     ft_shop_world(shop, &config.world);
     config.identity_sk = identity;
+    config.until_done = until_done;
     FT_TRY(ft_participant_open(&config, &participant, err));
     ft_log(FT_LOG_INFO, "vault.ready", "shop=%s", node->pinned.shop);
     const struct ft_vault_config run = { &link, audit, participant, until_done };
@@ -264,6 +265,8 @@ courier_exit(pid_t pid)
     int status = 0;
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         continue;
+    if (WIFSIGNALED(status))
+        ft_log(FT_LOG_ERROR, "courier.killed", "signal=%d", WTERMSIG(status));
     return WIFEXITED(status) && WEXITSTATUS(status) != 0 ? WEXITSTATUS(status) : FT_EXIT_INTERNAL;
 }
 

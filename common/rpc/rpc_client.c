@@ -231,6 +231,8 @@ ft_rpc_unary(struct ft_rpc_channel *ch, const char *path, struct ft_bytes reques
             }
     }
     st = rpc_result_set(result, code, details);
+    if (raised && code == GRPC_STATUS_CANCELLED)
+        st = FT_ERR_CANCELLED;
     if (st == FT_OK)
         st = got != NULL ? append_message(got, response) : FT_ERR_PEER;
     if (got != NULL)

@@ -50,7 +50,7 @@ FT_NODISCARD enum ft_status ft_rpc_channel_open(const struct ft_rpc_channel_para
 void ft_rpc_channel_close(struct ft_rpc_channel *ch); /* streams first; NULL allowed */
 
 /* One call: `request` is borrowed, the answer is appended to `response`. The status is that of result->code
- * (ft_rpc_code_status); CANCELLED also when the flag was raised. `result` may be NULL. */
+ * (ft_rpc_code_status); CANCELLED when the flag was raised. `result` may be NULL. */
 FT_NODISCARD enum ft_status ft_rpc_unary(struct ft_rpc_channel *ch, const char *path, struct ft_bytes request,
                                          uint32_t deadline_ms, struct ft_buf *response,
                                          struct ft_rpc_result *result);

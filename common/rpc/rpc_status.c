@@ -21,8 +21,6 @@ ft_rpc_code_status(enum ft_rpc_code code)
     switch (code) {
     case FT_RPC_OK:
         return FT_OK;
-    case FT_RPC_CANCELLED:
-        return FT_ERR_CANCELLED;
     case FT_RPC_INVALID_ARGUMENT:
     case FT_RPC_OUT_OF_RANGE:
         return FT_ERR_FORMAT;
@@ -40,6 +38,7 @@ ft_rpc_code_status(enum ft_rpc_code code)
         return FT_ERR_LATER;
     case FT_RPC_FAILED_PRECONDITION:
         return FT_ERR_STATE;
+    case FT_RPC_CANCELLED: /* by the peer, as a server that is going away does: who cancels himself knows it */
     case FT_RPC_UNKNOWN:
     case FT_RPC_UNIMPLEMENTED:
     case FT_RPC_INTERNAL:

@@ -114,6 +114,8 @@ static enum ft_status
 end_status(struct ft_rpc_stream *s, enum ft_status in_order)
 {
     const enum ft_status st = rpc_result_set(NULL, s->code, s->details);
+    if (s->cancelled && s->code == GRPC_STATUS_CANCELLED)
+        return FT_ERR_CANCELLED;
     return st == FT_OK ? in_order : st;
 }
 
@@ -228,11 +230,15 @@ ft_rpc_stream_close(struct ft_rpc_stream *s, struct ft_rpc_result *result)
         return FT_OK;
     lent_back(s);
     /* Once the peer's end has been read, its status is about to come; else nobody waits for it any more. */
-    if (!ended(s) && !s->read_ended)
+    if (!ended(s) && !s->read_ended) {
+        s->cancelled = true;
         grpc_call_cancel(s->call, NULL);
+    }
     for (int which = 0; which < OP_COUNT; which++)
         wait_for(s, (enum op)which);
     st = rpc_result_set(result, s->code, s->details);
+    if (s->cancelled && s->code == GRPC_STATUS_CANCELLED)
+        st = FT_ERR_CANCELLED;
     if (s->read != NULL)
         grpc_byte_buffer_destroy(s->read);
     grpc_slice_unref(s->details);

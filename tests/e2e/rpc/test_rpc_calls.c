@@ -130,6 +130,31 @@ calls_raised_flag_cancels_a_waiting_call(void **state)
     ft_rpc_channel_close(ch);
 }
 
+/* A call that the server cancels, as one that is going away may do, is a failure of the peer that passes: only the own
+ * flag is CANCELLED. */
+static void
+calls_cancelled_by_the_server_may_be_tried_again(void **state)
+{
+    struct world *w = *state;
+    struct ft_rpc_channel *ch = world_channel(w, &w->shop);
+    struct waiter t;
+    struct ft_rpc_call *call;
+
+    waiter_start(&t, ch, 20000);
+    await_count(&w->handled, 1);
+    pthread_mutex_lock(&w->lock);
+    call = w->parked[0];
+    ft_rpc_call_hold(call);
+    pthread_mutex_unlock(&w->lock);
+    assert_int_equal(ft_rpc_reply(call, FT_RPC_CANCELLED, (struct ft_bytes){ NULL, 0 }, "going away"), FT_OK);
+    ft_rpc_call_drop(call);
+    waiter_join(&t);
+    assert_int_equal(t.st, FT_ERR_PEER);
+    assert_int_equal(t.result.code, FT_RPC_CANCELLED);
+    ft_buf_clear(&t.out);
+    ft_rpc_channel_close(ch);
+}
+
 /* A held call outlives its end: answering it then is refused, not a use after free. */
 static void
 calls_held_call_refuses_an_answer_after_its_end(void **state)
@@ -798,6 +823,7 @@ main(void)
         CASE(calls_parked_call_is_answered_from_another_thread),
         CASE(calls_parked_call_is_dropped_at_the_clients_deadline),
         CASE(calls_raised_flag_cancels_a_waiting_call),
+        CASE(calls_cancelled_by_the_server_may_be_tried_again),
         CASE(calls_held_call_refuses_an_answer_after_its_end),
         CASE(calls_second_answer_is_refused),
         CASE(calls_server_closes_with_parked_calls),

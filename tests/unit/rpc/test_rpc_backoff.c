@@ -83,7 +83,7 @@ status_codes_map_to_what_the_caller_does(void **state)
     assert_int_equal(ft_rpc_code_status(FT_RPC_UNAUTHENTICATED), FT_ERR_REFUSED);
     assert_int_equal(ft_rpc_code_status(FT_RPC_PERMISSION_DENIED), FT_ERR_REFUSED);
     assert_int_equal(ft_rpc_code_status(FT_RPC_RESOURCE_EXHAUSTED), FT_ERR_LATER);
-    assert_int_equal(ft_rpc_code_status(FT_RPC_CANCELLED), FT_ERR_CANCELLED);
+    assert_int_equal(ft_rpc_code_status(FT_RPC_CANCELLED), FT_ERR_PEER); /* not ours: try again */
     assert_int_equal(ft_rpc_code_status((enum ft_rpc_code)99), FT_ERR_PEER);
     assert_string_equal(ft_rpc_code_str(FT_RPC_UNAUTHENTICATED), "UNAUTHENTICATED");
     assert_string_equal(ft_rpc_code_str((enum ft_rpc_code)99), "UNKNOWN");
