@@ -156,6 +156,7 @@ FT_NODISCARD enum ft_status engine_task_row(struct ft_engine *e, const uint8_t h
 void engine_task_clear(struct engine_task *t);
 struct engine_task *engine_task(struct ft_engine *e, const uint8_t hash[32]);
 struct engine_task *engine_running_task(struct ft_engine *e); /* the oldest RUNNING one; NULL */
+bool engine_tasks_left(const struct ft_engine *e);            /* published, running or paused */
 void engine_verdict(struct ft_engine *e, struct engine_shop *shop, const struct ft_sync_verdict *v);
 void engine_verdict_forget(struct engine_task *t, size_t slot);
 

@@ -304,6 +304,10 @@ ft_engine_sync_poll(struct ft_engine *e, struct ft_engine_call *call, bool last,
             reply.message = ft_buf_bytes(&message);
         }
     }
+    if (!found && r->tell_the_end && !in_session(&r->position) && !engine_tasks_left(e)) {
+        reply.nothing_left = true;
+        found = true;
+    }
     if (!found && !last)
         goto out;
     FT_TRY(ft_sync_reply_encode(&reply, out));

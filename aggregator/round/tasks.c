@@ -83,6 +83,15 @@ unfinished(const struct ft_task_row *row)
     return row->state == FT_TASK_PUBLISHED || row->state == FT_TASK_RUNNING || row->state == FT_TASK_PAUSED;
 }
 
+bool
+engine_tasks_left(const struct ft_engine *e)
+{
+    for (size_t i = 0; i < e->task_count; i++)
+        if (unfinished(&e->tasks[i].row))
+            return true;
+    return false;
+}
+
 /* New ones are loaded first, which may fail; a task that cannot be used (a key that is not pinned any more)
  * is left out and told of. */
 static enum ft_status

@@ -39,6 +39,7 @@ struct ft_sync_request {
     struct ft_ss_position position; /* zeros: in no session */
     struct ft_buf answer;
     uint32_t wait_ms;
+    bool tell_the_end; /* the call is not held when no task is left */
 };
 /* Errors: FORMAT, NOMEM. Clear *out unless it fails. */
 FT_NODISCARD enum ft_status ft_sync_request_decode(struct ft_bytes bytes, struct ft_sync_request *out);
@@ -63,6 +64,7 @@ struct ft_sync_reply {
     uint32_t code;
     uint32_t retry_ms;
     uint32_t shop_index;
+    bool nothing_left; /* WAIT: no task is left that may still run */
 };
 FT_NODISCARD enum ft_status ft_sync_reply_encode(const struct ft_sync_reply *r, struct ft_buf *out);
 

@@ -38,6 +38,7 @@ struct ft_fed_sync {
     struct ft_ss_position position;
     struct ft_bytes answer;
     uint32_t wait_ms;
+    bool tell_the_end;
 };
 FT_NODISCARD enum ft_status ft_fed_sync_encode(const struct ft_fed_sync *request, struct ft_buf *out);
 
@@ -60,6 +61,7 @@ struct ft_fed_reply {
     uint32_t code;
     uint32_t retry_ms;
     uint32_t shop_index;
+    bool nothing_left; /* WAIT */
     void *owner;
 };
 /* Errors: FORMAT, LIMIT, NOMEM. Clear what is handed out. */

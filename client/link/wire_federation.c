@@ -113,6 +113,7 @@ ft_fed_sync_encode(const struct ft_fed_sync *request, struct ft_buf *out)
     }
     pb.answer = as_field(request->answer);
     pb.wait_ms = request->wait_ms;
+    pb.tell_the_end = request->tell_the_end;
     return pack(&pb.base, out);
 }
 
@@ -131,6 +132,7 @@ ft_fed_reply_decode(struct ft_bytes bytes, struct ft_fed_reply *out)
     out->code = pb->code;
     out->retry_ms = pb->retry_ms;
     out->shop_index = pb->shop_index;
+    out->nothing_left = pb->nothing_left;
     const bool names_blob = out->kind == FT_FED_DIRECTORY || out->kind == FT_FED_TASK;
     bool good = out->kind >= FT_FED_WAIT && out->kind <= FT_FED_RETRY;
     good = good && take(out->blob_hash, 32, pb->blob_hash, !names_blob);

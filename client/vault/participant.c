@@ -108,6 +108,7 @@ make_sync(struct ft_participant *p, struct ft_out *action)
         const struct known_task *k = &p->tasks[i];
         if (k->used && k->decided && k->decision.verdict == FT_WORD_WAITING && s.wait_ms > WAIT_PENDING_MS)
             s.wait_ms = WAIT_PENDING_MS;
+        s.tell_the_end = s.tell_the_end || (k->used && p->config.until_done);
         if (!k->used || !k->report || s.verdict_count == FT_FED_VERDICTS_MAX)
             continue;
         struct ft_fed_verdict *v = &verdicts[s.verdict_count++];
@@ -230,6 +231,10 @@ replied(struct ft_participant *p, struct ft_bytes bytes)
     switch (r.kind) {
     case FT_FED_WAIT:
         p->stumbles = 0;
+        if (r.nothing_left) {
+            p->status.finished = true;
+            participant_rest(p, 1000, MODE_SYNC);
+        }
         break;
     case FT_FED_EPOCH:
         st = participant_epoch(p, &r);

@@ -85,6 +85,7 @@ struct ft_participant_config {
     struct ft_pins pins;        /* task_keys borrowed */
     const uint8_t *identity_sk; /* Ed25519, 64 bytes, borrowed */
     uint32_t wait_ms;           /* how long the aggregator may hold a call; 0: 20,000 */
+    bool until_done;            /* ask to be told when no task is left, once one is known */
 };
 
 struct ft_participant;
@@ -110,7 +111,7 @@ struct ft_participant_status {
     uint32_t id, epoch, session_step;
     uint64_t session_round;
     uint64_t rounds_joined, rounds_done, rounds_ended, rounds_aborted;
-    bool finished; /* the result of an evaluation round has come: the last round of a task */
+    bool finished; /* a task's last round is done, or the aggregator has no task left */
 };
 void ft_participant_status(const struct ft_participant *p, struct ft_participant_status *out);
 

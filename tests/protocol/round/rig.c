@@ -180,6 +180,7 @@ rig_shop_up(struct rig *r, uint32_t i)
         .pins = { .task_keys = (const uint8_t(*)[32])r->task_pk, .task_key_count = 1 },
         .identity_sk = s->identity_sk,
         .wait_ms = 10000,
+        .until_done = s->until_done,
     };
     struct ft_participant_config c = config;
     struct ft_error err = { 0 };

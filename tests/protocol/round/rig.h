@@ -33,6 +33,7 @@ struct rig_shop {
     struct ft_engine_upload *upload;
     uint64_t uploaded; /* bytes */
     /* What the shop is told to do. */
+    bool until_done;
     uint32_t word;        /* its verdict on every task; enum ft_word */
     uint32_t die_at_step; /* dies once its answer of this step has arrived; FT_SS_STEP_NONE: never */
     bool die_before_join; /* dies when it is asked to contribute */

@@ -301,6 +301,33 @@ round_rejects_forged_answers_and_ends_unknown_positions(void **state)
     rig_close(&r);
 }
 
+/* A shop that runs until all is done ends with the last task, also when it took no part in it, and not before. */
+static void
+round_tells_a_shop_that_asks_when_no_task_is_left(void **state)
+{
+    struct rig r;
+    uint8_t hash[32];
+    uint64_t two = 2;
+    struct ft_participant_status status;
+
+    (void)state;
+    rig_open(&r, 5);
+    rig_shop_down(&r, 4);
+    r.shops[4].until_done = true;
+    r.shops[4].word = FT_WORD_REFUSED;
+    rig_shop_up(&r, 4);
+    rig_publish(&r, "first", true, hash);
+    assert_true(rig_run(&r, rig_rounds_ended, &two, 60000));
+    ft_participant_status(r.shops[4].participant, &status);
+    assert_false(status.finished);
+    assert_true(rig_run(&r, rig_task_done, hash, 120000));
+    rig_run(&r, rig_never, NULL, 100); /* no long poll is waited for */
+    ft_participant_status(r.shops[4].participant, &status);
+    assert_true(status.finished);
+    assert_int_equal(r.shops[4].contributions, 0);
+    rig_close(&r);
+}
+
 /* An upload that nobody asked for is rejected, with and without a session. */
 static void
 round_rejects_uploads_nobody_asked_for(void **state)
@@ -335,6 +362,7 @@ main(void)
         cmocka_unit_test(round_ends_when_every_shop_dies),
         cmocka_unit_test(round_refuses_bytes_that_are_no_request),
         cmocka_unit_test(round_rejects_forged_answers_and_ends_unknown_positions),
+        cmocka_unit_test(round_tells_a_shop_that_asks_when_no_task_is_left),
         cmocka_unit_test(round_rejects_uploads_nobody_asked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
