@@ -10,6 +10,8 @@
 #define WAIT_PENDING_MS  2000u /* while a person's word is awaited: look often */
 #define REST_MAX_MS      60000u
 #define STUMBLE_FIRST_MS 100u
+#define QUICK_WAIT_MS    50u
+#define QUICK_WAITS_MAX  8u
 #define STUMBLE_MAX_MS   5000u
 #define REFUSED_REST_MS                                                                                      \
     10000u /* the aggregator does not serve this shop: suspended, revoked, or not yet known */
@@ -94,6 +96,7 @@ make_sync(struct ft_participant *p, struct ft_out *action)
                              .verdicts = verdicts,
                              .wait_ms = p->config.wait_ms };
 
+    p->asked_ms = now_of(p);
     if (participant_decide_due(p) != FT_OK)
         ft_log(FT_LOG_WARN, "store.failed", "what=approvals");
     if (p->has_epoch)
@@ -230,7 +233,11 @@ replied(struct ft_participant *p, struct ft_bytes bytes)
     }
     switch (r.kind) {
     case FT_FED_WAIT:
-        p->stumbles = 0;
+        p->quick_waits = now_of(p) - p->asked_ms < QUICK_WAIT_MS ? p->quick_waits + 1 : 0;
+        if (p->quick_waits > QUICK_WAITS_MAX)
+            participant_stumble(p);
+        else
+            p->stumbles = 0;
         if (r.nothing_left) {
             p->status.finished = true;
             participant_rest(p, 1000, MODE_SYNC);

@@ -365,6 +365,24 @@ participant_refuses_a_foreign_roster(void **state)
     close_fixture(&f);
 }
 
+/* An aggregator that answers every poll at once cannot keep the shop busy: it rests, longer each time. */
+static void
+participant_rests_when_nobody_holds_its_calls(void **state)
+{
+    struct fixture f;
+    uint64_t id;
+    (void)state;
+    open_fixture(&f);
+    const uint64_t begin = f.env.now;
+    for (int i = 0; i < 100; i++) {
+        struct ft_sync_request r = next_sync(&f, &id);
+        ft_sync_request_clear(&r);
+        answer(&f, id, &(struct ft_sync_reply){ .kind = FT_SYNC_WAIT });
+    }
+    assert_true(f.env.now - begin > 60000);
+    close_fixture(&f);
+}
+
 /* A link failure or a refusal brings the next SYNC, with what was to be said, after a rest. */
 static void
 participant_says_it_again_after_a_failure(void **state)
@@ -408,6 +426,7 @@ main(void)
         cmocka_unit_test(participant_takes_chunks_in_order_and_within_limits),
         cmocka_unit_test(participant_refuses_a_task_of_an_unknown_signer),
         cmocka_unit_test(participant_refuses_a_foreign_roster),
+        cmocka_unit_test(participant_rests_when_nobody_holds_its_calls),
         cmocka_unit_test(participant_says_it_again_after_a_failure),
     };
     if (sodium_init() < 0)
