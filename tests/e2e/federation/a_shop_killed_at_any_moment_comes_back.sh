@@ -41,8 +41,6 @@ for moment in 1 2 3 4 5 6 frozen; do
     eventually 180 "the shop's return after a kill at moment $moment" full_since "$before"
 done
 expect 0 "$aggregator" task stop "$task" --home "$home" --yes
-idle() { [ "$(ask '[.rounds[] | select(.state != "committed" and .state != "abandoned")] | length')" = 0 ]; }
-eventually 60 "the end of the round at hand" idle
 ask '[.rounds[] | .reasons.shops // {} | .[]?] | group_by(.) | map({(.[0] | tostring): length}) | add'
 expect 0 "$client" status --home "$(shop_home "$victim")"
 says "chain intact"
