@@ -66,6 +66,13 @@ static const struct ft_cli_command commands[] = {
       .example = "fedtill-client policy explain --home shop --task cj_return",
       .details = "Exit: 0 accepted, 75 not now, 77 refused.",
       .run = ft_cmd_policy_explain },
+    { .name = "dsr delete",
+      .help = "forget a customer who asked for it, and write a receipt",
+      .options = ft_cmd_dsr_delete_options,
+      .example = "printf %s \"$ID\" | fedtill-client dsr delete --customer - --verified-by \"desk 3\" --out receipt.json --yes",
+      .details = "Exit: 0 done, 75 old copies in the state are overwritten at the next start, 77 legal hold or not verified.\n"
+                 "Later imports pass the customer over; a running client leaves them out from the next round.",
+      .run = ft_cmd_dsr_delete },
     { .name = "task list",
       .help = "the tasks this shop was offered",
       .options = home_only,

@@ -17,4 +17,12 @@ FT_NODISCARD enum ft_status consent_begin(struct ft_consent *consent, struct ft_
 FT_NODISCARD enum ft_status consent_commit(struct ft_consent *consent, struct ft_error *err);
 void consent_rollback(struct ft_consent *consent);
 
+/* For erase_sqlite.c. */
+struct sqlite3;
+struct sqlite3 *consent_handle(const struct ft_consent *consent);
+enum ft_status consent_fail(const struct ft_consent *consent, const char *what, struct ft_error *err);
+#define CONSENT_IS_KEPT                                                                                      \
+    "CREATE TRIGGER IF NOT EXISTS consent_event_is_kept BEFORE DELETE ON consent_event"                      \
+    " BEGIN SELECT RAISE(ABORT, 'the consent history is append-only'); END;"
+
 #endif

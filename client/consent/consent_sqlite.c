@@ -7,6 +7,7 @@
  */
 #include "client/consent/consent.h"
 #include "client/consent/consent_internal.h"
+#include "client/consent/erase.h"
 #include "common/base/alloc.h"
 
 #include <sodium.h>
@@ -34,8 +35,11 @@ static const char schema[] =
     " UNIQUE(purpose, customer, at_ms, state, notice, method, expires_ms)) STRICT;"
     "CREATE TRIGGER IF NOT EXISTS consent_event_stays BEFORE UPDATE ON consent_event"
     " BEGIN SELECT RAISE(ABORT, 'the consent history is append-only'); END;"
-    "CREATE TRIGGER IF NOT EXISTS consent_event_is_kept BEFORE DELETE ON consent_event"
-    " BEGIN SELECT RAISE(ABORT, 'the consent history is append-only'); END;";
+    CONSENT_IS_KEPT
+    "CREATE TABLE IF NOT EXISTS consent_erased("
+    " tombstone BLOB PRIMARY KEY CHECK(length(tombstone) = 32), at_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS consent_scrub(one INTEGER PRIMARY KEY CHECK(one = 1), owed INTEGER NOT NULL) STRICT;"
+    "INSERT INTO consent_scrub VALUES(1, 0) ON CONFLICT DO NOTHING;";
 
 static const char insert_sql[] =
     "INSERT INTO consent_event(customer, purpose, state, at_ms, notice, method, expires_ms, recorded_ms)"
@@ -46,7 +50,9 @@ static const char latest_sql[] =
     "SELECT state, expires_ms FROM consent_event WHERE purpose = ?1 AND customer = ?2 AND at_ms <= ?3"
     " ORDER BY at_ms DESC, state > 1 DESC, expires_ms = 0, expires_ms LIMIT 1";
 
-static const char generation_sql[] = "SELECT coalesce(max(seq), 0) FROM consent_event WHERE purpose = ?1";
+/* An erasure may take the last event away: it counts for more than any event. */
+static const char generation_sql[] = "SELECT coalesce(max(seq), 0) + (SELECT count(*) FROM consent_erased) * (1 << 40)"
+                                     " FROM consent_event WHERE purpose = ?1";
 
 /* Each customer's latest event for a purpose. Of two grants of one time the earlier expiry counts. */
 #define LATEST_OF_ALL                                                                                        \
@@ -75,6 +81,18 @@ db_fail(sqlite3 *handle, const char *what, struct ft_error *err)
         break;
     }
     return ft_fail(err, st, "%s: %s", what, sqlite3_errmsg(handle));
+}
+
+sqlite3 *
+consent_handle(const struct ft_consent *consent)
+{
+    return consent->handle;
+}
+
+enum ft_status
+consent_fail(const struct ft_consent *consent, const char *what, struct ft_error *err)
+{
+    return db_fail(consent->handle, what, err);
 }
 
 static enum ft_status
@@ -126,7 +144,8 @@ ft_consent_open(const char *path, const struct ft_node_key *key, struct ft_conse
         goto out;
     }
     sqlite3_busy_timeout(c->handle, 5000);
-    FT_TRY(run(c->handle, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF",
+    FT_TRY(run(c->handle, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;"
+               "PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY",
                "consent registry: cannot set up", err));
     if (!pragma_is(c->handle, "PRAGMA journal_mode", "wal") ||
         !pragma_is(c->handle, "PRAGMA synchronous", "2")) {
@@ -196,6 +215,10 @@ consent_insert(struct ft_consent *consent, const struct ft_consent_event *event,
     enum ft_status st = FT_OK;
     sqlite3_stmt *s = consent->insert;
 
+    if (added != NULL)
+        *added = false;
+    if (ft_consent_is_erased(consent, &event->customer))
+        return FT_OK;
     bind_text(s, 1, event->customer.text);
     bind_text(s, 2, event->purpose);
     sqlite3_bind_int(s, 3, (int)event->state);

@@ -40,6 +40,7 @@ struct ft_policy_exclusion {
     struct ft_policy_text *one_of; /* ONE_OF: compared as text */
     uint32_t one_of_count;
     double below; /* BELOW: compared as a number; a value that is no number is left out too */
+    bool hold;    /* a legal hold: these customers are not erased either (dsr delete) */
 };
 
 struct ft_policy {

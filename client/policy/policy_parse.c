@@ -129,6 +129,7 @@ static const struct ft_config_field exclusion_fields[] = {
            .count_offset = offsetof(struct ft_policy_exclusion, one_of_count)),
     FT_CFG(struct ft_policy_exclusion, below, "below", REAL, .min = -1e300, .max = 1e300),
     FT_CFG(struct ft_policy_exclusion, reason, "reason", TEXT, .flags = R, .most = 200),
+    FT_CFG(struct ft_policy_exclusion, hold, "hold", BOOL),
     FT_CONFIG_END,
 };
 static const struct ft_config_field exclusion_item = GROUP("rule", 0, exclusion_fields);

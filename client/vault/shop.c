@@ -1,6 +1,8 @@
 #include "client/vault/shop.h"
 
 #include "client/consent/consent.h"
+#include "client/consent/erase.h"
+#include "client/source/forget.h"
 #include "client/vault/contribute.h"
 #include "common/base/alloc.h"
 #include "common/base/date.h"
@@ -32,6 +34,7 @@ struct ft_shop {
     struct ft_source *source;
     uint64_t refreshed_ms;
     struct ft_consent *consent;
+    uint64_t erased; /* customers whose rows were taken out of the records last */
     struct ft_contributor *contributor;
     struct uses uses;
 
@@ -61,6 +64,32 @@ wall_of(const struct ft_shop *s)
     return s->config.env->wall_ms(s->config.env->ctx);
 }
 
+static bool
+is_erased(void *ctx, const struct ft_pseudonym *customer)
+{
+    return ft_consent_is_erased(ctx, customer);
+}
+
+/* Customers who asked to be forgotten are so after each import, and as soon as they asked. */
+static enum ft_status
+forget(struct ft_shop *s, bool imported, struct ft_error *err)
+{
+    uint64_t erased = 0;
+    enum ft_status st;
+    if (s->consent == NULL)
+        return FT_OK;
+    if (imported)
+        s->erased = 0; /* they are back */
+    FT_TRY(ft_consent_erased_count(s->consent, &erased));
+    if (erased == s->erased)
+        return FT_OK;
+    FT_TRY(ft_db_forget(s->db, is_erased, s->consent, NULL, err));
+    s->erased = erased;
+    drop_examples(s);
+out:
+    return st;
+}
+
 /* Read the exports if they were never read, or not for a while. */
 static enum ft_status
 refresh(struct ft_shop *s)
@@ -69,12 +98,15 @@ refresh(struct ft_shop *s)
     bool changed = false;
     enum ft_status st = FT_OK;
     const uint64_t now = s->config.env->now_ms(s->config.env->ctx);
-    if (s->source == NULL)
+    if (s->source == NULL) {
         st = ft_source_open(s->config.source, &s->key, s->db, &s->source, &err);
-    else if (now - s->refreshed_ms >= REFRESH_MS)
+        changed = st == FT_OK;
+    } else if (now - s->refreshed_ms >= REFRESH_MS)
         st = ft_source_refresh(s->source, &changed, &err);
     else
-        return FT_OK;
+        return forget(s, false, NULL);
+    if (st == FT_OK)
+        st = forget(s, changed, &err);
     if (st == FT_OK)
         s->refreshed_ms = now;
     else
@@ -107,6 +139,8 @@ ft_shop_open(const struct ft_shop_config *config, struct ft_shop **out, struct f
     FT_TRY(ft_contributor_open(config->env, &s->contributor));
     if (config->basis == FT_BASIS_CONSENT)
         FT_TRY(ft_consent_open(db_path, &s->key, &s->consent, err));
+    if (s->consent != NULL) /* an erasure that was interrupted */
+        FT_TRY(ft_consent_scrub(s->consent, NULL, err));
     (void)!refresh(s);
     *out = s;
     s = NULL;

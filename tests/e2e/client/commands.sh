@@ -20,7 +20,7 @@ says "client.yaml:2:1"
 says "shopp"
 
 # Every command explains itself with an example.
-for command in enrol run status doctor "source check" "data minimise" "consent import" "policy check" "policy explain" "task list" \
+for command in enrol run status doctor "source check" "data minimise" "consent import" "policy check" "policy explain" "dsr delete" "task list" \
     "task show" "task approve" "task deny"; do
     # shellcheck disable=SC2086 # two words are two arguments
     expect 0 "$client" $command --help
