@@ -30,6 +30,8 @@ engine_blob_unref(struct ft_blob *blob)
 {
     if (blob == NULL || --blob->refs > 0)
         return;
+    if (blob->place != NULL)
+        *blob->place = NULL;
     ft_buf_clear(&blob->bytes);
     ft_free(blob);
 }
@@ -40,29 +42,61 @@ is(const struct ft_blob *blob, const uint8_t hash[32])
     return blob != NULL && memcmp(blob->hash, hash, 32) == 0;
 }
 
+/* One that is in memory, with a reference; NULL when none is. */
+static struct ft_blob *
+at_hand(struct ft_engine *e, const uint8_t hash[32])
+{
+    if (is(e->model, hash))
+        return engine_blob_ref(e->model);
+    if (e->directory != NULL && is(e->directory->blob, hash))
+        return engine_blob_ref(e->directory->blob);
+    for (size_t i = 0; i < e->task_count; i++)
+        if (is(e->tasks[i].blob, hash))
+            return engine_blob_ref(e->tasks[i].blob);
+    for (size_t i = 0; i < ENGINE_OLD_BLOBS; i++)
+        if (is(e->old[i], hash))
+            return engine_blob_ref(e->old[i]);
+    return NULL;
+}
+
 enum ft_status
-ft_engine_blob(struct ft_engine *e, const uint8_t hash[32], struct ft_blob **out)
+engine_blob_read(struct ft_engine *e, const uint8_t hash[32], struct ft_blob **out)
 {
     enum ft_status st;
     struct ft_buf bytes = { 0 };
 
-    *out = NULL;
-    if (is(e->model, hash))
-        *out = engine_blob_ref(e->model);
-    else if (e->directory != NULL && is(e->directory->blob, hash))
-        *out = engine_blob_ref(e->directory->blob);
-    for (size_t i = 0; *out == NULL && i < e->task_count; i++)
-        if (is(e->tasks[i].blob, hash))
-            *out = engine_blob_ref(e->tasks[i].blob);
+    *out = at_hand(e, hash);
     if (*out != NULL)
         return FT_OK;
-    /* An older model, say: a shop that fell behind. */
     st = e->config.store.blob(e->config.store.ctx, hash, &bytes);
     if (st != FT_OK)
         return st;
     *out = engine_blob_new(hash, &bytes);
     ft_buf_clear(&bytes);
     return *out != NULL ? FT_OK : FT_ERR_NOMEM;
+}
+
+/* What is not at hand is an older model, say, for a shop that fell behind. However many ask, few are in
+ * memory. */
+enum ft_status
+ft_engine_blob(struct ft_engine *e, const uint8_t hash[32], struct ft_blob **out)
+{
+    enum ft_status st;
+    size_t free = 0;
+
+    *out = at_hand(e, hash);
+    if (*out != NULL)
+        return FT_OK;
+    while (free < ENGINE_OLD_BLOBS && e->old[free] != NULL)
+        free++;
+    if (free == ENGINE_OLD_BLOBS)
+        return FT_ERR_LATER;
+    st = engine_blob_read(e, hash, out);
+    if (st != FT_OK)
+        return st;
+    e->old[free] = *out;
+    (*out)->place = &e->old[free];
+    return FT_OK;
 }
 
 struct ft_bytes

@@ -193,19 +193,29 @@ engine_epoch_key(struct ft_engine *e, struct engine_shop *shop, const struct ft_
     enum ft_status st;
     uint8_t bytes[FT_SS_EPOCH_KEY_SIZE];
     struct ft_error err = { 0 };
+    bool change;
 
     if (!e->building_open || !shop->listed || key->epoch != e->epoch)
         return FT_OK; /* late or early: the shop will be asked for the right one */
     if (key->id != shop->place)
         return FT_ERR_VERIFY;
-    if (ft_ss_directory_has(&e->building, shop->place) &&
-        memcmp(e->building.xpk[shop->place], key->xpk, 32) == 0)
+    change = ft_ss_directory_has(&e->building, shop->place);
+    if (change && memcmp(e->building.xpk[shop->place], key->xpk, 32) == 0)
         return FT_OK;
+    if (change && engine_now(e) < shop->key_not_before_ms)
+        return FT_ERR_LATER;
     st = ft_ss_directory_put(&e->building, key, &err);
     if (st != FT_OK) {
         ft_log(FT_LOG_WARN, "round.epoch_key_refused", "shop=%lld status=%s", (long long)shop->row.id,
                ft_status_name(st));
         return st;
+    }
+    if (change) { /* it lost the one it had; all others have to fetch the new one */
+        shop->key_not_before_ms =
+            engine_now(e) +
+            ((uint64_t)ENGINE_KEY_AGAIN_MS
+             << (shop->key_changes < ENGINE_KEY_DOUBLINGS ? shop->key_changes : ENGINE_KEY_DOUBLINGS));
+        shop->key_changes++;
     }
     if (!e->building_dirty)
         e->dirty_since_ms = engine_now(e);
@@ -285,6 +295,8 @@ turn_epoch(struct ft_engine *e)
     e->epoch_started_ms = engine_wall(e);
     FT_TRY(e->config.store.epoch_set(e->config.store.ctx, e->epoch, e->epoch_started_ms));
     FT_TRY(rebuild(e));
+    for (size_t i = 0; i < e->shop_count; i++)
+        e->shops[i].key_changes = 0;
     e->version++;
 out:
     return st;

@@ -118,7 +118,8 @@ void ft_engine_upload_end(struct ft_engine *e, struct ft_engine_upload *upload, 
 void ft_engine_upload_close(struct ft_engine *e, struct ft_engine_upload *upload);
 
 /* A blob that shops may fetch: the directory, tasks, models. The reference keeps the bytes alive. `sent`
- * counts what goes out into the round's bytes. Errors: NOTFOUND, the store's. */
+ * counts what goes out into the round's bytes. Errors: NOTFOUND, LATER (too many old ones are being fetched),
+ * the store's. */
 struct ft_blob;
 FT_NODISCARD enum ft_status ft_engine_blob(struct ft_engine *e, const uint8_t hash[32], struct ft_blob **out);
 struct ft_bytes ft_blob_bytes(const struct ft_blob *blob);

@@ -12,8 +12,14 @@
 #define ENGINE_ASK_AGAIN_MS   10000 /* a shop that said "later" is asked again */
 #define ENGINE_BACKOFF_MS     500   /* after a failed session, doubled up to */
 #define ENGINE_BACKOFF_MAX_MS 30000
-#define ENGINE_TASKS_MAX      32 /* unfinished tasks at a time */
-#define ENGINE_SYNC_WAIT_MAX  60000
+#define ENGINE_TASKS_MAX      32   /* unfinished tasks at a time */
+#define ENGINE_KEY_AGAIN_MS   1000 /* a shop may change its key of an epoch once; then after so long, doubled \
+                                    */
+#define ENGINE_KEY_DOUBLINGS 9
+#define ENGINE_WORDS_MAX     (2 * ENGINE_TASKS_MAX) /* verdicts a shop may change at once */
+#define ENGINE_WORD_MS       1000                   /* ... and one more after so long each */
+#define ENGINE_OLD_BLOBS     4 /* read from the store for shops that fell behind, at a time */
+#define ENGINE_SYNC_WAIT_MAX 60000
 
 /* What the engine knows of a shop. */
 struct engine_shop {
@@ -30,6 +36,12 @@ struct engine_shop {
     uint32_t refusals;
     bool barred;    /* lied for certain: in no cohort any more, until the aggregator is started again */
     bool announced; /* in the open session: has been, or is being, told of it */
+    /* Every changed key makes all others fetch a directory, every changed verdict is a write: both by
+     * measure. */
+    uint32_t key_changes;
+    uint64_t key_not_before_ms;
+    uint32_t words;    /* verdicts changed */
+    uint64_t words_ms; /* when that was last lessened */
 };
 
 struct engine_task {
@@ -60,6 +72,7 @@ struct engine_directory {
 
 struct ft_blob {
     uint32_t refs;
+    struct ft_blob **place; /* where an old one is listed; NULL: nowhere */
     uint8_t hash[32];
     struct ft_buf bytes;
 };
@@ -100,10 +113,11 @@ struct ft_engine {
     uint64_t dirty_since_ms;
     struct engine_directory *directory; /* published */
     struct engine_session *session;
-    struct engine_session *previous; /* committed last; answers its shops until the next one collects */
-    struct ft_blob *model;           /* the current one, kept at hand */
-    struct ft_big_pool pool;         /* the sum and the staging vectors, from round to round */
-    int64_t *coordinates;            /* a decoded sum: made once, reused by every round that fits */
+    struct engine_session *previous;       /* committed last; answers its shops until the next one collects */
+    struct ft_blob *model;                 /* the current one, kept at hand */
+    struct ft_blob *old[ENGINE_OLD_BLOBS]; /* those that shops hold now; no references of the engine's */
+    struct ft_big_pool pool;               /* the sum and the staging vectors, from round to round */
+    int64_t *coordinates;                  /* a decoded sum: made once, reused by every round that fits */
     double *reals;
     size_t coordinates_room, reals_room;
     bool recover_wanted;      /* a session was stored, and could not be opened */
@@ -157,7 +171,8 @@ void engine_task_clear(struct engine_task *t);
 struct engine_task *engine_task(struct ft_engine *e, const uint8_t hash[32]);
 struct engine_task *engine_running_task(struct ft_engine *e); /* the oldest RUNNING one; NULL */
 bool engine_tasks_left(const struct ft_engine *e);            /* published, running or paused */
-void engine_verdict(struct ft_engine *e, struct engine_shop *shop, const struct ft_sync_verdict *v);
+FT_NODISCARD enum ft_status engine_verdict(struct ft_engine *e, struct engine_shop *shop,
+                                           const struct ft_sync_verdict *v);
 void engine_verdict_forget(struct engine_task *t, size_t slot);
 
 /* schedule.c */
@@ -191,5 +206,8 @@ FT_NODISCARD enum ft_status engine_recover(struct ft_engine *e);
 struct ft_blob *engine_blob_new(const uint8_t hash[32], struct ft_buf *bytes); /* takes the bytes over */
 struct ft_blob *engine_blob_ref(struct ft_blob *blob);
 void engine_blob_unref(struct ft_blob *blob);
+/* As ft_engine_blob, for the engine's own use: not held back by what shops fetch. */
+FT_NODISCARD enum ft_status engine_blob_read(struct ft_engine *e, const uint8_t hash[32],
+                                             struct ft_blob **out);
 
 #endif

@@ -109,7 +109,7 @@ engine_recover(struct ft_engine *e)
     task = engine_task(e, row.task);
     if (task != NULL && e->directory != NULL) {
         struct ft_blob *blob = NULL;
-        FT_TRY(ft_engine_blob(e, stored.progress.model_hash, &blob));
+        FT_TRY(engine_blob_read(e, stored.progress.model_hash, &blob));
         engine_blob_unref(e->model);
         e->model = blob;
         st = restore(e, task, &row, &descriptor, &reader);

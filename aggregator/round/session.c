@@ -175,7 +175,7 @@ keep_model(struct ft_engine *e, const uint8_t hash[32])
 
     if (e->model != NULL && memcmp(e->model->hash, hash, 32) == 0)
         return FT_OK;
-    st = ft_engine_blob(e, hash, &blob);
+    st = engine_blob_read(e, hash, &blob);
     if (st == FT_OK) {
         engine_blob_unref(e->model);
         e->model = blob;

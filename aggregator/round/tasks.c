@@ -201,7 +201,23 @@ engine_verdict_forget(struct engine_task *t, size_t slot)
     t->asked_ms[slot] = 0;
 }
 
-void
+/* A verdict is a write: so many at once, and then so many a second. */
+static bool
+may_speak(const struct ft_engine *e, struct engine_shop *shop)
+{
+    const uint64_t now = engine_now(e), earned = (now - shop->words_ms) / ENGINE_WORD_MS;
+
+    if (earned > 0) {
+        shop->words -= earned < shop->words ? (uint32_t)earned : shop->words;
+        shop->words_ms = now;
+    }
+    if (shop->words >= ENGINE_WORDS_MAX)
+        return false;
+    shop->words++;
+    return true;
+}
+
+enum ft_status
 engine_verdict(struct ft_engine *e, struct engine_shop *shop, const struct ft_sync_verdict *v)
 {
     struct engine_task *t = engine_task(e, v->task_hash);
@@ -211,7 +227,9 @@ engine_verdict(struct ft_engine *e, struct engine_shop *shop, const struct ft_sy
     enum ft_status st;
 
     if (t == NULL || t->verdicts[slot] == v->verdict)
-        return;
+        return FT_OK;
+    if (!may_speak(e, shop))
+        return FT_ERR_LATER;
     t->verdicts[slot] = (uint8_t)v->verdict;
     if (v->verdict != FT_VERDICT_ACCEPTED && shop->idle)
         shop->announced = false; /* it was told of a session and cannot take part: not waited for */
@@ -226,4 +244,5 @@ engine_verdict(struct ft_engine *e, struct engine_shop *shop, const struct ft_sy
     ft_log(FT_LOG_INFO, "round.verdict", "shop=%lld task=%s verdict=%u codes=%s", (long long)shop->row.id,
            t->row.name, v->verdict, codes);
     e->version++;
+    return FT_OK;
 }
