@@ -27,7 +27,8 @@ struct ft_rpc_call {
     struct rpc_tag end_tag, read_tag, send_tag;
     atomic_uint references; /* one until closed, and one for each hold */
     _Atomic(void *) user;
-    struct ft_buf flat; /* the dispatcher's: a message that came in pieces */
+    struct rpc_open open; /* its place in the server's list */
+    struct ft_buf flat;   /* the dispatcher's: a message that came in pieces */
 
     pthread_mutex_t lock;
     grpc_call *grpc; /* NULL once closed */
@@ -39,7 +40,9 @@ struct ft_rpc_call {
     bool ended;    /* the end was seen */
     bool shut_out; /* ended by us: revoked, oversize */
     int cancelled;
+    bool silent; /* ended for that */
     bool reading;
+    uint64_t read_since_ms, send_since_ms;
     bool peer_done; /* the peer sends no more */
     grpc_byte_buffer *received;
     bool sending;
@@ -85,6 +88,7 @@ start_read(struct ft_rpc_call *c)
     grpc_op op = { .op = GRPC_OP_RECV_MESSAGE };
     op.data.recv_message.recv_message = &c->received;
     c->reading = true;
+    c->read_since_ms = rpc_now_ms();
     start(c, &op, 1, &c->read_tag);
 }
 
@@ -126,6 +130,7 @@ pump(struct ft_rpc_call *c)
         ops[count++].data.send_status_from_server.status_details = &detail;
     }
     c->sending = true;
+    c->send_since_ms = rpc_now_ms();
     start(c, ops, count, &c->send_tag);
     grpc_slice_unref(detail);
 }
@@ -253,6 +258,7 @@ close_call(struct ft_rpc_call *c)
     if (tell)
         m->on_closed(m->ctx, c, clean);
     grpc_call_unref(grpc);
+    rpc_server_call_unlisted(s, &c->open);
     release(c);
     rpc_server_call_closed(s, known); /* after this the server may be gone */
 }
@@ -404,6 +410,39 @@ admit(struct ft_rpc_server *s, struct ft_rpc_call *c, const struct ft_rpc_method
     return code;
 }
 
+uint64_t
+rpc_now_ms(void)
+{
+    const gpr_timespec now = gpr_now(GPR_CLOCK_MONOTONIC);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+bool
+rpc_call_end_if_silent(struct ft_rpc_call *c, uint64_t now_ms)
+{
+    const uint64_t limit = c->peer.known ? c->server->params.silent_ms : c->server->params.silent_ms / 8;
+    bool silent;
+
+    pthread_mutex_lock(&c->lock);
+    silent = c->grpc != NULL && !c->ended && !c->silent &&
+             ((c->reading && now_ms > c->read_since_ms + limit) ||
+              (c->sending && now_ms > c->send_since_ms + limit));
+    if (silent) {
+        c->silent = true;
+        grpc_call_cancel_with_status(c->grpc, GRPC_STATUS_ABORTED, "the call has been silent for too long",
+                                     NULL);
+    }
+    pthread_mutex_unlock(&c->lock);
+    return silent;
+}
+
+void
+rpc_call_audit_silent(struct ft_rpc_call *c)
+{
+    rpc_server_audit(c->server, FT_RPC_AUDIT_SILENT, &c->peer, c->method != NULL ? c->method->path : NULL,
+                     "too long without a message");
+}
+
 void
 rpc_call_arrived(struct ft_rpc_server *s, grpc_call *call, const grpc_call_details *details)
 {
@@ -428,7 +467,8 @@ rpc_call_arrived(struct ft_rpc_server *s, grpc_call *call, const grpc_call_detai
     atomic_init(&c->user, NULL);
     pthread_mutex_init(&c->lock, NULL);
     rpc_peer_read(s, call, &c->peer, &expired);
-    room = rpc_server_call_opened(s, c->peer.known);
+    c->open = (struct rpc_open){ .call = c, .peer = &c->peer };
+    room = rpc_server_call_opened(s, &c->open);
     code = admit(s, c, m, room, expired, details->method, &why);
 
     pthread_mutex_lock(&c->lock);

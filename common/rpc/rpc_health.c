@@ -65,7 +65,7 @@ on_watch(void *ctx, struct ft_rpc_call *call, struct ft_bytes message)
     w->call = call;
     w->sent = -1;
     pthread_mutex_lock(&h->lock);
-    if (h->watcher_count < HEALTH_WATCHERS && !h->ended) {
+    if (h->watcher_count < h->watchers_max && !h->ended) {
         w->next = h->watchers;
         h->watchers = w;
         h->watcher_count++;
@@ -109,9 +109,10 @@ on_watch_closed(void *ctx, struct ft_rpc_call *call, bool clean)
 }
 
 void
-rpc_health_open(struct rpc_health *h)
+rpc_health_open(struct rpc_health *h, uint32_t strangers)
 {
     pthread_mutex_init(&h->lock, NULL);
+    h->watchers_max = strangers / 2 < HEALTH_WATCHERS ? strangers / 2 : HEALTH_WATCHERS;
     h->methods[0] = (struct ft_rpc_method){ .path = "/grpc.health.v1.Health/Check",
                                             .kind = FT_RPC_UNARY,
                                             .message_max = HEALTH_SERVICE_MAX + 16,

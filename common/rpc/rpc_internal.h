@@ -15,6 +15,7 @@
 #define RPC_WINDOW_MAX  64
 #define RPC_DETAIL_MAX  240
 #define RPC_PEERS       256
+#define RPC_BUCKETS     1024
 #define HEALTH_SERVICES 16
 #define HEALTH_WATCHERS 64
 #define HEALTH_METHODS  2
@@ -32,6 +33,13 @@ struct rpc_accept {
     grpc_metadata_array metadata;
 };
 
+/* A call's place among the open ones; guarded by the server's lock. */
+struct rpc_open {
+    struct rpc_open *next, **link;
+    struct ft_rpc_call *call;
+    const struct ft_rpc_peer *peer;
+};
+
 struct rpc_watcher {
     struct ft_rpc_call *call;
     struct rpc_watcher *next;
@@ -47,7 +55,7 @@ struct rpc_health {
     } services[HEALTH_SERVICES];
     size_t service_count;
     struct rpc_watcher *watchers;
-    size_t watcher_count;
+    size_t watcher_count, watchers_max;
     bool ended;
     struct ft_rpc_method methods[HEALTH_METHODS];
 };
@@ -78,17 +86,26 @@ struct ft_rpc_server {
 
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    uint32_t calls_open[2]; /* of strangers, of known peers; under lock, as all below */
-    bool down;              /* the shutdown tag has come back */
+    uint32_t calls_open[2];             /* of strangers, of known peers; under lock, as all below */
+    struct rpc_open *open[RPC_BUCKETS]; /* all of them, by fingerprint */
+    bool down;                          /* the shutdown tag has come back */
     atomic_bool closing;
+    atomic_uint_fast64_t sweep_ms; /* when to look for silent calls next */
 };
 
 /* A call has come in; takes over `call`. */
 void rpc_call_arrived(struct ft_rpc_server *s, grpc_call *call, const grpc_call_details *details);
-/* Count one open call, of a known peer or a stranger: false when there are too many (it is counted all the
- * same). */
-bool rpc_server_call_opened(struct ft_rpc_server *s, bool known);
-void rpc_server_call_closed(struct ft_rpc_server *s, bool known);
+/* Does this call say nothing, or take nothing, for longer than it may? Then it is ended: true once. Any
+ * thread. */
+bool rpc_call_end_if_silent(struct ft_rpc_call *c, uint64_t now_ms);
+void rpc_call_audit_silent(struct ft_rpc_call *c);
+uint64_t rpc_now_ms(void); /* monotonic */
+
+/* List and count one open call (call and peer are filled in): false when there are too many, of all peers or
+ * of this one (it is counted all the same). */
+bool rpc_server_call_opened(struct ft_rpc_server *s, struct rpc_open *open);
+void rpc_server_call_unlisted(struct ft_rpc_server *s, struct rpc_open *open);
+void rpc_server_call_closed(struct ft_rpc_server *s, bool known); /* the server may be gone after it */
 void rpc_server_audit(struct ft_rpc_server *s, enum ft_rpc_audit_kind kind, const struct ft_rpc_peer *peer,
                       const char *path, const char *detail);
 
@@ -96,7 +113,9 @@ void rpc_server_audit(struct ft_rpc_server *s, enum ft_rpc_audit_kind kind, cons
  * clients. */
 void rpc_peer_read(struct ft_rpc_server *s, grpc_call *call, struct ft_rpc_peer *out, bool *expired);
 
-void rpc_health_open(struct rpc_health *h);
+/* Watching is for anybody and lasts: half of the strangers' calls are left for Enrol. */
+void rpc_health_open(struct rpc_health *h, uint32_t strangers);
+uint32_t rpc_server_strangers_max(const struct ft_rpc_server *s);
 void rpc_health_end(struct rpc_health *h);   /* nothing serves any more; watchers are told and finished */
 void rpc_health_close(struct rpc_health *h); /* no call is left */
 

@@ -11,8 +11,10 @@
 #include <time.h>
 #include <unistd.h>
 
-static const char *const audit_names[] = { "handshake",      "no_certificate", "expired", "unauthorized",
-                                           "unknown_method", "oversize",       "overload" };
+#define RPC_SWEEP 64 /* silent calls ended at a time */
+
+static const char *const audit_names[] = { "handshake",      "no_certificate", "expired",  "unauthorized",
+                                           "unknown_method", "oversize",       "overload", "silent" };
 
 const char *
 ft_rpc_audit_str(enum ft_rpc_audit_kind kind)
@@ -28,17 +30,53 @@ rpc_server_audit(struct ft_rpc_server *s, enum ft_rpc_audit_kind kind, const str
         s->params.audit(s->params.ctx, kind, peer, path, detail);
 }
 
-bool
-rpc_server_call_opened(struct ft_rpc_server *s, bool known)
+static struct rpc_open **
+bucket(struct ft_rpc_server *s, const struct ft_rpc_peer *peer)
 {
-    /* Strangers have a share of their own, so that they cannot take the shops' places. */
-    const uint32_t strangers = s->params.calls_max / 8 > 0 ? s->params.calls_max / 8 : 1;
+    const uint8_t *f = peer->fingerprint.bytes;
+    return &s->open[((uint32_t)f[0] | (uint32_t)f[1] << 8) % RPC_BUCKETS];
+}
+
+/* Strangers have a share of their own, so that they cannot take the shops' places. */
+uint32_t
+rpc_server_strangers_max(const struct ft_rpc_server *s)
+{
+    return s->params.calls_max / 8 > 0 ? s->params.calls_max / 8 : 1;
+}
+
+bool
+rpc_server_call_opened(struct ft_rpc_server *s, struct rpc_open *open)
+{
+    const uint32_t strangers = rpc_server_strangers_max(s);
+    const bool known = open->peer->known;
+    struct rpc_open **list = bucket(s, open->peer);
+    uint32_t same = 0;
     bool room;
+
     pthread_mutex_lock(&s->lock);
-    room = s->calls_open[known] < (known ? s->params.calls_max : strangers);
+    if (known)
+        for (const struct rpc_open *o = *list; o != NULL && same < s->params.calls_per_peer; o = o->next)
+            same += memcmp(&o->peer->fingerprint, &open->peer->fingerprint, sizeof o->peer->fingerprint) == 0;
+    room =
+        s->calls_open[known] < (known ? s->params.calls_max : strangers) && same < s->params.calls_per_peer;
     s->calls_open[known]++;
+    open->next = *list;
+    open->link = list;
+    if (open->next != NULL)
+        open->next->link = &open->next;
+    *list = open;
     pthread_mutex_unlock(&s->lock);
     return room;
+}
+
+void
+rpc_server_call_unlisted(struct ft_rpc_server *s, struct rpc_open *open)
+{
+    pthread_mutex_lock(&s->lock);
+    *open->link = open->next;
+    if (open->next != NULL)
+        open->next->link = open->link;
+    pthread_mutex_unlock(&s->lock);
 }
 
 void
@@ -98,17 +136,61 @@ shutdown_done(struct rpc_tag *tag, bool ok)
     pthread_mutex_unlock(&s->lock);
 }
 
+/* End calls that have fallen silent: a peer that is up, but never sends or never takes what it should, would
+ * keep its places for ever. */
+static void
+end_silent_calls(struct ft_rpc_server *s, uint64_t now_ms)
+{
+    struct ft_rpc_call *ended[RPC_SWEEP];
+    size_t count = 0;
+
+    pthread_mutex_lock(&s->lock);
+    for (size_t i = 0; i < RPC_BUCKETS; i++)
+        for (const struct rpc_open *o = s->open[i]; o != NULL && count < RPC_SWEEP; o = o->next) {
+            if (!rpc_call_end_if_silent(o->call, now_ms))
+                continue;
+            ft_rpc_call_hold(o->call);
+            ended[count++] = o->call;
+        }
+    pthread_mutex_unlock(&s->lock);
+    for (size_t i = 0; i < count; i++) {
+        rpc_call_audit_silent(ended[i]);
+        ft_rpc_call_drop(ended[i]);
+    }
+}
+
+static uint64_t
+sweep_every_ms(const struct ft_rpc_server *s)
+{
+    const uint32_t part = s->params.silent_ms / 32;
+    return part < 20 ? 20 : part;
+}
+
+/* One poller does it. */
+static void
+sweep_if_due(struct ft_rpc_server *s)
+{
+    const uint64_t now = rpc_now_ms();
+    uint_fast64_t due = atomic_load(&s->sweep_ms);
+
+    if (now >= due && atomic_compare_exchange_strong(&s->sweep_ms, &due, now + sweep_every_ms(s)))
+        end_silent_calls(s, now);
+}
+
 static void *
 poll_loop(void *arg)
 {
     struct ft_rpc_server *s = arg;
     for (;;) {
-        const grpc_event event = grpc_completion_queue_next(s->cq, gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
+        const gpr_timespec until = gpr_time_add(
+            gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis((int64_t)sweep_every_ms(s), GPR_TIMESPAN));
+        const grpc_event event = grpc_completion_queue_next(s->cq, until, NULL);
         struct rpc_tag *tag = event.tag;
         if (event.type == GRPC_QUEUE_SHUTDOWN)
             return NULL;
         if (event.type == GRPC_OP_COMPLETE)
             tag->done(tag, event.success != 0);
+        sweep_if_due(s);
     }
 }
 
@@ -119,6 +201,8 @@ fill_defaults(struct ft_rpc_server_params *p)
     p->message_max = p->message_max != 0 ? p->message_max : RPC_MESSAGE_MAX;
     p->calls_max = p->calls_max != 0 ? p->calls_max : 4096;
     p->calls_per_connection = p->calls_per_connection != 0 ? p->calls_per_connection : 32;
+    p->calls_per_peer = p->calls_per_peer != 0 ? p->calls_per_peer : 64;
+    p->silent_ms = p->silent_ms != 0 ? p->silent_ms : 300000;
     p->send_window = p->send_window != 0 ? p->send_window : 4;
     p->keepalive_ms = p->keepalive_ms != 0 ? p->keepalive_ms : 60000;
     p->handshake_ms = p->handshake_ms != 0 ? p->handshake_ms : 20000;
@@ -375,7 +459,7 @@ ft_rpc_server_open(const struct ft_rpc_server_params *params, struct ft_rpc_serv
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&s->changed, &monotonic);
     pthread_condattr_destroy(&monotonic);
-    rpc_health_open(&s->health);
+    rpc_health_open(&s->health, rpc_server_strangers_max(s));
     FT_TRY(rpc_library_open(err));
     s->library_open = true;
     FT_TRY(make_server(s));

@@ -70,7 +70,8 @@ enum ft_rpc_audit_kind {
     FT_RPC_AUDIT_UNAUTHORIZED,   /* `authorize` refused */
     FT_RPC_AUDIT_UNKNOWN_METHOD,
     FT_RPC_AUDIT_OVERSIZE, /* a message above the method's limit */
-    FT_RPC_AUDIT_OVERLOAD, /* more calls at once than calls_max */
+    FT_RPC_AUDIT_OVERLOAD, /* more calls at once than calls_max, or than calls_per_peer */
+    FT_RPC_AUDIT_SILENT,   /* no message, or none taken, for silent_ms: ended with ABORTED */
 };
 const char *ft_rpc_audit_str(enum ft_rpc_audit_kind kind); /* "no_certificate" */
 
@@ -97,10 +98,13 @@ struct ft_rpc_server_params {
     size_t message_max;            /* bytes of one message, either way; 16 MiB + 64 KiB */
     uint32_t calls_max;            /* open calls of all shops; strangers get an eighth of it; 4096 */
     uint32_t calls_per_connection; /* 32 */
-    uint32_t send_window;          /* messages of a stream handed to ft_rpc_send and not yet out; 4 */
-    uint32_t keepalive_ms;         /* server pings an idle connection; 60000 */
-    uint32_t handshake_ms;         /* a connection must be up by then; 20000 */
-    size_t memory_max;             /* gRPC's buffers in bytes (resource quota); 256 MiB */
+    uint32_t calls_per_peer;       /* open calls of one certificate, over all its connections; 64 */
+    uint32_t silent_ms; /* a message awaited, or one to be taken, for so long ends the call; 300000. Strangers
+                         * get an eighth */
+    uint32_t send_window;  /* messages of a stream handed to ft_rpc_send and not yet out; 4 */
+    uint32_t keepalive_ms; /* server pings an idle connection; 60000 */
+    uint32_t handshake_ms; /* a connection must be up by then; 20000 */
+    size_t memory_max;     /* gRPC's buffers in bytes (resource quota); 256 MiB */
 };
 
 /* Listen and serve. *out is NULL unless FT_OK. Errors: CONFIG (address in use or not ours, PEMs, TLS 1.3

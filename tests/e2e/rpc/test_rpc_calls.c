@@ -130,8 +130,8 @@ calls_raised_flag_cancels_a_waiting_call(void **state)
     ft_rpc_channel_close(ch);
 }
 
-/* A call that the server cancels, as one that is going away may do, is a failure of the peer that passes: only the own
- * flag is CANCELLED. */
+/* A call that the server cancels, as one that is going away may do, is a failure of the peer that passes:
+ * only the own flag is CANCELLED. */
 static void
 calls_cancelled_by_the_server_may_be_tried_again(void **state)
 {
@@ -521,20 +521,14 @@ calls_of_strangers_do_not_crowd_out_shops(void **state)
     enum { CROWD = 4 };
     struct ft_rpc_channel *ch, *stranger;
     struct ft_rpc_stream *s[CROWD];
-    struct ft_bytes message;
-    int turned_away = 0;
 
     world_stop(w, 0);
     assert_int_equal(world_serve(w, "127.0.0.1:0", 16, NULL), FT_OK); /* two places for strangers */
     ch = world_channel(w, &w->shop);
     stranger = world_channel(w, NULL);
-    for (int i = 0; i < CROWD; i++) { /* health watchers stay for as long as they like */
-        assert_int_equal(ft_rpc_stream_open(stranger, "/grpc.health.v1.Health/Watch", 60000, &s[i]), FT_OK);
-        assert_int_equal(ft_rpc_stream_send(s[i], FT_BYTES("", 0)), FT_OK);
-        assert_int_equal(ft_rpc_stream_done(s[i]), FT_OK);
-        turned_away += ft_rpc_stream_recv(s[i], UINT32_MAX, &message) == FT_ERR_LATER;
-    }
-    assert_int_equal(turned_away, CROWD - 2);
+    for (int i = 0; i < CROWD; i++) /* calls whose request does not come */
+        assert_int_equal(ft_rpc_stream_open(stranger, OPEN, 60000, &s[i]), FT_OK);
+    await_count(&w->audit_of[FT_RPC_AUDIT_OVERLOAD], CROWD - 2);
     assert_int_equal(echo(ch, ECHO, NULL), FT_OK);
     for (int i = 0; i < CROWD; i++)
         (void)ft_rpc_stream_close(s[i], NULL);
@@ -736,6 +730,131 @@ calls_above_the_limit_are_turned_away(void **state)
     ft_rpc_channel_close(ch);
 }
 
+/* One shop's calls leave room for the other shops', however many it opens. */
+static void
+calls_of_one_shop_do_not_take_the_others_places(void **state)
+{
+    struct world *w = *state;
+    struct identity other = { 0 };
+    struct ft_rpc_channel *ch, *others;
+    struct waiter t[2];
+    enum ft_status st;
+
+    world_stop(w, 0);
+    w->calls_per_peer = 2;
+    assert_int_equal(world_serve(w, "127.0.0.1:0", 4, NULL), FT_OK);
+    make_client(&w->ca_key, &w->ca_cert, "store-2", days(-1, 30), &other);
+    ch = world_channel(w, &w->shop);
+    others = world_channel(w, &other);
+    for (int i = 0; i < 2; i++)
+        waiter_start(&t[i], ch, 60000);
+    await_count(&w->handled, 2);
+    assert_int_equal(echo(ch, ECHO, NULL), FT_ERR_LATER);
+    assert_int_equal(atomic_load(&w->audit_of[FT_RPC_AUDIT_OVERLOAD]), 1);
+    assert_int_equal(echo(others, ECHO, NULL), FT_OK);
+    for (int i = 0; i < 2; i++)
+        assert_true(world_answer(w, &st));
+    for (int i = 0; i < 2; i++) {
+        waiter_join(&t[i]);
+        assert_int_equal(t[i].st, FT_OK);
+        ft_buf_clear(&t[i].out);
+    }
+    await_count(&w->closed_clean, 3);
+    nap_ms(50);
+    assert_int_equal(echo(ch, ECHO, NULL), FT_OK);
+    ft_rpc_channel_close(ch);
+    ft_rpc_channel_close(others);
+    identity_clear(&other);
+}
+
+/* Anybody may watch the server's health, and a watch lasts; however many there are, newcomers can enrol. */
+static void
+calls_of_watching_strangers_leave_room_for_newcomers(void **state)
+{
+    enum { WATCHERS = 4 };
+    struct world *w = *state;
+    struct ft_rpc_channel *watching, *newcomer;
+    struct ft_rpc_stream *s[WATCHERS];
+    struct ft_bytes message;
+    int told = 0;
+
+    world_stop(w, 0);
+    assert_int_equal(world_serve(w, "127.0.0.1:0", WATCHERS * 8, NULL), FT_OK);
+    watching = world_channel(w, NULL);
+    newcomer = world_channel(w, NULL);
+    for (int i = 0; i < WATCHERS; i++) {
+        assert_int_equal(ft_rpc_stream_open(watching, "/grpc.health.v1.Health/Watch", 60000, &s[i]), FT_OK);
+        (void)!ft_rpc_stream_send(s[i], FT_BYTES(NULL, 0));
+        told += ft_rpc_stream_recv(s[i], UINT32_MAX, &message) == FT_OK;
+    }
+    assert_int_equal(told, WATCHERS / 2);
+    assert_int_equal(echo(newcomer, OPEN, NULL), FT_OK);
+    for (int i = 0; i < WATCHERS; i++)
+        (void)ft_rpc_stream_close(s[i], NULL);
+    ft_rpc_channel_close(watching);
+    ft_rpc_channel_close(newcomer);
+}
+
+/* A call whose message never comes, or whose messages cease, is ended by the server, with an audit event; one
+ * that the server itself keeps waiting is not. */
+static void
+calls_that_fall_silent_are_ended(void **state)
+{
+    static const char *const paths[] = { ECHO, LOAD, LOAD, OPEN };
+    struct world *w = *state;
+    struct ft_rpc_channel *ch, *stranger;
+    struct ft_rpc_stream *s[4];
+    struct ft_rpc_result result;
+    struct ft_bytes message;
+    struct waiter t;
+    enum ft_status st;
+
+    world_stop(w, 0);
+    w->silent_ms = 300;
+    assert_int_equal(world_serve(w, "127.0.0.1:0", 0, NULL), FT_OK);
+    ch = world_channel(w, &w->shop);
+    stranger = world_channel(w, NULL);
+    waiter_start(&t, ch, 60000);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(ft_rpc_stream_open(i < 3 ? ch : stranger, paths[i], 30000, &s[i]), FT_OK);
+    assert_int_equal(ft_rpc_stream_send(s[2], FT_BYTES("abc", 3)), FT_OK);
+    for (int i = 0; i < 4; i++) {
+        assert_int_not_equal(ft_rpc_stream_recv(s[i], UINT32_MAX, &message), FT_OK);
+        (void)ft_rpc_stream_close(s[i], &result);
+        assert_int_equal(result.code, FT_RPC_ABORTED);
+    }
+    await_count(&w->audit_of[FT_RPC_AUDIT_SILENT], 4);
+    await_count(&w->closed_unclean, 2);
+    assert_int_equal(world_parked(w), 1);
+    assert_true(world_answer(w, &st));
+    waiter_join(&t);
+    assert_int_equal(t.st, FT_OK);
+    ft_buf_clear(&t.out);
+    ft_rpc_channel_close(ch);
+    ft_rpc_channel_close(stranger);
+}
+
+/* A shop that asks for a download and never takes it is ended as well. */
+static void
+calls_whose_answers_are_not_taken_are_ended(void **state)
+{
+    struct world *w = *state;
+    struct ft_rpc_channel *ch;
+    struct ft_rpc_stream *s;
+
+    world_stop(w, 0);
+    w->silent_ms = 300;
+    w->send_total = 4000;
+    assert_int_equal(world_serve(w, "127.0.0.1:0", 0, NULL), FT_OK);
+    ch = world_channel(w, &w->shop);
+    assert_int_equal(ft_rpc_stream_open(ch, FETCH, 60000, &s), FT_OK);
+    assert_int_equal(ft_rpc_stream_send(s, FT_BYTES("x", 1)), FT_OK);
+    await_count(&w->closed_unclean, 1);
+    assert_int_equal(atomic_load(&w->audit_of[FT_RPC_AUDIT_SILENT]), 1);
+    (void)ft_rpc_stream_close(s, NULL);
+    ft_rpc_channel_close(ch);
+}
+
 struct churn {
     pthread_t thread;
     struct world *w;
@@ -844,6 +963,10 @@ main(void)
         CASE(calls_silent_link_is_noticed_by_keepalive),
         CASE(calls_loopback_needs_no_proxy),
         CASE(calls_above_the_limit_are_turned_away),
+        CASE(calls_of_one_shop_do_not_take_the_others_places),
+        CASE(calls_of_watching_strangers_leave_room_for_newcomers),
+        CASE(calls_that_fall_silent_are_ended),
+        CASE(calls_whose_answers_are_not_taken_are_ended),
         CASE(calls_survive_clients_that_come_and_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -223,6 +223,8 @@ world_serve(struct world *w, const char *address, uint32_t calls_max, struct ft_
                                             .wall_ms = wall,
                                             .ctx = w,
                                             .calls_max = calls_max,
+                                            .calls_per_peer = w->calls_per_peer,
+                                            .silent_ms = w->silent_ms,
                                             .handshake_ms = 2000 };
     enum ft_status st = ft_rpc_server_open(&p, &w->rpc, err);
     if (st == FT_OK)

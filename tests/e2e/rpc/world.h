@@ -25,7 +25,8 @@ struct world {
     struct ft_rpc_method methods[WORLD_METHODS];
     struct ft_rpc_server *rpc;
     char target[32];
-    uint64_t wall_shift_ms; /* added to the server's clock */
+    uint64_t wall_shift_ms;             /* added to the server's clock */
+    uint32_t calls_per_peer, silent_ms; /* for world_serve; 0: the server's own */
 
     atomic_int handled;      /* handler calls of any kind */
     atomic_int audits;       /* of any kind */
