@@ -17,7 +17,8 @@
  *      may have been durable. Any other difference is LEDGER_CORRUPT: no ledger is handed out.
  *   4. The charge of a domain is recomputed from whole counts whenever it is asked for, never accumulated.
  *   5. No (task, round) is spent twice, no task beyond its T, no closed task at all.
- *   6. One process has the ledger: it holds an exclusive lock.
+ *   6. A PLANNED domain's first SPEND finds exactly the reservations that its plan hash names; none is added later.
+ *   7. One process has the ledger: it holds an exclusive lock.
  *
  * Refusals are told by status and by the code at the start of err->text:
  *   REFUSED  REFUSED_BUDGET       the numbers are in the sentence and in struct ft_ledger_quote
@@ -41,7 +42,7 @@
 #define FT_LEDGER_DOMAIN_MAX  48
 #define FT_LEDGER_KEY_SIZE    32
 #define FT_LEDGER_CHAIN_SIZE  32
-#define FT_LEDGER_SIZE_MAX    ((size_t)1 << 30)
+#define FT_LEDGER_SIZE_MAX    ((size_t)1 << 28)
 #define FT_LEDGER_DOMAINS_MAX 256u
 #define FT_LEDGER_TASKS_MAX   4096u /* in one domain */
 
@@ -142,6 +143,9 @@ void ft_ledger_close(struct ft_ledger *l); /* NULL is allowed; wipes the key */
 FT_NODISCARD enum ft_status ft_ledger_open_domain(struct ft_ledger *l, const struct ft_ledger_domain *domain,
                                                   struct ft_error *err);
 
+/* The hash of a plan: its reservations in the order in which they will be made (their domain field is left out). */
+void ft_ledger_plan_hash(const struct ft_ledger_reservation *plan, size_t count, uint8_t hash[32]);
+
 /* What admitting a task would come to. */
 struct ft_ledger_quote {
     bool admitted;
@@ -157,7 +161,7 @@ FT_NODISCARD enum ft_status ft_ledger_reserve(struct ft_ledger *l, const struct 
                                               struct ft_ledger_quote *quote, struct ft_error *err);
 
 /* Use one step for (task, round): before noise is drawn and before a byte leaves. Errors: NOTFOUND, STATE (twice,
- * closed), REFUSED (beyond T), IO, FULL. */
+ * closed, or not the plan), REFUSED (beyond T), IO, FULL. */
 FT_NODISCARD enum ft_status ft_ledger_spend(struct ft_ledger *l, const uint8_t task[32], uint64_t round,
                                             const uint8_t session[32], struct ft_error *err);
 /* The masked bytes of a spent round, kept for sending again, have this hash. Errors: STATE (not spent, or sealed with
