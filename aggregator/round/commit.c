@@ -131,6 +131,23 @@ out:
     return st;
 }
 
+/* Each update has a norm of at most the task's clip, so their weighted sum has at most clip times all
+ * weights: beyond that somebody lied about its weight or sent what it may not. Noise has no such bound. */
+static bool
+within_clip(const struct ft_engine *e, const struct engine_task *task, const struct engine_session *s,
+            uint64_t weight_sum, uint32_t shops)
+{
+    const size_t count = s->plan.layout.real_coordinates;
+    const double rounding = shops * s->plan.codec.quant_step * sqrt((double)count);
+    double norm_squared = 0;
+
+    if (s->plan.codec.noise_var > 0)
+        return true;
+    for (size_t i = 0; i < count; i++)
+        norm_squared += e->reals[i] * e->reals[i];
+    return sqrt(norm_squared) <= 1.01 * task->task.clip * (double)weight_sum + rounding;
+}
+
 /* Decode the sum and compute all that follows from it. Any failure here is about the sum or our own memory;
  * nothing has been stored. */
 static enum ft_status
@@ -156,6 +173,10 @@ compute(struct ft_engine *e, struct engine_task *task, const struct engine_sessi
     FT_TRY(ft_model_state_decode(ft_buf_bytes(&e->model->bytes), &model, NULL));
     step->progress = task->row.progress;
     step->progress.round_open = false;
+    if (s->row.stage == FT_STAGE_TRAIN && !within_clip(e, task, s, weight_sum, sum->survivors)) {
+        st = FT_ERR_VERIFY;
+        goto out;
+    }
     if (s->row.stage == FT_STAGE_STATISTICS)
         FT_TRY(after_statistics(e, task, s, weight_sum, step));
     else if (s->row.stage == FT_STAGE_TRAIN)

@@ -155,6 +155,9 @@ contribute(void *ctx, const struct ft_work *work, uint64_t **words, uint32_t *co
     *words = ft_big_alloc((size_t)codec->words * sizeof **words);
     assert_non_null(*words);
     st = ft_ss_pack(codec, RIG_WEIGHT, z, *words);
+    if (layout->stage == FT_STAGE_TRAIN)
+        (*words)[codec->check_lanes / codec->lanes] +=
+            (uint64_t)s->weight_lie << codec->check_lanes % codec->lanes * codec->lane_bits;
     ft_free(z);
     return st;
 }

@@ -38,6 +38,7 @@ struct rig_shop {
     uint32_t die_at_step; /* dies once its answer of this step has arrived; FT_SS_STEP_NONE: never */
     bool die_before_join; /* dies when it is asked to contribute */
     bool dies;
+    int64_t weight_lie; /* added to the weight it states, in TRAIN rounds */
     uint64_t contributions;
     /* For tests of a whole shop: its own world instead of the numbers above, and a look at all it hands out.
      */

@@ -203,6 +203,34 @@ round_old_models_at_a_time_are_few(void **state)
     rig_close(&r);
 }
 
+/* A shop that states a weight below zero makes all the others' updates weigh more than they may. What no
+ * honest cohort can have summed up to is not taken into the model. */
+static void
+round_sum_beyond_what_the_clip_allows_is_no_model(void **state)
+{
+    struct rig r;
+    uint8_t hash[32];
+    uint64_t two = 2;
+    struct ft_round_row *rows;
+    size_t count = 0;
+
+    (void)state;
+    rig_open(&r, 4);
+    r.task.clip = 0.02;
+    r.shops[3].weight_lie = 1 - 4 * RIG_WEIGHT; /* the sum of all weights becomes 1 */
+    rig_publish(&r, "first", true, hash);
+    assert_true(rig_run(&r, rig_rounds_ended, &two, 60000));
+    rows = rig_rounds(&r, &count);
+    assert_int_equal(rows[1].stage, FT_STAGE_TRAIN);
+    assert_int_equal(rows[1].state, FT_ROUND_ABANDONED);
+    assert_non_null(strstr(rows[1].reasons, "SUM_UNUSABLE"));
+    assert_int_equal(r.engine_errors, 0);
+    r.shops[3].weight_lie = 0;
+    assert_true(rig_run(&r, rig_task_done, hash, 120000));
+    ft_round_rows_free(rows, count);
+    rig_close(&r);
+}
+
 int
 main(void)
 {
@@ -211,6 +239,7 @@ main(void)
         cmocka_unit_test(round_shop_that_changes_its_mind_all_the_time_is_heard_seldom),
         cmocka_unit_test(round_old_model_is_in_memory_once),
         cmocka_unit_test(round_old_models_at_a_time_are_few),
+        cmocka_unit_test(round_sum_beyond_what_the_clip_allows_is_no_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
