@@ -49,7 +49,9 @@ serve_retry_waiting(struct serve *s)
     for (struct serve_stream **link = &s->waiting; *link != NULL;) {
         struct serve_stream *u = *link;
         int64_t shop = 0;
-        if (serve_shop(s, u->rpc, &shop) && !begin(s, u, shop)) {
+        if (!serve_shop(s, u->rpc, &shop)) { /* withdrawn while it waited */
+            ft_rpc_finish(u->rpc, FT_RPC_PERMISSION_DENIED, "this certificate is not served");
+        } else if (!begin(s, u, shop)) {
             link = &u->next;
             continue;
         }

@@ -187,6 +187,8 @@ unmask(struct ft_ss_server *s)
     }
     right = ft_ss_check_sum(&s->codec, s->sum, ft_ss_bitmap_count(s->u3, s->universe)) == FT_OK;
     right = right || FT_PLANT(DROPOUT_MASKS_KEPT) || FT_PLANT(NO_DUPLICATE_CHECK);
+    if (right) /* here, without the caller's lock: hashing takes a second a gigabyte */
+        ft_ss_derive_result(s->result_hash, s->t[3], FT_BYTES(s->sum, s->codec.words * sizeof *s->sum));
     job->outcome = right ? UNMASK_RIGHT : UNMASK_WRONG;
 out:
     return st;
@@ -215,8 +217,7 @@ ft_ss_server_finish(struct ft_ss_server *s)
     if (s->cancelled)
         return server_fail(s, FT_SS_END_FAILED_CANCELLED);
     switch (s->job.outcome) {
-    case UNMASK_RIGHT: /* step 5, publishing: hashing takes a second a gigabyte */
-        ft_ss_derive_result(s->result_hash, s->t[3], FT_BYTES(s->sum, s->codec.words * sizeof *s->sum));
+    case UNMASK_RIGHT: /* step 5, publishing */
         st = server_store(s, FT_SS_RECORD_DONE, FT_BYTES(s->result_hash, sizeof s->result_hash), true);
         if (st == FT_OK)
             server_enter(s, FT_SS_DONE);
