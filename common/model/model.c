@@ -218,6 +218,12 @@ layer_backward(const struct ft_model *m, const struct model_layer *layer, const 
     model_slope(m->spec.activation, act, rows * layer->in, down);
 }
 
+void
+model_layer_backward(struct ft_model *m, uint32_t layer, const float *params, const float *dz, size_t rows, float *down)
+{
+    layer_backward(m, &m->shape.layers[layer], params, m->act[layer - 1], dz, rows, down);
+}
+
 static void
 model_backward(struct ft_model *m, const float *params, const float *x, const float *y, size_t rows, float scale,
                float keep, float *grad)

@@ -48,6 +48,10 @@ size_t model_weight_block(const struct model_shape *shape, uint32_t block, uint3
 /* Activations of `rows` <= m->chunk rows; z is m->act[last]. */
 void model_forward(struct ft_model *m, const float *params, const float *x, size_t rows);
 
+/* After model_forward: dz of layer - 1 from dz of `layer` (1 and more), (rows, in). */
+void model_layer_backward(struct ft_model *m, uint32_t layer, const float *params, const float *dz, size_t rows,
+                          float *down);
+
 /* The gradient of at least one row, unchecked: a NaN passes on. Returns the sum of the losses, or 0 without. */
 double model_gradient(struct ft_model *m, const float *params, const struct ft_dataset *data, double weight_decay,
                       bool with_loss, float *grad);
