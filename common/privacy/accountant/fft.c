@@ -12,38 +12,6 @@ struct ft_fft {
     struct ft_complex *roots; /* for each length n, 4 | n, from the longest on: w^j, w^2j, w^3j for j < n/4 */
 };
 
-struct ft_fft *
-ft_fft_new(unsigned log2)
-{
-    const size_t points = (size_t)1 << log2;
-    struct ft_fft *f = ft_calloc(1, sizeof *f);
-
-    if (f == NULL)
-        return NULL;
-    f->log2 = log2;
-    f->roots = ft_calloc(points + 4, sizeof *f->roots);
-    if (f->roots == NULL) {
-        ft_free(f);
-        return NULL;
-    }
-    struct ft_complex *r = f->roots;
-    for (size_t n = points; n >= 4; n /= 4)
-        for (size_t j = 0; j < n / 4; j++)
-            for (size_t k = 1; k <= 3; k++) {
-                const double angle = -2 * M_PI * (double)(j * k) / (double)n;
-                *r++ = (struct ft_complex){ cos(angle), sin(angle) };
-            }
-    return f;
-}
-
-void
-ft_fft_free(struct ft_fft *f)
-{
-    if (f != NULL)
-        ft_free(f->roots);
-    ft_free(f);
-}
-
 static inline struct ft_complex
 add(struct ft_complex a, struct ft_complex b)
 {
@@ -66,6 +34,61 @@ static inline struct ft_complex
 mul_conj(struct ft_complex a, struct ft_complex w)
 {
     return (struct ft_complex){ a.re * w.re + a.im * w.im, a.im * w.re - a.re * w.im };
+}
+
+/* e^(-2 pi i j / n) for all j of a longest transform, as products of a coarse and a fine table. */
+#define FINE 1024u
+
+static void
+fill_roots(struct ft_complex *r, size_t points, const struct ft_complex *coarse, const struct ft_complex *fine)
+{
+    for (size_t n = points; n >= 4; n /= 4)
+        for (size_t j = 0; j < n / 4; j++) {
+            const size_t index = j * (points / n);
+            const struct ft_complex w = mul(coarse[index / FINE], fine[index % FINE]);
+            const struct ft_complex w2 = mul(w, w);
+            *r++ = w;
+            *r++ = w2;
+            *r++ = mul(w2, w);
+        }
+}
+
+static void
+fill_table(struct ft_complex *table, size_t count, double angle)
+{
+    for (size_t j = 0; j < count; j++)
+        table[j] = (struct ft_complex){ cos(angle * (double)j), sin(angle * (double)j) };
+}
+
+struct ft_fft *
+ft_fft_new(unsigned log2)
+{
+    const size_t points = (size_t)1 << log2, coarse = points / 4 / FINE + 1;
+    struct ft_fft *f = ft_calloc(1, sizeof *f);
+    struct ft_complex *tables = ft_calloc(FINE + coarse, sizeof *tables);
+
+    if (f != NULL) {
+        f->log2 = log2;
+        f->roots = ft_big_alloc((points + 4) * sizeof *f->roots);
+    }
+    if (f == NULL || tables == NULL || f->roots == NULL) {
+        ft_free(tables);
+        ft_fft_free(f);
+        return NULL;
+    }
+    fill_table(tables, FINE, -2 * M_PI / (double)points);
+    fill_table(tables + FINE, coarse, -2 * M_PI / (double)points * FINE);
+    fill_roots(f->roots, points, tables + FINE, tables);
+    ft_free(tables);
+    return f;
+}
+
+void
+ft_fft_free(struct ft_fft *f)
+{
+    if (f != NULL)
+        ft_big_free(f->roots, (((size_t)1 << f->log2) + 4) * sizeof *f->roots);
+    ft_free(f);
 }
 
 /* Times -i. */

@@ -1,6 +1,7 @@
 /*
  * The law of the losses' sum and its tail. A tilt e^(t g) moves the mass to where the answer is: without it, rounding of
- * the transform would swamp any delta below 1e-8. Every tilt gives a valid bound; a good one gives a tight bound.
+ * the transform would swamp any delta below 1e-8. Every tilt gives a valid bound, since rounding is added to it; the
+ * least one that makes rounding negligible is taken, for a tilted law is wide where single steps can lose much.
  */
 #include "common/privacy/accountant/accountant_internal.h"
 
@@ -9,8 +10,9 @@
 
 #define BLOCK      64
 #define LOG2_MAX   23
-#define OUTSIDE    41.446531673892822 /* ln 1e18: what the window may leave out */
-#define ROUNDING   1e-10              /* of the transform, relative to the tilted law */
+#define OUTSIDE    27.631021115928547 /* ln 1e12: one in that many may fall outside the window ... */
+#define ROUNDING   1e-10              /* ... which this covers, with the rounding of the transform */
+#define NEGLIGIBLE 1e-4               /* of delta: what rounding may add to it */
 #define ITERATIONS 10
 
 /* Cumulant generating function of the sum, and its first two derivatives, at one tilt. */
@@ -134,6 +136,40 @@ solve_tilt(const struct sum *s, double target, bool chernoff, struct cumulant *a
     return t;
 }
 
+/* A tilt in [0, most] with K(t) - t e at most `target`, little more of it than that takes; where none has it, the one
+ * at which it is least. */
+static double
+least_tilt(const struct sum *s, double e, double target, double most, struct cumulant *at)
+{
+    struct cumulant c;
+    double low = 0, high = most;
+
+    *at = cumulant_at(s, 0);
+    if (at->k <= target)
+        return 0;
+    *at = cumulant_at(s, most);
+    if (at->k - most * e > target) {
+        const double t = solve_tilt(s, e, false, &c);
+        if (c.k - t * e < at->k - most * e) {
+            *at = c;
+            high = t;
+        }
+    }
+    if (at->k - high * e > target)
+        return high;
+    for (int i = 0; i < 5; i++) {
+        const double t = low + (high - low) / 2;
+        c = cumulant_at(s, t);
+        if (c.k - t * e <= target) {
+            high = t;
+            *at = c;
+        } else {
+            low = t;
+        }
+    }
+    return high;
+}
+
 /* The tilted law of the sum over one window. */
 struct window {
     struct ft_complex *x; /* (points) probability at index (k mod points) */
@@ -142,22 +178,31 @@ struct window {
     int64_t low, high;
 };
 
-/* Chernoff: any s gives a bound; the least of a few about the one for a normal law is close to the best. */
+/* The least Chernoff bound on one side of the tilted law: (K(t + d) - K(t) + ln(1/outside)) / |d| has one minimum over
+ * |d|, and every d gives a bound. Walk downhill from where a normal law has it, turning with half the step. */
+static double
+reach(const struct sum *s, double t, const struct cumulant *c, double sign)
+{
+    double log_d = 0.5 * log(2 * OUTSIDE / fmax(c->variance, 1e-30)), walk = 0.7, best = INFINITY;
+    for (int i = 0; i < 24 && fabs(walk) > 0.04; i++) {
+        const double d = exp(log_d + walk);
+        const bool within = fabs(t + sign * d) <= s->tilt_max;
+        const double bound = within ? (cumulant_at(s, t + sign * d).k - c->k + OUTSIDE) / d : INFINITY;
+        if (bound < best) {
+            best = bound;
+            log_d += walk;
+        } else {
+            walk *= -0.5;
+        }
+    }
+    return best;
+}
+
 static void
 window_bounds(const struct sum *s, double t, const struct cumulant *c, double *low, double *high)
 {
-    const double about = sqrt(2 * OUTSIDE / fmax(c->variance, 1e-30));
-    const double factor[] = { 0.25, 0.5, 0.7, 1, 1.4, 2 };
-
-    *low = s->least;
-    *high = s->most;
-    for (size_t i = 0; i < sizeof factor / sizeof factor[0]; i++) {
-        const double d = about * factor[i];
-        if (t + d <= s->tilt_max)
-            *high = fmin(*high, (cumulant_at(s, t + d).k - c->k + OUTSIDE) / d);
-        if (d < s->tilt_max)
-            *low = fmax(*low, -(cumulant_at(s, t - d).k - c->k + OUTSIDE) / d);
-    }
+    *high = fmin(s->most, reach(s, t, c, 1));
+    *low = fmax(s->least, -reach(s, t, c, -1));
 }
 
 static inline struct ft_complex
@@ -199,12 +244,11 @@ place_tilted(const struct ft_pld_law *law, double step, double t, struct ft_comp
     for (size_t i = 0; i < points; i++)
         x[i] = (struct ft_complex){ 0, 0 };
     for (size_t b = 0; b < law->count; b += BLOCK) {
-        const double scale = exp(t * step * ((double)law->first + (double)b) - own.k);
+        const double scale = exp(fmin(t * step * ((double)law->first + (double)b) - own.k, 700)); /* mass there is 0 */
         for (size_t j = 0; j < BLOCK && b + j < law->count; j++)
             if (law->mass[b + j] > 0) {
                 const uint64_t index = (uint64_t)(law->first + (int64_t)(b + j)) & (points - 1);
-                x[index].re += isfinite(scale) ? law->mass[b + j] * e[j] * scale
-                                               : exp(log(law->mass[b + j]) + t * step * ((double)law->first + (double)(b + j)) - own.k);
+                x[index].re += law->mass[b + j] * e[j] * scale;
             }
     }
 }
@@ -327,18 +371,19 @@ ft_pld_solve(const struct ft_pld_event *events, size_t count, int direction, dou
 
     if (!(s.infinite < delta / 2))
         return FT_ERR_NONFINITE;
-    double t = solve_tilt(&s, -log(delta), true, &c);
-    double guess = (c.k - log(delta)) / t; /* a bound already, some 10 % above */
+    const double most = solve_tilt(&s, -log(delta), true, &c);
+    double aim = 0.85 * (c.k - log(delta)) / most; /* the best Chernoff bound is some 10 % above the answer */
     for (int i = 0; i < ITERATIONS; i++) {
         struct window w;
-        t = solve_tilt(&s, guess, false, &c);
+        const double t = least_tilt(&s, aim, log(NEGLIGIBLE * delta / rounding_of(&s)), most, &c);
         FT_TRY(window_make(&s, t, &c, &w));
         const double e = descend(&s, &w, delta);
         window_clear(&w);
+        const bool settled = fabs(aim - 0.95 * e) <= 0.01 * aim;
         best = fmin(best, e);
-        if (!(fabs(e - guess) > 0.02 * guess))
+        if (e <= 0 || settled || rounding_of(&s) * exp(c.k - t * e) <= NEGLIGIBLE * delta)
             break;
-        guess = isfinite(e) ? e : guess / 2;
+        aim = isfinite(e) ? 0.95 * e : 0.8 * aim;
     }
     if (!isfinite(best))
         return FT_ERR_NONFINITE;
@@ -353,9 +398,12 @@ ft_pld_tail(const struct ft_pld_event *events, size_t count, int direction, doub
     const struct sum s = sum_of(events, count, direction, step);
     struct cumulant c;
     struct window w;
-    const double t = solve_tilt(&s, epsilon, false, &c);
-    const enum ft_status st = window_make(&s, t, &c, &w);
     double sum = 0;
+    /* delta is at least some hundredth of its Chernoff bound e^(K - t e), which is least at K'(t) = e */
+    const double most = solve_tilt(&s, epsilon, false, &c);
+    const double target = c.k - most * epsilon + log(0.01 * NEGLIGIBLE / rounding_of(&s));
+    const double t = least_tilt(&s, epsilon, target, most, &c);
+    const enum ft_status st = window_make(&s, t, &c, &w);
 
     if (st != FT_OK)
         return st;
