@@ -16,6 +16,7 @@
 
 #define CERTIFICATE_DAYS 730
 #define GRACE_MS         1000
+#define FILES_MAX        (1u << 20)
 
 const struct ft_cli_option ft_cmd_serve_options[] = {
     FT_CLI_HOME,
@@ -284,6 +285,18 @@ catch_signals(void)
     (void)setrlimit(RLIMIT_CORE, &no_core); /* keys are in memory */
 }
 
+/* Each shop holds a connection, and whoever can reach the port may open one more: as many as the system grants. */
+static void
+raise_file_limit(void)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+        return;
+    files.rlim_cur = files.rlim_max < FILES_MAX ? files.rlim_max : FILES_MAX;
+    (void)setrlimit(RLIMIT_NOFILE, &files);
+}
+
 static void
 init_locks(struct serve *s)
 {
@@ -311,6 +324,7 @@ serve_home(struct ft_cli *cli, struct ft_home *home)
 
     init_locks(&s);
     catch_signals();
+    raise_file_limit();
     ft_log_open("fedtill-aggregator", (enum ft_log_level)home->config.log_level, STDERR_FILENO);
     FT_TRY(ft_home_lock_take(home, &lock_fd, &err));
     FT_TRY(ft_store_log_check(home->store, &err));

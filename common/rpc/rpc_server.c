@@ -305,7 +305,7 @@ make_server(struct ft_rpc_server *s)
     rpc_arg_int(&a, GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20000);
     rpc_arg_int(&a, GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
     rpc_arg_int(&a, GRPC_ARG_MAX_CONNECTION_IDLE_MS,
-                15 * 60 * 1000); /* no calls: a client just connects again */
+                2 * 60 * 1000); /* no calls: a client just connects again */
     rpc_arg_int(&a, GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10000);
     rpc_arg_int(&a, GRPC_ARG_HTTP2_BDP_PROBE, 0);
     rpc_arg_int(&a, GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, RPC_READ_AHEAD);

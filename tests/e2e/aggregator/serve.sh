@@ -58,9 +58,16 @@ done
 code=0
 wait "$server" || code=$?
 [ $code = 70 ] || fail "a full disk ended the server with $code, expected 70"
-"$agg" serve --home "$home" 2>"$dir/again.log" &
+# A shell's small limit on open files is no limit on connections: the server takes what the system grants.
+(
+    ulimit -S -n 64
+    exec "$agg" serve --home "$home" 2>"$dir/again.log"
+) &
 server=$!
 wait_up "$dir/again.log"
+# shellcheck disable=SC2046 # "Max open files", soft, hard, unit
+set -- $(grep "^Max open files" "/proc/$server/limits")
+[ "$4" -gt 64 ] || fail "the server may open $4 files, the system grants $5"
 expect 0 "$bin/fedtill-client" enrol --home "$dir/shop-$refused" --token-file "$dir/$refused.json"
 expect 0 "$agg" store list --home "$home" --json
 [ "$(grep -o '"state":"active"' "$dir/out" | wc -l)" = "$refused" ] || fail "enrolments were lost"
