@@ -90,5 +90,8 @@ ft_task_clear(struct ft_task *task)
     for (uint32_t i = 0; task->features != NULL && i < task->feature_count; i++)
         ft_free(task->features[i].name);
     ft_free(task->features);
+    for (uint32_t i = 0; task->privacy.shops != NULL && i < task->privacy.shop_count; i++)
+        ft_free(task->privacy.shops[i].name);
+    ft_free(task->privacy.shops);
     *task = (struct ft_task){ 0 };
 }

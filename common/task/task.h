@@ -29,6 +29,42 @@ struct ft_task_feature {
     double min, max; /* declared range, min < max, finite */
 };
 
+#define FT_TASK_SHOPS_MAX 16384
+#define FT_TASK_SPARE_MAX 1000
+
+/* What a customer's vector is. */
+enum ft_contribution {
+    FT_CONTRIBUTION_GRADIENT = 1, /* one gradient, over at most rows_per_customer rows */
+    FT_CONTRIBUTION_DELTA = 2,    /* the model's change after local_epochs on those rows */
+};
+
+struct ft_task_shop {
+    char *name;
+    uint64_t customers; /* declared and rounded, never the true count: denominators only */
+};
+
+/*
+ * Differential privacy (privacy-accounting.md, section 2). All zero with noise 0. `clip` of the task bounds one
+ * customer's vector. What follows from the rest is in the signed bytes too, and every shop works it out again:
+ * common/plan/privacy_plan.h fills it in (derive) and compares it (check).
+ */
+struct ft_task_privacy {
+    double epsilon, noise_multiplier; /* one of them was asked for, the other is 0 */
+    double delta;
+    double expected_customers; /* of one round, all shops */
+    struct ft_task_shop *shops;
+    uint32_t shop_count;
+    uint32_t m_stores;    /* shops one customer may contribute to */
+    uint32_t spare_rounds; /* contributions beyond those the task needs, for rounds that fail late */
+    uint32_t contribution; /* enum ft_contribution */
+    double clip_quantile, clip_rate, clip_min, clip_max; /* adaptive clip; all 0: fixed */
+    bool rotated;
+    uint8_t rotation_seed[32]; /* derived from the task's seed */
+    /* derived */
+    uint64_t q_num, steps, dim, delta_int_sq;
+    uint32_t scale, lambda, sigma_share, t_min;
+};
+
 struct ft_task {
     char *name;    /* [a-z0-9_]{1,48} */
     char *purpose; /* verb/area: train, score, measure or synthesise, then segmentation, propensity, demand or
@@ -66,7 +102,8 @@ struct ft_task {
     uint64_t seed;
 
     enum ft_unit unit;
-    uint32_t noise; /* 0 none */
+    uint32_t noise; /* 0 none, 1 discrete Gaussian: then `privacy` counts */
+    struct ft_task_privacy privacy;
 
     uint32_t n_min, n_cap, h_min, corrupted, drop_permille, sigma, eta, suite, lane_bits;
     uint64_t join_ms, step_ms, session_ms, pause_ms;

@@ -36,6 +36,13 @@
 #define TASK_DURATION_MAX    ((uint64_t)30 * 24 * 3600 * 1000)
 #define TASK_BINS_MAX        4096
 #define TASK_CALIBRATION_MAX 100
+#define TASK_STORES_MAX      64
+#define TASK_CUSTOMERS_MAX   UINT64_C(1000000000)
+#define TASK_DELTA_MIN       1e-12
+#define TASK_DELTA_MAX       1e-3
+#define TASK_NOISE_MIN       0.3 /* least noise multiplier, and most epsilon, that can be asked for */
+#define TASK_NOISE_MAX       1000.0
+#define TASK_BUDGET_MAX      1000.0
 #define TASK_QUANT_MIN       64 /* fewer steps than this to one side make an update mostly rounding */
 
 /* One broken rule: the key's path in the YAML form, and the sentence. */

@@ -126,8 +126,85 @@ check_identity(const struct checker *c)
              t->review, (long long)(review - expires), t->expires);
     if (t->unit != FT_UNIT_CUSTOMER && t->unit != FT_UNIT_RECORD)
         tell(c, "unit", "unit is %u, expected customer (1) or record (2)", (unsigned)t->unit);
-    if (t->noise != 0)
-        tell(c, "privacy.noise", "privacy.noise is %u, expected none (0)", t->noise);
+}
+
+static bool
+has_privacy(const struct ft_task_privacy *p)
+{
+    return p->epsilon != 0 || p->noise_multiplier != 0 || p->delta != 0 || p->expected_customers != 0 ||
+           p->shop_count != 0 || p->m_stores != 0 || p->spare_rounds != 0 || p->contribution != 0 ||
+           p->clip_quantile != 0 || p->clip_rate != 0 || p->clip_min != 0 || p->clip_max != 0 || p->rotated ||
+           (p->q_num | p->steps | p->dim | p->delta_int_sq | p->scale | p->lambda | p->sigma_share | p->t_min) != 0;
+}
+
+static void
+check_shops(const struct checker *c)
+{
+    const struct ft_task_privacy *p = &c->task->privacy;
+
+    if (p->shop_count < c->task->n_min)
+        tell(c, "privacy.shops", "privacy.shops names %u shops, expected at least cohort.n_min %u", p->shop_count,
+             c->task->n_min);
+    for (uint32_t i = 0; i < p->shop_count; i++) {
+        if (p->shops[i].name == NULL || p->shops[i].name[0] == '\0' || strlen(p->shops[i].name) > 64)
+            tell(c, "privacy.shops", "shop %u has no name of 1 to 64 bytes", i + 1);
+        else if (i > 0 && strcmp(p->shops[i - 1].name, p->shops[i].name) >= 0)
+            tell(c, "privacy.shops", "shop %s comes after %s: names must be in ascending order, each once",
+                 p->shops[i].name, p->shops[i - 1].name);
+        if (p->shops[i].customers < 1 || p->shops[i].customers > TASK_CUSTOMERS_MAX)
+            tell(c, "privacy.shops", "shop %u declares %llu customers, expected 1 to %llu", i + 1,
+                 (unsigned long long)p->shops[i].customers, (unsigned long long)TASK_CUSTOMERS_MAX);
+    }
+}
+
+static void
+check_adaptive_clip(const struct checker *c)
+{
+    const struct ft_task_privacy *p = &c->task->privacy;
+
+    if (p->clip_quantile == 0 && p->clip_rate == 0 && p->clip_min == 0 && p->clip_max == 0)
+        return;
+    real(c, "privacy.adaptive_clip.quantile", p->clip_quantile, 0, 0.99, true);
+    real(c, "privacy.adaptive_clip.rate", p->clip_rate, 0, 10, true);
+    real(c, "privacy.adaptive_clip.min", p->clip_min, 0, TASK_CLIP_MAX, true);
+    real(c, "privacy.adaptive_clip.max", p->clip_max, 0, TASK_CLIP_MAX, true);
+    if (!(p->clip_min <= c->task->clip && c->task->clip <= p->clip_max))
+        tell(c, "privacy.adaptive_clip", "training.clip %.9g is not between adaptive_clip.min %.9g and max %.9g",
+             c->task->clip, p->clip_min, p->clip_max);
+}
+
+/* What is wished for; what follows from it is common/plan/privacy_plan's. */
+static void
+check_privacy(const struct checker *c)
+{
+    const struct ft_task *t = c->task;
+    const struct ft_task_privacy *p = &t->privacy;
+
+    if (t->noise > 1) {
+        tell(c, "privacy.noise", "privacy.noise is %u, expected none (0) or discrete-gaussian (1)", t->noise);
+        return;
+    }
+    if (t->noise == 0) {
+        if (has_privacy(p))
+            tell(c, "privacy.noise", "a task without noise makes no privacy claim: leave the other keys out");
+        return;
+    }
+    if ((p->epsilon > 0) == (p->noise_multiplier > 0))
+        tell(c, "privacy", "privacy needs one of epsilon and noise_multiplier");
+    else if (p->epsilon != 0)
+        real(c, "privacy.epsilon", p->epsilon, 0, TASK_BUDGET_MAX, true);
+    else
+        real(c, "privacy.noise_multiplier", p->noise_multiplier, TASK_NOISE_MIN, TASK_NOISE_MAX, false);
+    real(c, "privacy.delta", p->delta, TASK_DELTA_MIN, TASK_DELTA_MAX, false);
+    real(c, "privacy.expected_customers", p->expected_customers, 0, (double)TASK_CUSTOMERS_MAX, true);
+    whole(c, "privacy.m_stores", p->m_stores, 1, TASK_STORES_MAX);
+    whole(c, "privacy.spare_rounds", p->spare_rounds, 0, FT_TASK_SPARE_MAX);
+    if (p->contribution != FT_CONTRIBUTION_GRADIENT && p->contribution != FT_CONTRIBUTION_DELTA)
+        tell(c, "privacy.contribution", "privacy.contribution is missing, expected gradient or local-delta");
+    if (p->contribution == FT_CONTRIBUTION_GRADIENT && t->model == FT_MODEL_CNN)
+        tell(c, "privacy.contribution", "a cnn contributes by local-delta");
+    check_shops(c);
+    check_adaptive_clip(c);
 }
 
 /* A path of one feature; static storage is fine, the reporter copies. */
@@ -433,6 +510,7 @@ task_check(const struct ft_task *task, task_report *report, void *ctx)
     check_examples(&c);
     check_model(&c);
     check_training(&c);
+    check_privacy(&c);
     check_cohort(&c);
     check_schedule(&c);
 }

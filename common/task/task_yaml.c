@@ -40,7 +40,10 @@ static const struct ft_config_choice optimizers[] = { { "fedavg", FT_SERVER_FEDA
                                                       { "momentum", FT_SERVER_MOMENTUM },
                                                       { "fedadam", FT_SERVER_FEDADAM },
                                                       { 0 } };
-static const struct ft_config_choice noises[] = { { "none", 0 }, { 0 } };
+static const struct ft_config_choice noises[] = { { "none", 0 }, { "discrete-gaussian", 1 }, { 0 } };
+static const struct ft_config_choice contributions[] = { { "gradient", FT_CONTRIBUTION_GRADIENT },
+                                                         { "local-delta", FT_CONTRIBUTION_DELTA },
+                                                         { 0 } };
 static const struct ft_config_choice suites[] = { { "chacha20", 1 }, { "aes-256-ctr", 2 }, { 0 } };
 
 static const struct ft_config_field label_fields[] = {
@@ -118,7 +121,35 @@ static const struct ft_config_field training_fields[] = {
     T(seed, "seed", UINT64, .most = UINT64_MAX),
     FT_CONFIG_END,
 };
-static const struct ft_config_field privacy_fields[] = { CHOICE(noise, "noise", R, noises), FT_CONFIG_END };
+static const struct ft_config_field shop_fields[] = {
+    FT_CFG(struct ft_task_shop, name, "shop", TEXT, .flags = R, .most = 64),
+    FT_CFG(struct ft_task_shop, customers, "customers", UINT64, .flags = R, .least = 1, .most = TASK_CUSTOMERS_MAX),
+    FT_CONFIG_END,
+};
+static const struct ft_config_field shop_item = GROUP("shop", 0, shop_fields);
+static const struct ft_config_field adapt_fields[] = {
+    REAL(privacy.clip_quantile, "quantile", R, 0.01, 0.99),
+    REAL(privacy.clip_rate, "rate", R, DBL_MIN, 10),
+    REAL(privacy.clip_min, "min", R, DBL_MIN, TASK_CLIP_MAX),
+    REAL(privacy.clip_max, "max", R, DBL_MIN, TASK_CLIP_MAX),
+    FT_CONFIG_END,
+};
+/* Only `noise` must be there: the rest is asked for by task_check where there is noise. */
+static const struct ft_config_field privacy_fields[] = {
+    CHOICE(noise, "noise", R, noises),
+    REAL(privacy.epsilon, "epsilon", 0, DBL_MIN, TASK_BUDGET_MAX),
+    REAL(privacy.noise_multiplier, "noise_multiplier", 0, TASK_NOISE_MIN, TASK_NOISE_MAX),
+    REAL(privacy.delta, "delta", 0, TASK_DELTA_MIN, TASK_DELTA_MAX),
+    REAL(privacy.expected_customers, "expected_customers", 0, 1e-6, (double)TASK_CUSTOMERS_MAX),
+    T(privacy.shops, "shops", LIST, .most = FT_TASK_SHOPS_MAX, .item = &shop_item,
+      .item_size = sizeof(struct ft_task_shop), .count_offset = offsetof(struct ft_task, privacy.shop_count)),
+    WHOLE(privacy.m_stores, "m_stores", 0, 1, TASK_STORES_MAX),
+    WHOLE(privacy.spare_rounds, "spare_rounds", 0, 0, FT_TASK_SPARE_MAX),
+    CHOICE(privacy.contribution, "contribution", 0, contributions),
+    GROUP("adaptive_clip", 0, adapt_fields),
+    T(privacy.rotated, "rotation", BOOL, .flags = 0),
+    FT_CONFIG_END,
+};
 static const struct ft_config_field cohort_fields[] = {
     WHOLE(n_min, "n_min", R, 2, TASK_N_MAX),
     WHOLE(n_cap, "n_cap", R, 2, TASK_N_MAX),

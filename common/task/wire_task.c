@@ -24,10 +24,38 @@ pack(const ProtobufCMessage *message, struct ft_buf *out)
     return FT_OK;
 }
 
+static void
+fill_privacy(const struct ft_task_privacy *p, Fedtill__V1__TaskPrivacy *out)
+{
+    out->epsilon = p->epsilon;
+    out->noise_multiplier = p->noise_multiplier;
+    out->delta = p->delta;
+    out->expected_customers = p->expected_customers;
+    out->m_stores = p->m_stores;
+    out->spare_rounds = p->spare_rounds;
+    out->contribution = p->contribution;
+    out->clip_quantile = p->clip_quantile;
+    out->clip_rate = p->clip_rate;
+    out->clip_min = p->clip_min;
+    out->clip_max = p->clip_max;
+    if (p->rotated)
+        out->rotation_seed =
+            (ProtobufCBinaryData){ .len = sizeof p->rotation_seed, .data = (uint8_t *)p->rotation_seed };
+    out->q_num = p->q_num;
+    out->steps = p->steps;
+    out->dim = p->dim;
+    out->delta_int_sq = p->delta_int_sq;
+    out->scale = p->scale;
+    out->lambda = p->lambda;
+    out->sigma_share = p->sigma_share;
+    out->t_min = p->t_min;
+}
+
 enum ft_status
 ft_task_encode(const struct ft_task *t, struct ft_buf *out)
 {
     enum ft_status st;
+    Fedtill__V1__TaskShop *shops = NULL, **shop_list = NULL;
     Fedtill__V1__TaskFeature *features = NULL, **list = NULL;
     Fedtill__V1__Task task = FEDTILL__V1__TASK__INIT;
     Fedtill__V1__TaskExamples examples = FEDTILL__V1__TASK_EXAMPLES__INIT;
@@ -42,7 +70,9 @@ ft_task_encode(const struct ft_task *t, struct ft_buf *out)
 
     features = ft_calloc(t->feature_count, sizeof *features);
     list = ft_calloc(t->feature_count, sizeof *list);
-    if (features == NULL || list == NULL) {
+    shops = ft_calloc((size_t)t->privacy.shop_count + 1, sizeof *shops);
+    shop_list = ft_calloc((size_t)t->privacy.shop_count + 1, sizeof *shop_list);
+    if (features == NULL || list == NULL || shops == NULL || shop_list == NULL) {
         st = FT_ERR_NOMEM;
         goto out;
     }
@@ -95,6 +125,15 @@ ft_task_encode(const struct ft_task *t, struct ft_buf *out)
     training.seed = t->seed;
     privacy.unit = (uint32_t)t->unit;
     privacy.noise = t->noise;
+    for (uint32_t i = 0; i < t->privacy.shop_count; i++) {
+        fedtill__v1__task_shop__init(&shops[i]);
+        shops[i].name = t->privacy.shops[i].name;
+        shops[i].customers = t->privacy.shops[i].customers;
+        shop_list[i] = &shops[i];
+    }
+    privacy.n_shops = t->privacy.shop_count;
+    privacy.shops = shop_list;
+    fill_privacy(&t->privacy, &privacy);
     cohort.n_min = t->n_min;
     cohort.n_cap = t->n_cap;
     cohort.h_min = t->h_min;
@@ -127,6 +166,8 @@ ft_task_encode(const struct ft_task *t, struct ft_buf *out)
     task.evaluation = &evaluation;
     st = pack(&task.base, out);
 out:
+    ft_free(shop_list);
+    ft_free(shops);
     ft_free(list);
     ft_free(features);
     return st;
@@ -155,6 +196,49 @@ copy_features(const Fedtill__V1__TaskExamples *examples, struct ft_task *out)
         out->features[i].min = examples->features[i]->min;
         out->features[i].max = examples->features[i]->max;
     }
+out:
+    return st;
+}
+
+static enum ft_status
+copy_privacy(const Fedtill__V1__TaskPrivacy *from, struct ft_task_privacy *to)
+{
+    enum ft_status st = FT_OK;
+
+    if (from->n_shops > FT_TASK_SHOPS_MAX)
+        return FT_ERR_LIMIT;
+    if (from->n_shops > 0) {
+        to->shops = ft_calloc(from->n_shops, sizeof *to->shops);
+        if (to->shops == NULL)
+            return FT_ERR_NOMEM;
+    }
+    to->shop_count = (uint32_t)from->n_shops;
+    for (uint32_t i = 0; i < to->shop_count; i++) {
+        FT_TRY(copy_string(&to->shops[i].name, from->shops[i]->name));
+        to->shops[i].customers = from->shops[i]->customers;
+    }
+    to->epsilon = from->epsilon;
+    to->noise_multiplier = from->noise_multiplier;
+    to->delta = from->delta;
+    to->expected_customers = from->expected_customers;
+    to->m_stores = from->m_stores;
+    to->spare_rounds = from->spare_rounds;
+    to->contribution = from->contribution;
+    to->clip_quantile = from->clip_quantile;
+    to->clip_rate = from->clip_rate;
+    to->clip_min = from->clip_min;
+    to->clip_max = from->clip_max;
+    to->rotated = from->rotation_seed.len == sizeof to->rotation_seed;
+    if (to->rotated)
+        memcpy(to->rotation_seed, from->rotation_seed.data, sizeof to->rotation_seed);
+    to->q_num = from->q_num;
+    to->steps = from->steps;
+    to->dim = from->dim;
+    to->delta_int_sq = from->delta_int_sq;
+    to->scale = from->scale;
+    to->lambda = from->lambda;
+    to->sigma_share = from->sigma_share;
+    to->t_min = from->t_min;
 out:
     return st;
 }
@@ -220,6 +304,7 @@ copy_task(const Fedtill__V1__Task *task, struct ft_task *out)
     out->seed = task->training->seed;
     out->unit = (enum ft_unit)task->privacy->unit;
     out->noise = task->privacy->noise;
+    FT_TRY(copy_privacy(task->privacy, &out->privacy));
     out->n_min = task->cohort->n_min;
     out->n_cap = task->cohort->n_cap;
     out->h_min = task->cohort->h_min;

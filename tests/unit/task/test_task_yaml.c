@@ -133,7 +133,7 @@ task_yaml_single_rules_are_told_at_their_place(void **state)
            "{kind: cnn, activation: relu, image: [1, 2, 1], channels: [4], kernels: [3], pools: [2]}",
            "17:85: pool 1 is 2 for an image of 1 x 2, expected 1 to 8 within the image");
     expect("clip: 5", "clip: 0", "18:82: 'clip' is '0', expected a number above 0 and at most 1000000");
-    expect("noise: none", "noise: gauss", "20:18: 'noise' is 'gauss', expected none");
+    expect("noise: none", "noise: gauss", "20:18: 'noise' is 'gauss', expected one of none, discrete-gaussian");
     expect("lane_bits: 32", "lane_bits: 20", "22:30: cohort.lane_bits is 20, expected 12, 16, 21, 32 or 64");
     expect("suite: aes-256-ctr", "suite: rc4",
            "22:17: 'suite' is 'rc4', expected one of chacha20, aes-256-ctr");
