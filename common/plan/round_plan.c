@@ -29,6 +29,46 @@ ft_plan_server_config(const struct ft_task *task, struct ft_server_config *out)
                                       .epsilon = task->server_epsilon };
 }
 
+/* With noise: the encoder's integers, as many as they are, in lanes without weights. */
+static enum ft_status
+init_private(struct ft_round_plan *plan, const struct ft_task *task, struct ft_error *err)
+{
+    const struct ft_task_privacy *p = &task->privacy;
+    enum ft_status st;
+
+    FT_TRY(ft_plan_privacy_check(task, err));
+    FT_TRY(ft_privacy_plan_init(&plan->privacy, task, plan->stage, err));
+    plan->layout = (struct ft_layout){ .stage = plan->stage,
+                                       .lane_bits = task->lane_bits,
+                                       .n_cap = task->n_cap,
+                                       .real_coordinates = (size_t)plan->privacy.dim,
+                                       .dim = (size_t)plan->privacy.dim,
+                                       .real_clip = plan->privacy.clip };
+    const struct ft_ss_codec_choice choice = { .lane_bits = task->lane_bits,
+                                               .dim = plan->privacy.dim,
+                                               .n_cap = task->n_cap,
+                                               .clip = plan->privacy.clip,
+                                               .noise_var = (double)p->sigma_share * p->sigma_share,
+                                               .quant_step = ft_privacy_quant_step(plan->privacy.clip, p->scale) };
+    FT_TRY(ft_ss_codec_init(&choice, &plan->codec, err));
+out:
+    return st;
+}
+
+enum ft_status
+ft_round_plan_clip(struct ft_round_plan *plan, const struct ft_task *task, double clip, struct ft_error *err)
+{
+    const struct ft_task_privacy *p = &task->privacy;
+
+    if (!plan->privacy.indicator)
+        return FT_OK;
+    if (!(clip >= p->clip_min && clip <= p->clip_max))
+        return ft_fail(err, FT_ERR_VERIFY, "clip is %g, expected %g to %g", clip, p->clip_min, p->clip_max);
+    plan->privacy.clip = plan->layout.real_clip = plan->codec.clip = clip;
+    plan->codec.quant_step = ft_privacy_quant_step(clip, p->scale);
+    return FT_OK;
+}
+
 enum ft_status
 ft_round_plan_init(struct ft_round_plan *plan, const struct ft_task *task, enum ft_stage stage,
                    struct ft_error *err)
@@ -51,6 +91,8 @@ ft_round_plan_init(struct ft_round_plan *plan, const struct ft_task *task, enum 
     memset(plan, 0, sizeof *plan);
     plan->stage = stage;
     ft_plan_model_spec(task, &plan->model);
+    if (task->noise != 0)
+        return init_private(plan, task, err);
     params.metrics.model = plan->model;
     FT_TRY(ft_layout_init(&plan->layout, &params, err));
     choice.lane_bits = plan->layout.lane_bits;

@@ -13,6 +13,7 @@
 #include "common/model/layout.h"
 #include "common/model/server.h"
 #include "common/model/statistics.h"
+#include "common/plan/privacy_plan.h"
 #include "common/secure_sum/codec.h"
 #include "common/secure_sum/descriptor.h"
 #include "common/task/task.h"
@@ -20,8 +21,9 @@
 struct ft_round_plan {
     enum ft_stage stage;
     struct ft_model_spec model;
-    struct ft_layout layout;
+    struct ft_layout layout; /* with privacy.on: no metrics, reals are what is summed */
     struct ft_ss_codec codec;
+    struct ft_privacy_plan privacy;
 };
 
 /* The task's model, metrics and optimiser as common/model wants them. */
@@ -31,6 +33,11 @@ void ft_plan_server_config(const struct ft_task *task, struct ft_server_config *
 /* Errors: CONFIG, LIMIT (the task cannot be summed: dimension or lanes), ARGUMENT. */
 FT_NODISCARD enum ft_status ft_round_plan_init(struct ft_round_plan *plan, const struct ft_task *task,
                                                enum ft_stage stage, struct ft_error *err);
+
+/* A round whose clip has moved from the task's (a training round with adaptive clip; other rounds are left alone).
+ * Errors: VERIFY (outside adaptive_clip's bounds). */
+FT_NODISCARD enum ft_status ft_round_plan_clip(struct ft_round_plan *plan, const struct ft_task *task, double clip,
+                                               struct ft_error *err);
 
 /* Version, suite, deployment, task hash, codec fields, noise, cohort rules; every other field is zero. */
 void ft_round_plan_describe(const struct ft_round_plan *plan, const struct ft_task *task,
