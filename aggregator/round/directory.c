@@ -211,6 +211,8 @@ engine_epoch_key(struct ft_engine *e, struct engine_shop *shop, const struct ft_
         return st;
     }
     if (change) { /* it lost the one it had; all others have to fetch the new one */
+        if (engine_now(e) >= shop->key_not_before_ms + ENGINE_KEY_CALM_MS)
+            shop->key_changes = 0;
         shop->key_not_before_ms =
             engine_now(e) +
             ((uint64_t)ENGINE_KEY_AGAIN_MS

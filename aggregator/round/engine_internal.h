@@ -12,10 +12,12 @@
 #define ENGINE_ASK_AGAIN_MS   10000 /* a shop that said "later" is asked again */
 #define ENGINE_BACKOFF_MS     500   /* after a failed session, doubled up to */
 #define ENGINE_BACKOFF_MAX_MS 30000
-#define ENGINE_TASKS_MAX      32   /* unfinished tasks at a time */
-#define ENGINE_KEY_AGAIN_MS   1000 /* a shop may change its key of an epoch once; then after so long, doubled \
-                                    */
-#define ENGINE_KEY_DOUBLINGS 9
+#define ENGINE_TASKS_MAX      32 /* unfinished tasks at a time */
+#define ENGINE_KEY_AGAIN_MS                                                                                  \
+    1000 /* a shop may change its key of an epoch once; then after so long, doubled                          \
+          */
+#define ENGINE_KEY_DOUBLINGS 4
+#define ENGINE_KEY_CALM_MS   60000                  /* ... and all is forgotten after so long without */
 #define ENGINE_WORDS_MAX     (2 * ENGINE_TASKS_MAX) /* verdicts a shop may change at once */
 #define ENGINE_WORD_MS       1000                   /* ... and one more after so long each */
 #define ENGINE_OLD_BLOBS     4 /* read from the store for shops that fell behind, at a time */

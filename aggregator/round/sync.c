@@ -46,6 +46,8 @@ take_answer(struct ft_engine *e, const struct engine_shop *shop, const struct ft
 
     if (r->answer.size == 0 || s == NULL || !shop->listed)
         return FT_OK;
+    if (shop->barred && ft_ss_server_phase(s->server) == FT_SS_OPEN)
+        return FT_ERR_NOTFOUND; /* whoever told it of the session: it does not join */
     s->bytes_in += r->answer.size;
     st = ft_ss_server_handle(s->server, shop->place, ft_buf_bytes(&r->answer));
     if (st == FT_ERR_STATE || st == FT_OK)

@@ -7,6 +7,7 @@
 
 #include "rig.h"
 
+#include "aggregator/round/engine_internal.h"
 #include "client/link/federation.h"
 #include "common/base/alloc.h"
 
@@ -231,6 +232,40 @@ round_sum_beyond_what_the_clip_allows_is_no_model(void **state)
     rig_close(&r);
 }
 
+static bool
+bar_before_its_join(struct rig *r, void *count)
+{
+    struct rig_shop *s = &r->shops[HOSTILE];
+    struct ft_participant_status status;
+
+    ft_participant_status(s->participant, &status);
+    if (status.session_step == FT_SS_STEP_JOIN && s->call == NULL)
+        r->engine->shops[HOSTILE].barred = true;
+    return rig_rounds_ended(r, count);
+}
+
+/* A shop that is barred gets no announcement. With another shop's it could still join: it is not let in. */
+static void
+round_barred_shop_cannot_join_with_anothers_announcement(void **state)
+{
+    struct rig r;
+    uint8_t hash[32];
+    uint64_t one = 1;
+    struct ft_round_row *rows;
+    size_t count = 0;
+
+    (void)state;
+    rig_open(&r, 5);
+    rig_publish(&r, "first", true, hash);
+    assert_true(rig_run(&r, bar_before_its_join, &one, 60000));
+    rows = rig_rounds(&r, &count);
+    assert_true(r.engine->shops[HOSTILE].barred);
+    assert_int_equal(rows[0].state, FT_ROUND_COMMITTED);
+    assert_int_equal(rows[0].cohort, 4);
+    ft_round_rows_free(rows, count);
+    rig_close(&r);
+}
+
 int
 main(void)
 {
@@ -240,6 +275,7 @@ main(void)
         cmocka_unit_test(round_old_model_is_in_memory_once),
         cmocka_unit_test(round_old_models_at_a_time_are_few),
         cmocka_unit_test(round_sum_beyond_what_the_clip_allows_is_no_model),
+        cmocka_unit_test(round_barred_shop_cannot_join_with_anothers_announcement),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
