@@ -18,5 +18,7 @@ ft_examples_clear(struct ft_examples *examples)
     wipe_free(examples->y_train, examples->rows_train);
     wipe_free(examples->x_test, examples->rows_test * examples->feature_count);
     wipe_free(examples->y_test, examples->rows_test);
+    ft_free(examples->customer_train);
+    ft_free(examples->customer_test);
     *examples = (struct ft_examples){ 0 };
 }

@@ -72,6 +72,8 @@ struct ft_examples {
     float *y_train;                           /* (rows_train) */
     float *x_test;                            /* (rows_test, feature_count) */
     float *y_test;                            /* (rows_test) */
+    uint32_t *customer_train; /* (rows_train) whose row it is: 0 .. customers_train - 1 */
+    uint32_t *customer_test;  /* (rows_test) */
     uint64_t customers_train, customers_test; /* distinct customer_id values */
     uint64_t clipped_values;                  /* features, and labels of linear and Poisson models */
     uint64_t rows_over_cap;                   /* dropped by rows_per_customer */

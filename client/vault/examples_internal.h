@@ -73,6 +73,7 @@ void views_drop(struct ft_db *db);
 struct id_count {
     uint8_t id[16]; /* BLAKE2b of the text */
     uint32_t seen[2];
+    uint32_t number[2]; /* among the customers of a split, once seen there */
     bool used;
 };
 struct id_counts {

@@ -20,6 +20,7 @@ enum { SPLIT_TRAIN = 0, SPLIT_TEST = 1 };
 /* One split's matrices while they grow. */
 struct matrix {
     float *x, *y;
+    uint32_t *customer;
     size_t rows, capacity;
 };
 
@@ -248,6 +249,7 @@ matrix_reserve(struct run *r, struct matrix *m)
 {
     const size_t features = r->task->feature_count ? r->task->feature_count : 1;
     size_t capacity;
+    uint32_t *customer;
     float *x, *y;
 
     if (m->rows < m->capacity)
@@ -255,7 +257,7 @@ matrix_reserve(struct run *r, struct matrix *m)
     capacity = m->capacity ? m->capacity * 2 : 1024;
     if (capacity > SIZE_MAX / sizeof *x / (features + 1) / 2)
         return FT_ERR_LIMIT;
-    r->guard.own_memory += (capacity - m->capacity) * (features + 1) * sizeof *x;
+    r->guard.own_memory += (capacity - m->capacity) * (features + 2) * sizeof *x;
     if (guard_expired(&r->guard))
         return FT_ERR_LIMIT;
     x = ft_realloc(m->x, capacity * features * sizeof *x);
@@ -266,6 +268,10 @@ matrix_reserve(struct run *r, struct matrix *m)
     if (y == NULL)
         return FT_ERR_NOMEM;
     m->y = y;
+    customer = ft_realloc(m->customer, capacity * sizeof *customer);
+    if (customer == NULL)
+        return FT_ERR_NOMEM;
+    m->customer = customer;
     m->capacity = capacity;
     return FT_OK;
 }
@@ -382,9 +388,11 @@ take_row(struct run *r)
     FT_TRY(matrix_reserve(r, m));
     if (!fill_row(r, m))
         return FT_OK;
-    m->rows++;
-    if (entry->seen[split]++ == 0)
-        *(split == SPLIT_TRAIN ? &r->out.customers_train : &r->out.customers_test) += 1;
+    if (entry->seen[split]++ == 0) {
+        uint64_t *customers = split == SPLIT_TRAIN ? &r->out.customers_train : &r->out.customers_test;
+        entry->number[split] = (uint32_t)(*customers)++;
+    }
+    m->customer[m->rows++] = entry->number[split];
 out:
     return st;
 }
@@ -540,6 +548,7 @@ run_clear(struct run *r)
     for (int i = 0; i < 2; i++) {
         struct ft_examples half = { .x_train = r->split[i].x,
                                     .y_train = r->split[i].y,
+                                    .customer_train = r->split[i].customer,
                                     .rows_train = r->split[i].rows,
                                     .feature_count = r->task->feature_count };
         ft_examples_clear(&half);
@@ -577,6 +586,8 @@ ft_examples_build(struct ft_db *db, const struct ft_task *task, const struct ft_
     out->rows_test = r.split[SPLIT_TEST].rows;
     out->x_train = r.split[SPLIT_TRAIN].x;
     out->y_train = r.split[SPLIT_TRAIN].y;
+    out->customer_train = r.split[SPLIT_TRAIN].customer;
+    out->customer_test = r.split[SPLIT_TEST].customer;
     out->x_test = r.split[SPLIT_TEST].x;
     out->y_test = r.split[SPLIT_TEST].y;
     memset(r.split, 0, sizeof r.split); /* ownership moved */

@@ -3,6 +3,7 @@
 #include "common/model/fused.h"
 #include "common/model/model_internal.h"
 
+#include <assert.h>
 #include <cblas.h>
 #include <limits.h>
 #include <math.h>
@@ -118,6 +119,13 @@ struct ft_model *
 ft_trainer_model(struct ft_trainer *t)
 {
     return t->model;
+}
+
+void
+ft_trainer_set_epochs(struct ft_trainer *t, uint32_t local_epochs)
+{
+    assert(local_epochs >= 1);
+    t->config.local_epochs = local_epochs;
 }
 
 void

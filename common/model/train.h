@@ -33,6 +33,9 @@ struct ft_model *ft_trainer_model(struct ft_trainer *t); /* the model inside, fo
 
 void ft_trainer_set_rate(struct ft_trainer *t, double learning_rate); /* for the calls to come; > 0 */
 
+/* For the calls to come; 1 and more: a client that is late does less. */
+void ft_trainer_set_epochs(struct ft_trainer *t, uint32_t local_epochs);
+
 /* What an algorithm adds to every gradient of the calls to come: pull (theta - theta at the start) as FedProx does,
  * and shift (parameters; as SCAFFOLD does; borrowed until the next call of this; NULL: none). Errors: ARGUMENT (pull
  * below 0 or not finite), NOMEM. */
