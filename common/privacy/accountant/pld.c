@@ -5,9 +5,9 @@
 #include <math.h>
 
 #define FINEST  1e-4   /* of the grid, in loss */
-#define COARSE  32     /* times a grid may be coarsened before giving up, by 4 each */
+#define COARSE  5      /* grids to try, each 4 times as coarse, before giving up */
 #define RESOLVE 24.0   /* cells a deviation of one step's loss */
-#define CELLS   (1 << 21)
+#define CELLS   (1 << 21) /* of a law, for one shop */
 
 /* The grid: 1e-4, finer for many steps of rare customers and where a step's loss is itself that small. */
 static double
@@ -20,7 +20,7 @@ grid_step(const struct ft_account_event *events, size_t count)
         if (events[i].steps >= 5000 && events[i].q <= 0.002)
             step = fmin(step, FINEST / 4);
         step = fmin(step, deviation / RESOLVE);
-        widest = fmax(widest, high - low);
+        widest = fmax(widest, (high - low) * events[i].m);
     }
     return fmax(step, widest / CELLS);
 }

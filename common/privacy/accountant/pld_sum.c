@@ -397,22 +397,28 @@ ft_pld_tail(const struct ft_pld_event *events, size_t count, int direction, doub
 {
     const struct sum s = sum_of(events, count, direction, step);
     struct cumulant c;
-    struct window w;
-    double sum = 0;
-    /* delta is at least some hundredth of its Chernoff bound e^(K - t e), which is least at K'(t) = e */
+    double best = INFINITY;
+    enum ft_status st = FT_OK;
+
+    /* delta is mostly a hundredth or more of its Chernoff bound e^(K - t e), which is least at K'(t) = e */
     const double most = solve_tilt(&s, epsilon, false, &c);
     const double target = c.k - most * epsilon + log(0.01 * NEGLIGIBLE / rounding_of(&s));
-    const double t = least_tilt(&s, epsilon, target, most, &c);
-    const enum ft_status st = window_make(&s, t, &c, &w);
-
-    if (st != FT_OK)
-        return st;
-    for (int64_t k = w.high; k >= w.low && (double)k * step > epsilon; k--)
-        sum += mass_at(&w, k, step) * -expm1(epsilon - (double)k * step);
-    sum += s.infinite + rounding_of(&s) * exp(c.k - t * epsilon);
-    window_clear(&w);
-    if (!isfinite(sum))
+    for (int tries = 0; tries < 2; tries++) {
+        struct window w;
+        const double t = least_tilt(&s, epsilon, tries == 0 ? target : -INFINITY, most, &c);
+        const double rounding = rounding_of(&s) * exp(c.k - t * epsilon);
+        double sum = 0;
+        FT_TRY(window_make(&s, t, &c, &w));
+        for (int64_t k = w.high; k >= w.low && (double)k * step > epsilon; k--)
+            sum += mass_at(&w, k, step) * -expm1(epsilon - (double)k * step);
+        window_clear(&w);
+        best = fmin(best, sum + s.infinite + rounding);
+        if (rounding <= 100 * NEGLIGIBLE * sum)
+            break;
+    }
+    if (!isfinite(best))
         return FT_ERR_NONFINITE;
-    *delta = fmin(sum, 1);
-    return FT_OK;
+    *delta = fmin(best, 1);
+out:
+    return st;
 }
