@@ -22,6 +22,7 @@ libjansson-dev
 libpopt-dev
 libcsv-dev
 libseccomp-dev
+zlib1g-dev
 linux-libc-dev
 jq
 "

@@ -19,6 +19,7 @@ ft_pkg(yaml yaml-0.1)
 ft_pkg(jansson jansson)
 ft_pkg(popt popt)
 ft_pkg(seccomp libseccomp)
+ft_pkg(zlib zlib)
 
 find_path(FT_CSV_INCLUDE csv.h REQUIRED)
 find_library(FT_CSV_LIBRARY csv REQUIRED)

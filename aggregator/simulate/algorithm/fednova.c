@@ -1,0 +1,51 @@
+/*
+ * FedNova: clients that take more local steps do not pull the model more. With a_k the length of the vector of weights
+ * that local SGD gives its gradients (t_k for plain SGD; [t - rho (1 - rho^t)/(1 - rho)]/(1 - rho) with momentum rho):
+ *
+ *   d_k = delta_k / a_k,   tau_eff = sum p_k a_k,   theta += server_rate * tau_eff * sum p_k d_k,   p_k = n_k / n
+ *
+ * Wang et al. 2020, "Tackling the objective inconsistency problem in heterogeneous federated optimization", equation 9.
+ */
+#include "aggregator/simulate/algorithm/algorithm.h"
+
+#include <math.h>
+
+static double
+steps_weight(double steps, double rho)
+{
+    return rho > 0 ? (steps - rho * (1 - pow(rho, steps)) / (1 - rho)) / (1 - rho) : steps;
+}
+
+static enum ft_status
+client(struct sim_turn *t)
+{
+    const uint64_t parameters = t->server->parameters;
+    const double a = steps_weight((double)t->steps, t->server->e->training.momentum);
+    const enum ft_status st = sim_train(t);
+    for (uint64_t i = 0; st == FT_OK && i < parameters; i++)
+        t->vector[i] = (float)((double)t->vector[i] / a);
+    t->vector[parameters] = (float)a;
+    return st;
+}
+
+struct mean {
+    const double *sum;
+    double weight;
+};
+
+static double
+mean_of(void *ctx, uint64_t i)
+{
+    const struct mean *m = ctx;
+    return m->sum[i] / m->weight;
+}
+
+static enum ft_status
+server(struct sim_server *s, const double *sum, double weight, uint32_t clients)
+{
+    struct mean d = { sum, weight };
+    (void)clients;
+    return sim_apply(s, s->e->algorithm.server_rate * sum[s->parameters] / weight, mean_of, &d);
+}
+
+const struct sim_algorithm sim_fednova = { .kind = FT_SIM_FEDNOVA, .extra_numbers = 1, .client = client, .server = server };

@@ -1,0 +1,40 @@
+/* The sources, each in its own file; dataset.c chooses. Whatever they leave in *out after an error is cleared by it. */
+#ifndef FT_SIMULATE_READERS_H
+#define FT_SIMULATE_READERS_H
+
+#include "aggregator/simulate/data/dataset.h"
+#include "common/base/buf.h"
+
+#define FT_SIM_ROWS_MAX   ((uint64_t)1 << 31)
+#define FT_SIM_VALUES_MAX ((uint64_t)1 << 33)
+
+FT_NODISCARD enum ft_status sim_read_synthetic(const struct ft_sim_data_config *c, uint64_t seed,
+                                               struct ft_sim_data *out, struct ft_error *err);
+FT_NODISCARD enum ft_status sim_read_idx(const struct ft_sim_data_config *c, struct ft_sim_data *out,
+                                         struct ft_error *err);
+FT_NODISCARD enum ft_status sim_read_libsvm(const struct ft_sim_data_config *c, uint64_t seed, struct ft_sim_data *out,
+                                            struct ft_error *err);
+FT_NODISCARD enum ft_status sim_read_csv(const struct ft_sim_data_config *c, uint64_t seed, struct ft_sim_data *out,
+                                         struct ft_error *err);
+FT_NODISCARD enum ft_status sim_read_task(const struct ft_sim_data_config *c, struct ft_sim_data *out,
+                                          struct ft_error *err);
+
+/* Room for `rows` rows of out->features. Errors: LIMIT, NOMEM. */
+FT_NODISCARD enum ft_status sim_part_room(struct ft_sim_part *part, uint64_t rows, uint32_t features,
+                                          struct ft_error *err);
+
+/* Set a share of the train rows aside as test rows, drawn by the seed, order kept. Errors: CONFIG, NOMEM. */
+FT_NODISCARD enum ft_status sim_set_aside(struct ft_sim_data *data, double share, uint64_t seed, struct ft_error *err);
+
+/* Every feature to mean 0 and deviation 1 of the train rows; one that never changes becomes 0. */
+void sim_standardise(struct ft_sim_data *data);
+
+/* One IDX file's bytes (decompressed): *out is (rows, values a row) for images, (rows) for labels. `origin` is for
+ * messages. Errors: FORMAT (magic, sizes, what was found and expected), LIMIT, NOMEM. */
+FT_NODISCARD enum ft_status sim_parse_idx(struct ft_bytes bytes, const char *origin, bool labels, struct ft_sim_part *out,
+                                          uint32_t *values, struct ft_error *err);
+/* LIBSVM text. Labels -1 and 1 become 0 and 1; classes 0: binary, else labels 0 .. classes-1 or 1 .. classes. */
+FT_NODISCARD enum ft_status sim_parse_libsvm(struct ft_bytes text, const char *origin, uint32_t features,
+                                             uint32_t classes, struct ft_sim_part *out, struct ft_error *err);
+
+#endif

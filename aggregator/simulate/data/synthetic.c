@@ -1,0 +1,138 @@
+/*
+ * Rows from a seed. Ten classes: what handwritten digits are in speed and difficulty, images of 28 x 28 in [0, 1], mostly
+ * background, strokes along a path of each class that is bent, shifted and drawn again with noise. Two classes: normal
+ * features and a label drawn from a logistic model whose weights have deviation 0.4.
+ */
+#include "aggregator/simulate/data/readers.h"
+#include "common/base/env.h"
+
+#include <math.h>
+#include <string.h>
+
+#define SIDE    28
+#define POINTS  14
+#define CLASSES 10
+
+struct draw {
+    uint64_t state;
+};
+
+/* SplitMix64: the same numbers on every machine, and fast enough for billions. */
+static double
+uniform(struct draw *d)
+{
+    uint64_t z = (d->state += UINT64_C(0x9e3779b97f4a7c15));
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return (double)((z ^ (z >> 31)) >> 11) * 0x1p-53;
+}
+
+/* Near enough to normal: four uniform numbers. */
+static double
+normal(struct draw *d)
+{
+    const double a = uniform(d), b = uniform(d), c = uniform(d);
+    return (a + b + c + uniform(d) - 2) * 1.7320508;
+}
+
+/* The path of a class: a walk of POINTS points in the middle of the image. */
+static void
+make_path(struct draw *d, double path[POINTS][2])
+{
+    double angle = uniform(d) * 6.283, x = 9 + 10 * uniform(d), y = 9 + 10 * uniform(d);
+
+    for (int i = 0; i < POINTS; i++) {
+        path[i][0] = x;
+        path[i][1] = y;
+        angle += (uniform(d) - 0.5) * 2.2;
+        x = fmin(21, fmax(6, x + 2.6 * cos(angle)));
+        y = fmin(21, fmax(6, y + 2.6 * sin(angle)));
+    }
+}
+
+/* A dot of ink, one pixel around. */
+static void
+draw_dot(float *image, double x, double y, double ink)
+{
+    const int cx = (int)lround(x), cy = (int)lround(y);
+
+    for (int i = cy - 1; i <= cy + 1; i++)
+        for (int j = cx - 1; j <= cx + 1; j++) {
+            const double d2 = (i - y) * (i - y) + (j - x) * (j - x);
+            if (i >= 0 && i < SIDE && j >= 0 && j < SIDE)
+                image[i * SIDE + j] = (float)fmin(1, (double)image[i * SIDE + j] + ink * exp(-d2));
+        }
+}
+
+static void
+draw_image(struct draw *d, double path[POINTS][2], float *image)
+{
+    const double dx = normal(d), dy = normal(d), turn = 0.25 * normal(d), size = 1 + 0.12 * normal(d);
+    double at[POINTS][2];
+
+    memset(image, 0, sizeof *image * SIDE * SIDE);
+    for (int i = 0; i < POINTS; i++) {
+        const double x = path[i][0] - 14 + 0.9 * normal(d), y = path[i][1] - 14 + 0.9 * normal(d);
+        at[i][0] = 14 + dx + size * (x * cos(turn) - y * sin(turn));
+        at[i][1] = 14 + dy + size * (x * sin(turn) + y * cos(turn));
+    }
+    for (int i = 0; i + 1 < POINTS; i++)
+        for (int s = 0; s < 4; s++)
+            draw_dot(image, at[i][0] + (at[i + 1][0] - at[i][0]) * s / 4, at[i][1] + (at[i + 1][1] - at[i][1]) * s / 4,
+                     0.7);
+}
+
+static void
+make_images(struct draw *d, double paths[CLASSES][POINTS][2], struct ft_sim_part *part)
+{
+    for (uint64_t i = 0; i < part->rows; i++) {
+        const int label = (int)(uniform(d) * CLASSES);
+        draw_image(d, paths[label], part->x + i * SIDE * SIDE);
+        part->y[i] = (float)label;
+    }
+}
+
+static void
+make_lines(struct draw *d, const float *w, uint32_t features, struct ft_sim_part *part)
+{
+    for (uint64_t i = 0; i < part->rows; i++) {
+        float *x = part->x + i * features;
+        double z = 0;
+        for (uint32_t k = 0; k < features; k++) {
+            x[k] = (float)normal(d);
+            z += (double)w[k] * (double)x[k];
+        }
+        part->y[i] = uniform(d) < 1 / (1 + exp(-z)) ? 1 : 0;
+    }
+}
+
+enum ft_status
+sim_read_synthetic(const struct ft_sim_data_config *c, uint64_t seed, struct ft_sim_data *out, struct ft_error *err)
+{
+    double paths[CLASSES][POINTS][2];
+    float w[FT_MODEL_WIDTH_MAX];
+    struct draw d = { seed };
+    enum ft_status st;
+
+    out->classes = c->classes;
+    out->features = c->classes == CLASSES ? SIDE * SIDE : c->features;
+    if (c->classes != CLASSES && c->classes != 2)
+        return ft_fail(err, FT_ERR_CONFIG, "data.classes is %u, expected 2 or %d for synthetic rows", c->classes, CLASSES);
+    if (out->features < 1 || out->features > FT_MODEL_WIDTH_MAX)
+        return ft_fail(err, FT_ERR_CONFIG, "data.features is %u, expected 1 to %d", c->features, FT_MODEL_WIDTH_MAX);
+    FT_TRY(sim_part_room(&out->train, c->rows, out->features, err));
+    FT_TRY(sim_part_room(&out->test, c->test_rows, out->features, err));
+    if (c->classes == CLASSES) {
+        for (int k = 0; k < CLASSES; k++)
+            make_path(&d, paths[k]);
+        make_images(&d, paths, &out->train);
+        make_images(&d, paths, &out->test);
+    } else {
+        for (uint32_t k = 0; k < out->features; k++)
+            w[k] = (float)(normal(&d) * 0.4);
+        make_lines(&d, w, out->features, &out->train);
+        make_lines(&d, w, out->features, &out->test);
+    }
+out:
+    return st;
+}

@@ -1,0 +1,110 @@
+/* A task's rows of many shops, made by the code that runs in each of them; every shop owns its own. */
+#include "aggregator/simulate/data/readers.h"
+#include "aggregator/simulate/rows.h"
+#include "common/base/alloc.h"
+#include "common/base/file.h"
+
+#include <glob.h>
+#include <libgen.h>
+#include <string.h>
+
+static enum ft_status
+load_task(const char *path, struct ft_task *task, struct ft_error *err)
+{
+    static const uint8_t no_deployment[16];
+    struct ft_buf yaml = { 0 };
+    enum ft_status st;
+    FT_TRY(ft_file_read(path, FT_TASK_BYTES_MAX, &yaml, err));
+    FT_TRY(ft_task_from_yaml(ft_buf_bytes(&yaml), path, no_deployment, task, err));
+out:
+    ft_buf_clear(&yaml);
+    return st;
+}
+
+static char *
+name_of(const char *path)
+{
+    char *copy = ft_strdup(path), *name = copy != NULL ? ft_strdup(basename(copy)) : NULL;
+    char *dot = name != NULL ? strrchr(name, '.') : NULL;
+    if (dot != NULL)
+        *dot = '\0';
+    ft_free(copy);
+    return name;
+}
+
+/* The pooled rows become the data's; they are allocated alike. */
+static enum ft_status
+hand_over(struct ft_examples *pool, const struct ft_examples *shops, size_t count, char *const *paths,
+          struct ft_sim_data *out)
+{
+    uint64_t at = 0;
+    out->features = (uint32_t)pool->feature_count;
+    out->train = (struct ft_sim_part){ pool->x_train, pool->y_train, pool->rows_train };
+    out->test = (struct ft_sim_part){ pool->x_test, pool->y_test, pool->rows_test };
+    *pool = (struct ft_examples){ 0 };
+    out->owner = ft_calloc(out->train.rows, sizeof *out->owner);
+    out->owner_names = ft_calloc(count, sizeof *out->owner_names);
+    if (out->owner == NULL || out->owner_names == NULL)
+        return FT_ERR_NOMEM;
+    out->owners = (uint32_t)count;
+    for (size_t s = 0; s < count; s++) {
+        for (size_t i = 0; i < shops[s].rows_train; i++)
+            out->owner[at++] = (uint32_t)s;
+        out->owner_names[s] = name_of(paths[s]);
+        if (out->owner_names[s] == NULL)
+            return FT_ERR_NOMEM;
+    }
+    return FT_OK;
+}
+
+static enum ft_status
+standardise(const struct ft_task *task, struct ft_examples *pool)
+{
+    struct ft_bounds *bounds = ft_sim_bounds(task);
+    double *means = ft_calloc(2 * (size_t)task->feature_count, sizeof *means);
+    enum ft_status st = FT_ERR_NOMEM;
+    if (bounds == NULL || means == NULL)
+        goto out;
+    FT_TRY(ft_sim_statistics(pool, bounds, means, means + task->feature_count));
+    FT_TRY(ft_sim_standardise(pool, bounds, means, means + task->feature_count));
+out:
+    ft_free(bounds);
+    ft_free(means);
+    return st;
+}
+
+enum ft_status
+sim_read_task(const struct ft_sim_data_config *c, struct ft_sim_data *out, struct ft_error *err)
+{
+    struct ft_task task = { 0 };
+    struct ft_examples *shops = NULL, pool = { 0 };
+    glob_t found = { 0 };
+    enum ft_status st;
+
+    FT_TRY(load_task(c->task, &task, err));
+    if (glob(c->files, 0, NULL, &found) != 0 || found.gl_pathc == 0) {
+        st = ft_fail(err, FT_ERR_NOTFOUND, "data.files: no file matches %s", c->files);
+        goto out;
+    }
+    shops = ft_calloc(found.gl_pathc, sizeof *shops);
+    if (shops == NULL) {
+        st = FT_ERR_NOMEM;
+        goto out;
+    }
+    for (size_t i = 0; i < found.gl_pathc; i++)
+        FT_TRY(ft_sim_rows_from_csv(found.gl_pathv[i], &task, &shops[i], err));
+    FT_TRY(ft_sim_pool(shops, found.gl_pathc, &pool));
+    FT_TRY(standardise(&task, &pool));
+    FT_TRY(hand_over(&pool, shops, found.gl_pathc, found.gl_pathv, out));
+    out->classes = task.model == FT_MODEL_LINEAR || task.model == FT_MODEL_POISSON ? 0
+                   : task.classes > 2                                              ? task.classes
+                                                                                   : 2;
+out:
+    for (size_t i = 0; shops != NULL && i < found.gl_pathc; i++)
+        ft_examples_clear(&shops[i]);
+    ft_free(shops);
+    ft_examples_clear(&pool);
+    globfree(&found);
+    ft_task_clear(&task);
+    return st;
+}

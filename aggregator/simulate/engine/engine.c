@@ -1,0 +1,459 @@
+#include "aggregator/simulate/engine/engine_internal.h"
+#include "common/base/alloc.h"
+
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+#define WAVE_BYTES ((uint64_t)256 << 20)
+
+static double
+now(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static uint64_t
+rows_of(const struct ft_sim_engine *g, uint32_t client)
+{
+    return g->in.clients->offsets[client + 1] - g->in.clients->offsets[client];
+}
+
+static struct ft_dataset
+data_of(const struct ft_sim_engine *g, uint32_t client)
+{
+    const uint64_t at = g->in.clients->offsets[client];
+    return (struct ft_dataset){ g->in.data->train.x + at * g->in.data->features, g->in.data->train.y + at,
+                                (size_t)rows_of(g, client) };
+}
+
+static uint64_t
+most_rows(const struct ft_sim_engine *g)
+{
+    uint64_t most = 0;
+    for (uint32_t k = 0; k < g->in.clients->count; k++)
+        most = rows_of(g, k) > most ? rows_of(g, k) : most;
+    return most;
+}
+
+static bool
+secure(const struct ft_sim_engine *g)
+{
+    return g->in.e->secure.kind != FT_SIM_SECURE_NONE;
+}
+
+static enum ft_status
+open_workers(struct ft_sim_engine *g, struct ft_error *err)
+{
+    const struct ft_sim_experiment *e = g->in.e;
+    const struct ft_train_config train = { .local_epochs = e->training.local_epochs,
+                                           .batch_size = e->training.batch_size,
+                                           .learning_rate = e->training.learning_rate,
+                                           .momentum = e->training.momentum,
+                                           .weight_decay = e->training.weight_decay };
+    enum ft_status st = sim_pool_open(g->in.threads, &g->pool);
+    for (unsigned i = 0; st == FT_OK && i < sim_pool_threads(g->pool); i++) {
+        st = ft_trainer_open(g->in.spec, &train, (size_t)most_rows(g), &g->trainers[i], err);
+        g->workers[i].scratch = ft_calloc(2 * g->server.parameters, sizeof(float));
+        if (st == FT_OK && g->workers[i].scratch == NULL)
+            st = FT_ERR_NOMEM;
+    }
+    return st;
+}
+
+static enum ft_status
+open_wave(struct ft_sim_engine *g)
+{
+    const uint64_t each = (g->vector + (g->own != NULL ? g->server.parameters : 0)) * sizeof(float);
+    uint64_t fit = WAVE_BYTES / each;
+    const unsigned threads = sim_pool_threads(g->pool);
+    fit = fit < 2 * threads ? 2 * threads : fit;
+    g->wave = fit < g->most ? (uint32_t)fit : g->most;
+    g->vectors = ft_calloc(g->wave, g->vector * sizeof *g->vectors);
+    g->changes = g->own != NULL ? ft_calloc(g->wave, g->server.parameters * sizeof *g->changes) : NULL;
+    g->weights = ft_calloc(g->wave, sizeof *g->weights);
+    g->sum = ft_calloc(g->vector, sizeof *g->sum);
+    return g->vectors != NULL && g->weights != NULL && g->sum != NULL && (g->own == NULL || g->changes != NULL)
+               ? FT_OK
+               : FT_ERR_NOMEM;
+}
+
+enum ft_status
+ft_sim_engine_open(const struct ft_sim_input *input, struct ft_sim_engine **out, struct ft_error *err)
+{
+    struct ft_sim_engine *g = ft_calloc(1, sizeof *g);
+    float *params = NULL;
+    enum ft_status st = FT_ERR_NOMEM;
+
+    *out = NULL;
+    if (g == NULL)
+        return st;
+    g->in = *input;
+    g->algorithm = sim_algorithm(input->e->algorithm.kind);
+    params = ft_calloc(ft_model_parameters(input->spec), sizeof *params);
+    if (params == NULL)
+        goto out;
+    ft_model_init(input->spec, input->e->seed, params);
+    FT_TRY(sim_server_open(input->e, input->spec, input->clients->count, params, &g->server, err));
+    g->vector = sim_vector(g->algorithm, g->server.parameters);
+    FT_TRY(sim_sampling_open(input->e, input->clients->count, &g->sampling, err));
+    g->most = g->algorithm->kind == FT_SIM_FEDBUFF ? input->e->algorithm.buffer : sim_sampling_most(&g->sampling);
+    g->asked = ft_calloc(g->most, sizeof *g->asked);
+    g->places = ft_calloc(g->most, sizeof *g->places);
+    g->own = g->algorithm->own_state ? ft_calloc(input->clients->count, sizeof *g->own) : NULL;
+    if (g->asked == NULL || g->places == NULL || (g->algorithm->own_state && g->own == NULL)) {
+        st = FT_ERR_NOMEM;
+        goto out;
+    }
+    FT_TRY(open_workers(g, err));
+    FT_TRY(open_wave(g));
+    if (secure(g))
+        FT_TRY(sim_secure_open(g, err));
+    if (g->algorithm->kind == FT_SIM_FEDBUFF)
+        FT_TRY(sim_buffered_open(g, err));
+    *out = g;
+    g = NULL;
+out:
+    ft_free(params);
+    ft_sim_engine_close(g);
+    return st;
+}
+
+void
+ft_sim_engine_close(struct ft_sim_engine *g)
+{
+    if (g == NULL)
+        return;
+    for (unsigned i = 0; i < SIM_THREADS_MAX; i++) {
+        ft_trainer_close(g->trainers[i]);
+        ft_free(g->workers[i].scratch);
+    }
+    sim_secure_close(g);
+    sim_buffered_close(g);
+    sim_pool_close(g->pool);
+    for (uint32_t k = 0; g->own != NULL && k < g->in.clients->count; k++)
+        ft_free(g->own[k]);
+    ft_free(g->own);
+    ft_free(g->asked);
+    ft_free(g->places);
+    ft_free(g->vectors);
+    ft_free(g->changes);
+    ft_free(g->weights);
+    ft_free(g->sum);
+    sim_sampling_close(&g->sampling);
+    sim_server_close(&g->server);
+    ft_free(g);
+}
+
+/* ---- one wave ---- */
+
+static enum ft_status
+take_turn(struct ft_sim_engine *g, unsigned number, uint32_t at)
+{
+    const struct sim_place *p = &g->places[g->from + at];
+    const uint64_t rows = rows_of(g, p->client), batch = g->in.e->training.batch_size;
+    struct ft_env_seeded env;
+    struct ft_trainer *trainer = g->trainers[number];
+    struct sim_turn t = { .server = &g->server,
+                          .trainer = trainer,
+                          .data = data_of(g, p->client),
+                          .env = &env.env,
+                          .epochs = p->epochs,
+                          .steps = p->epochs * (batch == 0 ? 1 : (rows + batch - 1) / batch),
+                          .rate = g->rate,
+                          .theta = p->theta,
+                          .own = g->own != NULL ? g->own[p->client] : NULL,
+                          .own_change = g->changes != NULL ? g->changes + at * g->server.parameters : NULL,
+                          .vector = g->vectors + at * g->vector,
+                          .scratch = g->workers[number].scratch };
+    const bool equal = g->algorithm->equal_weights || g->in.e->algorithm.weighting == FT_SIM_EQUAL;
+    const uint64_t weight = equal ? 1 : rows;
+    enum ft_status st;
+
+    ft_env_seeded_init(&env, g->in.e->seed, p->stream);
+    ft_trainer_set_rate(trainer, g->rate);
+    ft_trainer_set_epochs(trainer, p->epochs);
+    FT_TRY(ft_trainer_set_correction(trainer, 0, NULL));
+    FT_TRY(g->algorithm->client(&t));
+    g->weights[at] = p->factor * (double)weight;
+    if (secure(g))
+        FT_TRY(sim_secure_add(g, number, p, weight, t.vector));
+out:
+    return st;
+}
+
+static void
+train_wave(void *ctx, unsigned number)
+{
+    struct ft_sim_engine *g = ctx;
+    for (uint32_t at; (at = atomic_fetch_add(&g->next, 1)) < g->to - g->from;) {
+        const enum ft_status st = g->places[g->from + at].came ? take_turn(g, number, at) : FT_OK;
+        if (st != FT_OK)
+            atomic_store(&g->status, (int)st);
+    }
+}
+
+/* This thread's share of the coordinates, all clients in their order. */
+static void
+add_wave(void *ctx, unsigned number)
+{
+    struct ft_sim_engine *g = ctx;
+    const unsigned threads = sim_pool_threads(g->pool);
+    const uint64_t from = g->vector * number / threads, to = g->vector * (number + 1) / threads;
+    for (uint32_t at = 0; at < g->to - g->from; at++) {
+        const float *v = g->vectors + at * g->vector;
+        const double w = g->weights[at];
+        if (!g->places[g->from + at].came)
+            continue;
+        for (uint64_t k = from; k < to; k++)
+            g->sum[k] += w * (double)v[k];
+    }
+}
+
+static enum ft_status
+own_states(struct ft_sim_engine *g)
+{
+    for (uint32_t at = g->from; g->own != NULL && at < g->to; at++) {
+        float **own = &g->own[g->places[at].client];
+        if (!g->places[at].came || *own != NULL)
+            continue;
+        *own = ft_calloc(g->server.parameters, sizeof **own);
+        if (*own == NULL)
+            return FT_ERR_NOMEM;
+    }
+    return FT_OK;
+}
+
+static void
+change_own_states(struct ft_sim_engine *g)
+{
+    for (uint32_t at = g->from; g->own != NULL && at < g->to; at++) {
+        const float *change = g->changes + (at - g->from) * g->server.parameters;
+        float *own = g->own[g->places[at].client];
+        for (uint64_t k = 0; g->places[at].came && k < g->server.parameters; k++)
+            own[k] += change[k];
+    }
+}
+
+enum ft_status
+sim_run_places(struct ft_sim_engine *g, double *weight, uint32_t *came, struct ft_error *err)
+{
+    enum ft_status st = FT_OK;
+
+    *weight = 0;
+    *came = 0;
+    memset(g->sum, 0, g->vector * sizeof *g->sum);
+    if (secure(g))
+        sim_secure_begin(g);
+    for (g->from = 0; g->from < g->place_count; g->from = g->to) {
+        g->to = g->place_count - g->from < g->wave ? g->place_count : g->from + g->wave;
+        FT_TRY(own_states(g));
+        atomic_store(&g->next, 0);
+        atomic_store(&g->status, FT_OK);
+        sim_pool_run(g->pool, train_wave, g);
+        st = (enum ft_status)atomic_load(&g->status);
+        if (st != FT_OK) {
+            st = ft_fail(err, st, "round %llu: %s", (unsigned long long)g->rounds + 1,
+                         st == FT_ERR_NONFINITE ? "training diverged: use a smaller learning rate" : ft_status_name(st));
+            goto out;
+        }
+        if (!secure(g))
+            sim_pool_run(g->pool, add_wave, g);
+        change_own_states(g);
+        for (uint32_t at = g->from; at < g->to; at++) {
+            *came += g->places[at].came;
+            *weight += g->places[at].came ? g->weights[at - g->from] : 0;
+        }
+    }
+    if (secure(g) && *came > 0)
+        FT_TRY(sim_secure_end(g, *came, weight, err));
+out:
+    return st;
+}
+
+/* ---- one round ---- */
+
+static void
+plan(struct ft_sim_engine *g, uint32_t *asked)
+{
+    const uint64_t round = g->rounds + 1;
+    g->place_count = sim_sample(&g->sampling, round, g->asked);
+    *asked = g->place_count;
+    for (uint32_t i = 0; i < g->place_count; i++)
+        g->places[i] = (struct sim_place){ .client = g->asked[i].client,
+                                           .epochs = g->asked[i].epochs,
+                                           .came = !g->asked[i].dropped && rows_of(g, g->asked[i].client) > 0,
+                                           .theta = g->server.params,
+                                           .factor = 1,
+                                           .stream = round << 32 | g->asked[i].client };
+}
+
+enum ft_status
+ft_sim_engine_round(struct ft_sim_engine *g, struct ft_sim_round *out, struct ft_error *err)
+{
+    const struct ft_sim_experiment *e = g->in.e;
+    const bool buffered = g->flight != NULL;
+    const double begin = now();
+    double weight = 0;
+    enum ft_status st = FT_OK;
+
+    *out = (struct ft_sim_round){ .round = g->rounds + 1, .score = { NAN, NAN, NAN } };
+    g->rate = out->rate = sim_rate(e, out->round);
+    if (buffered)
+        FT_TRY(sim_buffered_plan(g));
+    else
+        plan(g, &out->asked);
+    out->asked = g->place_count;
+    FT_TRY(sim_run_places(g, &weight, &out->came, err));
+    if (out->came > 0) { /* a round of nobody leaves the model as it was */
+        st = g->algorithm->server(&g->server, g->sum, weight, out->came);
+        if (st != FT_OK) {
+            st = ft_fail(err, st, "round %llu: the server's step is not finite", (unsigned long long)out->round);
+            goto out;
+        }
+    }
+    if (buffered)
+        FT_TRY(sim_buffered_done(g));
+    g->rounds++;
+    g->turns += out->came;
+    out->bytes_up = (uint64_t)out->came * (secure(g) ? g->codec.words * 8 : g->vector * sizeof(float));
+    for (unsigned i = 0; i < sim_pool_threads(g->pool); i++)
+        out->mask_seconds += (double)g->workers[i].masks_ns * 1e-9;
+    out->mask_seconds = out->came > 0 ? out->mask_seconds / out->came : 0;
+    out->seconds = now() - begin;
+    out->scored = g->rounds % e->evaluation.every == 0 || g->rounds == e->training.rounds;
+    if (out->scored)
+        st = ft_sim_engine_score(g, g->server.params, &out->score);
+out:
+    return st;
+}
+
+uint64_t
+ft_sim_engine_rounds(const struct ft_sim_engine *g)
+{
+    return g->rounds;
+}
+
+uint64_t
+ft_sim_engine_turns(const struct ft_sim_engine *g)
+{
+    return g->turns;
+}
+
+const float *
+ft_sim_engine_params(const struct ft_sim_engine *g)
+{
+    return g->server.params;
+}
+
+uint64_t
+ft_sim_engine_parameters(const struct ft_sim_engine *g)
+{
+    return g->server.parameters;
+}
+
+enum ft_status
+ft_sim_engine_score(struct ft_sim_engine *g, const float *params, struct ft_sim_score *out)
+{
+    return sim_score(g->pool, g->trainers, params, &g->in.data->test, g->in.data->features, out);
+}
+
+enum ft_status
+ft_sim_engine_personal(struct ft_sim_engine *g, double *accuracy)
+{
+    const uint32_t classes = g->in.data->classes;
+    double *hits = ft_calloc(2 * (size_t)classes + 1, sizeof *hits), sum = 0;
+    float *own = ft_calloc(g->server.parameters, sizeof *own);
+    uint64_t clients = 0;
+    enum ft_status st = hits != NULL && own != NULL ? FT_OK : FT_ERR_NOMEM;
+
+    *accuracy = NAN;
+    for (uint32_t k = 0; st == FT_OK && g->own != NULL && g->algorithm->kind == FT_SIM_DITTO && classes > 0 &&
+                         k < g->in.clients->count;
+         k++) {
+        const struct ft_dataset data = data_of(g, k);
+        double right = 0, rows = 0;
+        if (g->own[k] == NULL || data.rows == 0)
+            continue;
+        for (uint64_t i = 0; i < g->server.parameters; i++)
+            own[i] = g->server.shared[i] + g->own[k][i];
+        memset(hits, 0, 2 * (size_t)classes * sizeof *hits);
+        st = sim_class_hits(ft_trainer_model(g->trainers[0]), own, &g->in.data->test, g->in.data->features, hits,
+                            hits + classes);
+        for (size_t i = 0; i < data.rows; i++) { /* classes that the test rows do not have say nothing */
+            const uint32_t c = (uint32_t)data.y[i];
+            right += hits[classes + c] > 0 ? hits[c] / hits[classes + c] : 0;
+            rows += hits[classes + c] > 0;
+        }
+        if (rows > 0) {
+            sum += right / rows;
+            clients++;
+        }
+    }
+    if (st == FT_OK && clients > 0)
+        *accuracy = sum / (double)clients;
+    ft_free(hits);
+    ft_free(own);
+    return st;
+}
+
+/* ---- going on later ---- */
+
+enum ft_status
+ft_sim_engine_save(const struct ft_sim_engine *g, struct ft_buf *out)
+{
+    enum ft_status st;
+    FT_TRY(ft_buf_u64(out, g->rounds));
+    FT_TRY(ft_buf_u64(out, g->turns));
+    FT_TRY(sim_server_save(&g->server, out));
+    for (uint32_t k = 0; g->own != NULL && k < g->in.clients->count; k++) {
+        FT_TRY(ft_buf_u8(out, g->own[k] != NULL));
+        if (g->own[k] != NULL)
+            FT_TRY(ft_buf_append(out, g->own[k], g->server.parameters * sizeof **g->own));
+    }
+    if (g->flight != NULL)
+        FT_TRY(sim_buffered_save(g, out));
+out:
+    return st;
+}
+
+static enum ft_status
+load_own(struct ft_sim_engine *g, uint32_t k, struct ft_bytes *in)
+{
+    const size_t size = g->server.parameters * sizeof **g->own;
+    const bool there = in->size > 0 && in->data[0] == 1;
+    if (in->size < 1 + (there ? size : 0))
+        return FT_ERR_FORMAT;
+    *in = FT_BYTES(in->data + 1, in->size - 1);
+    ft_free(g->own[k]);
+    g->own[k] = NULL;
+    if (!there)
+        return FT_OK;
+    g->own[k] = ft_calloc(g->server.parameters, sizeof **g->own);
+    if (g->own[k] == NULL)
+        return FT_ERR_NOMEM;
+    memcpy(g->own[k], in->data, size);
+    *in = FT_BYTES(in->data + size, in->size - size);
+    return FT_OK;
+}
+
+enum ft_status
+ft_sim_engine_load(struct ft_sim_engine *g, struct ft_bytes in)
+{
+    enum ft_status st;
+    if (in.size < 16)
+        return FT_ERR_FORMAT;
+    g->rounds = ft_get_u64(in.data);
+    g->turns = ft_get_u64(in.data + 8);
+    in = FT_BYTES(in.data + 16, in.size - 16);
+    FT_TRY(sim_server_load(&g->server, &in));
+    for (uint32_t k = 0; g->own != NULL && k < g->in.clients->count; k++)
+        FT_TRY(load_own(g, k, &in));
+    if (g->flight != NULL)
+        FT_TRY(sim_buffered_load(g, &in));
+    st = in.size == 0 ? FT_OK : FT_ERR_FORMAT;
+out:
+    return st;
+}

@@ -1,0 +1,85 @@
+#ifndef FT_SIMULATE_ENGINE_INTERNAL_H
+#define FT_SIMULATE_ENGINE_INTERNAL_H
+
+#include "aggregator/simulate/algorithm/algorithm.h"
+#include "aggregator/simulate/engine/engine.h"
+#include "aggregator/simulate/engine/sampling.h"
+#include "aggregator/simulate/partition/draw.h"
+#include "common/secure_sum/codec.h"
+
+#include <stdatomic.h>
+
+/* One client's place in a round. */
+struct sim_place {
+    uint32_t client;
+    uint32_t epochs;
+    bool came;           /* it has rows, and was not dropped */
+    const float *theta;  /* what it starts from */
+    double factor;       /* of its weight: FedBuff's staleness; else 1 */
+    uint64_t stream;     /* of its randomness */
+};
+
+/* What one thread works with. */
+struct sim_worker {
+    float *scratch;    /* (2 parameters) */
+    int64_t *z;        /* (vector), secure sum */
+    uint64_t *words;   /* one client's */
+    uint64_t *total;   /* sum of this thread's clients */
+    uint64_t masks_ns; /* processor time of masking */
+    uint64_t masked;   /* clients */
+};
+
+struct sim_flight;
+
+struct ft_sim_engine {
+    struct ft_sim_input in;
+    const struct sim_algorithm *algorithm;
+    struct sim_server server;
+    struct sim_sampling sampling;
+    struct sim_pool *pool;
+    struct ft_trainer *trainers[SIM_THREADS_MAX];
+    struct sim_worker workers[SIM_THREADS_MAX];
+    uint64_t vector;    /* length of a contribution */
+    float **own;        /* (clients) of (parameters), NULL until a client's first turn */
+    uint64_t rounds, turns;
+
+    struct sim_asked *asked;
+    struct sim_place *places;
+    uint32_t most;      /* places */
+    uint32_t place_count;
+
+    /* Contributions of one wave: as many clients as fit the room. */
+    uint32_t wave;
+    float *vectors, *changes; /* (wave, vector), (wave, parameters) */
+    double *weights;          /* (wave) */
+    uint32_t from, to;        /* the wave at hand, of places */
+    atomic_uint next;
+    atomic_int status;
+    double rate;
+    double *sum;              /* (vector) */
+
+    struct ft_ss_codec codec; /* secure sum */
+    double number_most;       /* largest extra number */
+    struct sim_flight *flight; /* FedBuff */
+};
+
+/* Train every place and add up: engine->sum, *weight, *came. */
+FT_NODISCARD enum ft_status sim_run_places(struct ft_sim_engine *g, double *weight, uint32_t *came, struct ft_error *err);
+
+/* secure.c */
+FT_NODISCARD enum ft_status sim_secure_open(struct ft_sim_engine *g, struct ft_error *err);
+void sim_secure_close(struct ft_sim_engine *g);
+void sim_secure_begin(struct ft_sim_engine *g);
+FT_NODISCARD enum ft_status sim_secure_add(struct ft_sim_engine *g, unsigned number, const struct sim_place *p,
+                                           uint64_t weight, float *vector);
+FT_NODISCARD enum ft_status sim_secure_end(struct ft_sim_engine *g, uint32_t came, double *weight, struct ft_error *err);
+
+/* buffered.c */
+FT_NODISCARD enum ft_status sim_buffered_open(struct ft_sim_engine *g, struct ft_error *err);
+void sim_buffered_close(struct ft_sim_engine *g);
+FT_NODISCARD enum ft_status sim_buffered_plan(struct ft_sim_engine *g); /* fills places */
+FT_NODISCARD enum ft_status sim_buffered_done(struct ft_sim_engine *g); /* the server has stepped */
+FT_NODISCARD enum ft_status sim_buffered_save(const struct ft_sim_engine *g, struct ft_buf *out);
+FT_NODISCARD enum ft_status sim_buffered_load(struct ft_sim_engine *g, struct ft_bytes *in);
+
+#endif

@@ -1,0 +1,465 @@
+#include "aggregator/simulate/experiment/experiment.h"
+#include "common/base/alloc.h"
+#include "common/base/config.h"
+#include "common/base/file.h"
+
+#include <float.h>
+#include <libgen.h>
+#include <stddef.h>
+#include <string.h>
+
+#define X(member) offsetof(struct ft_sim_experiment, member)
+#define F(member, name, kind, ...) FT_CFG(struct ft_sim_experiment, member, name, kind, __VA_ARGS__)
+#define R                          FT_CONFIG_REQUIRED
+#define CHOICE(member, name, flag, table) F(member, name, CHOICE, .flags = (flag), .choices = (table))
+#define WHOLE(member, name, flag, low, high) F(member, name, UINT32, .flags = (flag), .least = (low), .most = (high))
+#define REAL(member, name, flag, low, high)  F(member, name, REAL, .flags = (flag), .min = (low), .max = (high))
+#define PATH(member, name)                   F(member, name, TEXT, .most = 4000)
+#define GROUP(name, flag, table) { .key = (name), .type = FT_CONFIG_MAP, .flags = (flag), .fields = (table) }
+
+static const struct ft_config_choice sources[] = { { "synthetic", FT_SIM_SYNTHETIC }, { "idx", FT_SIM_IDX },
+                                                   { "libsvm", FT_SIM_LIBSVM },       { "csv", FT_SIM_CSV },
+                                                   { "task", FT_SIM_TASK },           { NULL, 0 } };
+static const struct ft_config_choice splits[] = { { "column", FT_SIM_COLUMN },       { "iid", FT_SIM_IID },
+                                                  { "dirichlet", FT_SIM_DIRICHLET }, { "shards", FT_SIM_SHARDS },
+                                                  { "quantity", FT_SIM_QUANTITY },   { NULL, 0 } };
+static const struct ft_config_choice kinds[] = { { "linear", FT_MODEL_LINEAR },   { "logistic", FT_MODEL_LOGISTIC },
+                                                 { "softmax", FT_MODEL_SOFTMAX }, { "poisson", FT_MODEL_POISSON },
+                                                 { "mlp", FT_MODEL_MLP },         { "cnn", FT_MODEL_CNN },
+                                                 { NULL, 0 } };
+static const struct ft_config_choice activations[] = { { "relu", FT_ACT_RELU }, { "tanh", FT_ACT_TANH }, { NULL, 0 } };
+static const struct ft_config_choice algorithms[] = {
+    { "fedsgd", FT_SIM_FEDSGD },   { "fedavg", FT_SIM_FEDAVG },   { "fedavgm", FT_SIM_FEDAVGM },
+    { "fedprox", FT_SIM_FEDPROX }, { "scaffold", FT_SIM_SCAFFOLD }, { "fedadam", FT_SIM_FEDADAM },
+    { "fedyogi", FT_SIM_FEDYOGI }, { "fedadagrad", FT_SIM_FEDADAGRAD }, { "fednova", FT_SIM_FEDNOVA },
+    { "ditto", FT_SIM_DITTO },     { "fedbuff", FT_SIM_FEDBUFF }, { NULL, 0 }
+};
+static const struct ft_config_choice weightings[] = { { "rows", FT_SIM_BY_ROWS }, { "equal", FT_SIM_EQUAL }, { NULL, 0 } };
+static const struct ft_config_choice schedules[] = { { "constant", FT_SIM_CONSTANT },
+                                                     { "exponential", FT_SIM_EXPONENTIAL },
+                                                     { "cosine", FT_SIM_COSINE },
+                                                     { "inverse_sqrt", FT_SIM_INVERSE_SQRT },
+                                                     { NULL, 0 } };
+static const struct ft_config_choice secures[] = { { "none", FT_SIM_SECURE_NONE },
+                                                   { "exact", FT_SIM_SECURE_EXACT },
+                                                   { "cost", FT_SIM_SECURE_COST },
+                                                   { NULL, 0 } };
+
+static const struct ft_config_field data_fields[] = {
+    CHOICE(data.source, "source", R, sources),
+    PATH(data.folder, "folder"),
+    PATH(data.train, "train"),
+    PATH(data.test, "test"),
+    F(data.label, "label", TEXT, .most = 200),
+    F(data.by, "by", TEXT, .most = 200),
+    F(data.positive, "positive", TEXT, .most = 200),
+    PATH(data.task, "task"),
+    PATH(data.files, "files"),
+    REAL(data.test_share, "test_share", 0, 0.001, 0.9),
+    F(data.standardise, "standardise", BOOL),
+    WHOLE(data.rows, "rows", 0, 1, UINT32_MAX),
+    WHOLE(data.test_rows, "test_rows", 0, 1, UINT32_MAX),
+    WHOLE(data.features, "features", 0, 0, FT_MODEL_WIDTH_MAX),
+    WHOLE(data.classes, "classes", 0, 0, FT_MODEL_CLASSES_MAX),
+    FT_CONFIG_END,
+};
+static const struct ft_config_field partition_fields[] = {
+    CHOICE(partition.kind, "kind", R, splits),
+    WHOLE(partition.clients, "clients", 0, 1, 100000000),
+    WHOLE(partition.shards_per_client, "shards_per_client", 0, 1, 100000),
+    REAL(partition.alpha, "alpha", 0, 1e-6, 1e9),
+    WHOLE(partition.rows_least, "rows_least", 0, 0, 1000000000),
+    FT_CONFIG_END,
+};
+static const struct ft_config_field number_item = {
+    .key = "number", .type = FT_CONFIG_UINT32, .least = 1, .most = FT_MODEL_WIDTH_MAX
+};
+#define NUMBERS(member, name, entries)                                                                       \
+    F(member, name, LIST, .flags = FT_CONFIG_INLINE, .most = (entries), .item = &number_item,                \
+      .item_size = sizeof(uint32_t), .count_offset = X(member##_count))
+static const struct ft_config_field model_fields[] = {
+    CHOICE(model.kind, "kind", R, kinds),
+    NUMBERS(model.hidden, "hidden", FT_MODEL_HIDDEN_MAX),
+    CHOICE(model.activation, "activation", 0, activations),
+    NUMBERS(model.image, "image", 3),
+    NUMBERS(model.channels, "channels", FT_MODEL_CONV_MAX),
+    NUMBERS(model.kernels, "kernels", FT_MODEL_CONV_MAX),
+    NUMBERS(model.pools, "pools", FT_MODEL_CONV_MAX),
+    FT_CONFIG_END,
+};
+static const struct ft_config_field algorithm_fields[] = {
+    CHOICE(algorithm.kind, "name", R, algorithms),
+    CHOICE(algorithm.weighting, "weights", 0, weightings),
+    REAL(algorithm.server_rate, "server_learning_rate", 0, DBL_MIN, 1e6),
+    REAL(algorithm.server_momentum, "server_momentum", 0, 0, 0.999999),
+    REAL(algorithm.beta2, "beta2", 0, 0, 0.999999),
+    REAL(algorithm.tau, "tau", 0, DBL_MIN, 1e6),
+    REAL(algorithm.mu, "mu", 0, 0, 1e6),
+    WHOLE(algorithm.buffer, "buffer", 0, 1, 100000),
+    WHOLE(algorithm.concurrency, "concurrency", 0, 1, 100000),
+    FT_CONFIG_END,
+};
+static const struct ft_config_field training_fields[] = {
+    WHOLE(training.rounds, "rounds", R, 1, 10000000),
+    WHOLE(training.local_epochs, "local_epochs", 0, 1, 10000),
+    WHOLE(training.batch_size, "batch_size", 0, 0, 1000000),
+    REAL(training.learning_rate, "learning_rate", R, DBL_MIN, 1e6),
+    REAL(training.momentum, "momentum", 0, 0, 0.999999),
+    REAL(training.weight_decay, "weight_decay", 0, 0, 1e6),
+    CHOICE(training.schedule, "schedule", 0, schedules),
+    REAL(training.decay, "decay", 0, 1e-6, 1),
+    FT_CONFIG_END,
+};
+static const struct ft_config_field clients_fields[] = {
+    REAL(clients.fraction, "fraction", 0, 1e-9, 1),
+    WHOLE(clients.count, "count", 0, 1, 100000000),
+    REAL(clients.dropout, "dropout", 0, 0, 0.99),
+    REAL(clients.stragglers, "stragglers", 0, 0, 1),
+    PATH(clients.availability, "availability"),
+    FT_CONFIG_END,
+};
+static const struct ft_config_field secure_fields[] = {
+    CHOICE(secure.kind, "kind", R, secures),
+    REAL(secure.clip, "clip", 0, DBL_MIN, 1e9),
+    WHOLE(secure.lane_bits, "lane_bits", 0, 12, 64),
+    FT_CONFIG_END,
+};
+static const struct ft_config_field evaluation_fields[] = {
+    WHOLE(evaluation.every, "every", 0, 1, 10000000),
+    F(evaluation.pooled, "pooled", BOOL),
+    F(evaluation.local, "local", BOOL),
+    WHOLE(evaluation.local_clients, "local_clients", 0, 1, 1000000),
+    FT_CONFIG_END,
+};
+static const struct ft_config_field experiment_fields[] = {
+    F(name, "name", TEXT, .flags = R, .most = 48, .check = ft_config_is_name),
+    F(seed, "seed", UINT64, .flags = R, .most = UINT64_MAX),
+    GROUP("data", R, data_fields),
+    GROUP("partition", R, partition_fields),
+    GROUP("model", R, model_fields),
+    GROUP("algorithm", R, algorithm_fields),
+    GROUP("training", R, training_fields),
+    GROUP("clients", 0, clients_fields),
+    GROUP("secure_sum", 0, secure_fields),
+    GROUP("evaluation", 0, evaluation_fields),
+    FT_CONFIG_END,
+};
+
+static const char *
+choice_name(const struct ft_config_choice *table, uint32_t value)
+{
+    for (; table->text != NULL; table++)
+        if (table->value == value)
+            return table->text;
+    return "?";
+}
+
+const char *
+ft_sim_algorithm_name(enum ft_sim_algorithm_kind kind)
+{
+    return choice_name(algorithms, kind);
+}
+
+struct checker {
+    const struct ft_sim_experiment *e;
+    const struct ft_config *config;
+    struct ft_findings *findings;
+};
+
+static void
+needs(const struct checker *c, bool there, const char *path, const char *why)
+{
+    if (!there)
+        ft_config_find(c->config, c->findings, path, "missing key '%s', %s", strrchr(path, '.') + 1, why);
+}
+
+static void
+has_no(const struct checker *c, bool there, const char *path, const char *why)
+{
+    if (there)
+        ft_config_find(c->config, c->findings, path, "'%s' has no meaning here, %s", strrchr(path, '.') + 1, why);
+}
+
+static void
+check_data(const struct checker *c)
+{
+    const struct ft_sim_data_config *d = &c->e->data;
+    const bool table = d->source == FT_SIM_LIBSVM || d->source == FT_SIM_CSV;
+    needs(c, d->source != FT_SIM_IDX || d->folder != NULL, "data.folder", "source idx reads a folder");
+    needs(c, !table || d->train != NULL, "data.train", "the file with the train rows");
+    needs(c, d->source != FT_SIM_CSV || d->label != NULL, "data.label", "the label's column");
+    needs(c, d->source != FT_SIM_TASK || d->task != NULL, "data.task", "the task's YAML");
+    needs(c, d->source != FT_SIM_TASK || d->files != NULL, "data.files", "one CSV a shop");
+    needs(c, d->source != FT_SIM_SYNTHETIC || d->rows > 0, "data.rows", "source synthetic draws so many");
+    has_no(c, d->source != FT_SIM_IDX && d->folder != NULL, "data.folder", "only source idx reads a folder");
+    has_no(c, !table && d->train != NULL, "data.train", "only libsvm and csv read it");
+    has_no(c, d->source != FT_SIM_CSV && d->by != NULL, "data.by", "only csv has columns");
+    has_no(c, c->e->partition.kind == FT_SIM_COLUMN && c->e->partition.clients > 0, "partition.clients",
+           "column: as many as there are owners");
+    needs(c, c->e->partition.kind == FT_SIM_COLUMN || c->e->partition.clients > 0, "partition.clients",
+          "how many clients the rows are dealt out to");
+    needs(c, c->e->partition.kind != FT_SIM_SHARDS || c->e->partition.shards_per_client > 0, "partition.shards_per_client",
+          "shards are dealt out so many a client");
+    needs(c, (c->e->partition.kind != FT_SIM_DIRICHLET && c->e->partition.kind != FT_SIM_QUANTITY) ||
+                 c->e->partition.alpha > 0,
+          "partition.alpha", "the concentration of the Dirichlet distribution");
+}
+
+static void
+check_model(const struct checker *c)
+{
+    const struct ft_sim_experiment *e = c->e;
+    const bool network = e->model.kind == FT_MODEL_MLP || e->model.kind == FT_MODEL_CNN;
+    needs(c, e->model.kind != FT_MODEL_MLP || e->model.hidden_count > 0, "model.hidden", "an mlp has 1 to 8 hidden layers");
+    has_no(c, !network && e->model.hidden_count > 0, "model.hidden", "only mlp and cnn have hidden layers");
+    if (e->model.kind == FT_MODEL_CNN &&
+        (e->model.image_count != 3 || e->model.channels_count < 1 || e->model.kernels_count != e->model.channels_count ||
+         e->model.pools_count != e->model.channels_count))
+        ft_config_find(c->config, c->findings, "model",
+                       "a cnn has image [height, width, channels], and channels, kernels and pools of one length");
+}
+
+static void
+check_algorithm(const struct checker *c)
+{
+    const struct ft_sim_experiment *e = c->e;
+    const enum ft_sim_algorithm_kind kind = e->algorithm.kind;
+    const bool proximal = kind == FT_SIM_FEDPROX || kind == FT_SIM_DITTO, buffered = kind == FT_SIM_FEDBUFF;
+    needs(c, !proximal || e->algorithm.mu > 0, "algorithm.mu", "fedprox and ditto pull towards the global model");
+    has_no(c, !proximal && e->algorithm.mu > 0, "algorithm.mu", "only fedprox and ditto have it");
+    needs(c, !buffered || (e->algorithm.buffer > 0 && e->algorithm.concurrency >= e->algorithm.buffer),
+          "algorithm.buffer", "fedbuff has a buffer, and a concurrency of at least as many");
+    has_no(c, !buffered && e->algorithm.buffer > 0, "algorithm.buffer", "only fedbuff has it");
+    if (buffered && e->secure.kind != FT_SIM_SECURE_NONE)
+        ft_config_find(c->config, c->findings, "secure_sum.kind",
+                       "fedbuff cannot run under secure aggregation: updates of different models are not one sum; expected "
+                       "none, or another algorithm");
+    needs(c, e->secure.kind == FT_SIM_SECURE_NONE || e->secure.clip > 0, "secure_sum.clip",
+          "lanes of a sum need a bound on each contribution");
+    if ((e->clients.fraction > 0) == (e->clients.count > 0) && !buffered)
+        ft_config_find(c->config, c->findings, "clients", "clients has %s, expected one of fraction and count",
+                       e->clients.count > 0 ? "both" : "neither");
+    if (kind == FT_SIM_FEDSGD && (e->training.local_epochs != 1 || e->training.batch_size != 0))
+        ft_config_find(c->config, c->findings, "training",
+                       "fedsgd takes one step on all rows: expected local_epochs 1 and batch_size 0");
+    if (kind == FT_SIM_SCAFFOLD && e->training.momentum > 0)
+        ft_config_find(c->config, c->findings, "training.momentum", "scaffold's corrections are for plain SGD, expected 0");
+}
+
+/* Paths are relative to the file's folder. */
+static enum ft_status
+resolve(struct ft_sim_experiment *e, const char *folder)
+{
+    char **paths[] = { &e->data.folder, &e->data.train,  &e->data.test,           &e->data.task,
+                       &e->data.files,  &e->clients.availability };
+    enum ft_status st = FT_OK;
+    for (size_t i = 0; st == FT_OK && folder != NULL && i < sizeof paths / sizeof paths[0]; i++)
+        st = ft_config_join(folder, paths[i]);
+    return st;
+}
+
+enum ft_status
+ft_sim_experiment_parse(struct ft_bytes yaml, const char *origin, const char *folder, struct ft_sim_experiment *out,
+                        struct ft_findings *findings, struct ft_error *err)
+{
+    struct ft_config *config = NULL;
+    enum ft_status st;
+
+    *out = (struct ft_sim_experiment){
+        .data = { .test_share = 0.2, .test_rows = 10000 },
+        .model = { .activation = FT_ACT_RELU },
+        .algorithm = { .weighting = FT_SIM_BY_ROWS, .server_rate = 1, .server_momentum = 0.9, .beta2 = 0.99, .tau = 1e-3 },
+        .training = { .local_epochs = 1, .schedule = FT_SIM_CONSTANT, .decay = 1 },
+        .secure = { .kind = FT_SIM_SECURE_NONE, .lane_bits = 32 },
+        .evaluation = { .every = 1, .pooled = true, .local = true, .local_clients = 20 },
+    };
+    ft_findings_init(findings, origin);
+    FT_TRY(ft_config_open(yaml, findings, &config));
+    FT_TRY(ft_config_read(config, experiment_fields, out, findings));
+    const struct checker c = { out, config, findings };
+    check_data(&c);
+    check_model(&c);
+    check_algorithm(&c);
+    if (findings->total > 0) {
+        st = FT_ERR_CONFIG;
+        goto out;
+    }
+    FT_TRY(resolve(out, folder));
+out:
+    ft_config_close(config);
+    if (st == FT_ERR_CONFIG)
+        st = ft_findings_status(findings, err);
+    if (st != FT_OK)
+        ft_sim_experiment_clear(out);
+    return st;
+}
+
+void
+ft_sim_experiment_clear(struct ft_sim_experiment *e)
+{
+    ft_config_clear(experiment_fields, e);
+}
+
+enum ft_status
+ft_sim_experiment_load(const char *path, const char *const *sets, size_t set_count, struct ft_sim_experiment *out,
+                       struct ft_findings *findings, struct ft_error *err)
+{
+    struct ft_buf yaml = { 0 }, next = { 0 };
+    char *copy = ft_strdup(path), *origin = NULL;
+    enum ft_status st = FT_ERR_NOMEM;
+
+    *out = (struct ft_sim_experiment){ 0 };
+    ft_findings_init(findings, path);
+    if (copy == NULL)
+        goto out;
+    FT_TRY(ft_file_read(path, FT_CONFIG_BYTES_MAX, &yaml, err));
+    origin = set_count > 0 ? ft_asprintf("%s with --set", path) : ft_strdup(path);
+    if (origin == NULL) {
+        st = FT_ERR_NOMEM;
+        goto out;
+    }
+    for (size_t i = 0; i < set_count; i++) {
+        FT_TRY(ft_sim_yaml_set(&yaml, sets[i], &next, err));
+        ft_buf_clear(&yaml);
+        yaml = next;
+        next = (struct ft_buf){ 0 };
+    }
+    st = ft_sim_experiment_parse(ft_buf_bytes(&yaml), origin, dirname(copy), out, findings, err);
+out:
+    ft_buf_clear(&yaml);
+    ft_buf_clear(&next);
+    ft_free(copy);
+    ft_free(origin);
+    return st;
+}
+
+enum ft_status
+ft_sim_experiment_model(const struct ft_sim_experiment *e, const struct ft_sim_data *data, struct ft_model_spec *out,
+                        struct ft_error *err)
+{
+    const bool number = e->model.kind == FT_MODEL_LINEAR || e->model.kind == FT_MODEL_POISSON;
+    *out = (struct ft_model_spec){ .kind = e->model.kind,
+                                   .features = data->features,
+                                   .activation = e->model.activation,
+                                   .hidden_count = e->model.hidden_count,
+                                   .conv_count = e->model.channels_count };
+    memcpy(out->hidden, e->model.hidden, sizeof out->hidden);
+    memcpy(out->image, e->model.image, sizeof out->image);
+    for (uint32_t i = 0; i < e->model.channels_count; i++)
+        out->conv[i] = (struct ft_model_conv){ e->model.channels[i], e->model.kernels[i], e->model.pools[i] };
+    if (number != (data->classes == 0))
+        return ft_fail(err, FT_ERR_CONFIG, "model: %s for labels that are %s, expected %s", choice_name(kinds, e->model.kind),
+                       data->classes == 0 ? "numbers" : "classes",
+                       data->classes == 0 ? "linear or poisson" : "logistic, softmax, mlp or cnn");
+    if (e->model.kind == FT_MODEL_LOGISTIC && data->classes != 2)
+        return ft_fail(err, FT_ERR_CONFIG, "model: logistic for %u classes, expected softmax", data->classes);
+    out->classes = data->classes > 2 || e->model.kind == FT_MODEL_SOFTMAX ? data->classes : 0;
+    return ft_model_spec_check(out, err);
+}
+
+/* ---- resolved YAML ---- */
+
+static enum ft_status
+add(struct ft_buf *out, char *text)
+{
+    enum ft_status st = text != NULL ? ft_buf_append(out, text, strlen(text)) : FT_ERR_NOMEM;
+    ft_free(text);
+    return st;
+}
+
+/* A text in double quotes; everything JSON escapes YAML reads too. */
+static enum ft_status
+add_text(struct ft_buf *out, const char *indent, const char *key, const char *text)
+{
+    struct ft_buf quoted = { 0 };
+    enum ft_status st = FT_OK;
+    if (text == NULL)
+        return FT_OK;
+    for (const char *p = text; st == FT_OK && *p != '\0'; p++) {
+        if (*p == '"' || *p == '\\')
+            st = ft_buf_u8(&quoted, '\\');
+        if (st == FT_OK)
+            st = ft_buf_u8(&quoted, (uint8_t)*p);
+    }
+    if (st == FT_OK)
+        st = add(out, ft_asprintf("%s%s: \"%.*s\"\n", indent, key, (int)quoted.size, (const char *)quoted.data));
+    ft_buf_clear(&quoted);
+    return st;
+}
+
+/* Numbers by 17 digits, so that they read back as they were. */
+static enum ft_status
+add_fields(struct ft_buf *out, const char *indent, const struct ft_config_field *fields, const void *data)
+{
+    enum ft_status st = FT_OK;
+    for (const struct ft_config_field *f = fields; st == FT_OK && f->key != NULL; f++) {
+        const uint8_t *at = (const uint8_t *)data + f->offset;
+        uint32_t u32, count;
+        uint64_t u64;
+        double real;
+        char *text;
+        switch (f->type) {
+        case FT_CONFIG_MAP:
+            st = add(out, ft_asprintf("%s%s:\n", indent, f->key));
+            if (st == FT_OK)
+                st = add_fields(out, "  ", f->fields, data);
+            break;
+        case FT_CONFIG_TEXT:
+            memcpy(&text, at, sizeof text);
+            st = add_text(out, indent, f->key, text);
+            break;
+        case FT_CONFIG_CHOICE:
+            memcpy(&u32, at, sizeof u32);
+            if (u32 != 0)
+                st = add(out, ft_asprintf("%s%s: %s\n", indent, f->key, choice_name(f->choices, u32)));
+            break;
+        case FT_CONFIG_UINT32:
+            memcpy(&u32, at, sizeof u32);
+            if (u32 >= f->least && (u32 > 0 || f->least == 0))
+                st = add(out, ft_asprintf("%s%s: %u\n", indent, f->key, u32));
+            break;
+        case FT_CONFIG_UINT64:
+            memcpy(&u64, at, sizeof u64);
+            st = add(out, ft_asprintf("%s%s: %llu\n", indent, f->key, (unsigned long long)u64));
+            break;
+        case FT_CONFIG_REAL:
+            memcpy(&real, at, sizeof real);
+            if (real >= f->min)
+                st = add(out, ft_asprintf("%s%s: %.17g\n", indent, f->key, real));
+            break;
+        case FT_CONFIG_BOOL:
+            st = add(out, ft_asprintf("%s%s: %s\n", indent, f->key, *(const bool *)at ? "true" : "false"));
+            break;
+        case FT_CONFIG_LIST:
+            memcpy(&count, (const uint8_t *)data + f->count_offset, sizeof count);
+            if (count == 0)
+                break;
+            st = add(out, ft_asprintf("%s%s: [", indent, f->key));
+            for (uint32_t i = 0; st == FT_OK && i < count; i++) {
+                memcpy(&u32, at + i * sizeof u32, sizeof u32);
+                st = add(out, ft_asprintf("%s%u", i > 0 ? ", " : "", u32));
+            }
+            if (st == FT_OK)
+                st = add(out, ft_strdup("]\n"));
+            break;
+        default:
+            st = FT_ERR_INTERNAL;
+            break;
+        }
+    }
+    return st;
+}
+
+/* A group without one entry would read back as no mapping: every group here has one. */
+enum ft_status
+ft_sim_experiment_write(const struct ft_sim_experiment *e, struct ft_buf *out)
+{
+    struct ft_sim_experiment copy = *e;
+    if (copy.algorithm.kind != FT_SIM_FEDPROX && copy.algorithm.kind != FT_SIM_DITTO)
+        copy.algorithm.mu = -1;
+    if (copy.clients.count > 0)
+        copy.clients.fraction = -1;
+    if (copy.secure.kind == FT_SIM_SECURE_NONE)
+        copy.secure.clip = -1;
+    return add_fields(out, "", experiment_fields, &copy);
+}

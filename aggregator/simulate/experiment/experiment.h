@@ -1,0 +1,101 @@
+/*
+ * An experiment: one YAML file that says everything a run depends on. Strict as every configuration here (common/base/
+ * config.h); paths are relative to the file's folder. See sim_experiment_example for the whole of it.
+ */
+#ifndef FT_SIMULATE_EXPERIMENT_H
+#define FT_SIMULATE_EXPERIMENT_H
+
+#include "aggregator/simulate/data/dataset.h"
+#include "aggregator/simulate/partition/partition.h"
+#include "common/base/buf.h"
+#include "common/base/findings.h"
+#include "common/model/train.h"
+
+enum ft_sim_algorithm_kind {
+    FT_SIM_FEDSGD = 1,
+    FT_SIM_FEDAVG,
+    FT_SIM_FEDAVGM,
+    FT_SIM_FEDPROX,
+    FT_SIM_SCAFFOLD,
+    FT_SIM_FEDADAM,
+    FT_SIM_FEDYOGI,
+    FT_SIM_FEDADAGRAD,
+    FT_SIM_FEDNOVA,
+    FT_SIM_DITTO,
+    FT_SIM_FEDBUFF,
+};
+const char *ft_sim_algorithm_name(enum ft_sim_algorithm_kind kind); /* "fedavg" */
+
+enum ft_sim_schedule { FT_SIM_CONSTANT = 1, FT_SIM_EXPONENTIAL, FT_SIM_COSINE, FT_SIM_INVERSE_SQRT };
+enum ft_sim_secure { FT_SIM_SECURE_NONE = 1, FT_SIM_SECURE_EXACT, FT_SIM_SECURE_COST };
+enum ft_sim_weighting { FT_SIM_BY_ROWS = 1, FT_SIM_EQUAL };
+
+struct ft_sim_experiment {
+    char *name;
+    uint64_t seed;
+    struct ft_sim_data_config data;
+    struct ft_sim_partition_config partition;
+    struct {
+        enum ft_model_kind kind;
+        uint32_t hidden[FT_MODEL_HIDDEN_MAX], hidden_count;
+        enum ft_activation activation;
+        uint32_t image[3], image_count;
+        uint32_t channels[FT_MODEL_CONV_MAX], channels_count;
+        uint32_t kernels[FT_MODEL_CONV_MAX], kernels_count;
+        uint32_t pools[FT_MODEL_CONV_MAX], pools_count;
+    } model;
+    struct {
+        enum ft_sim_algorithm_kind kind;
+        enum ft_sim_weighting weighting;
+        double server_rate, server_momentum, beta2, tau; /* tau: adaptivity of FedAdam, FedYogi, FedAdagrad */
+        double mu;                                       /* FedProx, Ditto (lambda) */
+        uint32_t buffer, concurrency;                    /* FedBuff */
+    } algorithm;
+    struct {
+        uint32_t rounds, local_epochs, batch_size;
+        double learning_rate, momentum, weight_decay;
+        enum ft_sim_schedule schedule;
+        double decay; /* exponential: factor a round */
+    } training;
+    struct {
+        double fraction;    /* of the available clients; 0: count */
+        uint32_t count;
+        double dropout;     /* share of the sampled whose update never comes */
+        double stragglers;  /* share of the sampled that does fewer local epochs, or is late in FedBuff */
+        char *availability; /* CSV client,from,to: rounds in which a client can be sampled; NULL: always */
+    } clients;
+    struct {
+        enum ft_sim_secure kind;
+        double clip;        /* L2, of each contribution */
+        uint32_t lane_bits;
+    } secure;
+    struct {
+        uint32_t every; /* rounds */
+        bool pooled, local;
+        uint32_t local_clients; /* the first so many clients train alone */
+    } evaluation;
+};
+
+/* Read; every finding in *findings. Errors: CONFIG, NOTFOUND, LIMIT, NOMEM. Clear *out. */
+FT_NODISCARD enum ft_status ft_sim_experiment_load(const char *path, const char *const *sets, size_t set_count,
+                                                   struct ft_sim_experiment *out, struct ft_findings *findings,
+                                                   struct ft_error *err);
+/* The same from text; `folder` for relative paths (NULL: as they are). */
+FT_NODISCARD enum ft_status ft_sim_experiment_parse(struct ft_bytes yaml, const char *origin, const char *folder,
+                                                    struct ft_sim_experiment *out, struct ft_findings *findings,
+                                                    struct ft_error *err);
+void ft_sim_experiment_clear(struct ft_sim_experiment *e);
+
+/* Everything as YAML, defaults included, paths as they were resolved: reads back as the same experiment. */
+FT_NODISCARD enum ft_status ft_sim_experiment_write(const struct ft_sim_experiment *e, struct ft_buf *out);
+
+/* `key.path=value` put into YAML text: the key is replaced or added. Errors: CONFIG (form, a path through something that
+ * is no mapping), NOMEM. */
+FT_NODISCARD enum ft_status ft_sim_yaml_set(const struct ft_buf *yaml, const char *assignment, struct ft_buf *out,
+                                            struct ft_error *err);
+
+/* The model for data of this shape. Errors: CONFIG (classes, image size). */
+FT_NODISCARD enum ft_status ft_sim_experiment_model(const struct ft_sim_experiment *e, const struct ft_sim_data *data,
+                                                    struct ft_model_spec *out, struct ft_error *err);
+
+#endif

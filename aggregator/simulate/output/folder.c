@@ -1,0 +1,263 @@
+#include "aggregator/simulate/output/folder.h"
+#include "common/base/alloc.h"
+#include "common/base/file.h"
+#include "common/model/model.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <math.h>
+#include <openssl/evp.h>
+#include <sodium.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define STATE_MAX   ((size_t)16 << 30)
+#define STATE_MAGIC "FTSIM01\n"
+
+const char ft_sim_rounds_header[] =
+    "round,asked,came,learning_rate,seconds,bytes_up,loss,accuracy,auc,mask_seconds\n";
+
+static enum ft_status
+write_in(const char *dir, const char *name, struct ft_bytes bytes, struct ft_error *err)
+{
+    char *path = ft_asprintf("%s/%s", dir, name);
+    const enum ft_status st = path != NULL ? ft_file_write(path, bytes, 0644, err) : FT_ERR_NOMEM;
+    ft_free(path);
+    return st;
+}
+
+enum ft_status
+ft_sim_folder_make(const char *dir, bool force, struct ft_error *err)
+{
+    static const char *const files[] = { "experiment.yaml", "rounds.csv", "summary.json", "model.safetensors",
+                                         "report.html", "state.bin" };
+    enum ft_status st = ft_dir_make(dir, 0755, err);
+    for (size_t i = 0; st == FT_OK && i < sizeof files / sizeof files[0]; i++) {
+        char *path = ft_asprintf("%s/%s", dir, files[i]);
+        if (path == NULL)
+            st = FT_ERR_NOMEM;
+        else if (access(path, F_OK) == 0 && !force)
+            st = ft_fail(err, FT_ERR_CONFIG, "%s: there is a run already, expected an empty folder; --resume goes on with it, "
+                                             "--force begins anew",
+                         dir);
+        else if (force && unlink(path) != 0 && errno != ENOENT)
+            st = ft_fail(err, ft_status_of_errno(errno), "%s: %s", path, strerror(errno));
+        ft_free(path);
+    }
+    return st;
+}
+
+enum ft_status
+ft_sim_write_experiment(const char *dir, const struct ft_sim_experiment *e, struct ft_error *err)
+{
+    struct ft_buf yaml = { 0 };
+    enum ft_status st;
+    FT_TRY(ft_sim_experiment_write(e, &yaml));
+    st = write_in(dir, "experiment.yaml", ft_buf_bytes(&yaml), err);
+out:
+    ft_buf_clear(&yaml);
+    return st;
+}
+
+/* JSON has no NaN: what could not be measured is null. */
+static json_t *
+number(double v)
+{
+    return isfinite(v) ? json_real(v) : json_null();
+}
+
+static json_t *
+score_json(const struct ft_sim_score *s)
+{
+    return json_pack("{s:o, s:o, s:o}", "loss", number(s->loss), "accuracy", number(s->accuracy), "auc", number(s->auc));
+}
+
+static json_t *
+baselines_json(const struct ft_sim_baselines *b)
+{
+    json_t *all = json_object();
+    if (b->has_pooled)
+        json_object_set_new(all, "pooled", score_json(&b->pooled));
+    if (b->has_local) {
+        json_t *local = score_json(&b->local);
+        json_object_set_new(local, "clients", json_integer(b->local_clients));
+        json_object_set_new(local, "accuracy_own_mix", number(b->local_accuracy_own_mix));
+        json_object_set_new(all, "local", local);
+    }
+    return all;
+}
+
+static enum ft_status
+write_json(const char *dir, const char *name, json_t *object, struct ft_error *err)
+{
+    char *text = object != NULL ? json_dumps(object, JSON_INDENT(2)) : NULL;
+    enum ft_status st = text != NULL ? write_in(dir, name, FT_BYTES(text, strlen(text)), err) : FT_ERR_NOMEM;
+    free(text);
+    json_decref(object);
+    return st;
+}
+
+enum ft_status
+ft_sim_write_summary(const char *dir, const struct ft_sim_experiment *e, const struct ft_sim_result *r,
+                     const float *params, struct ft_error *err)
+{
+    uint8_t hash[32];
+    char hex[65];
+    json_t *metrics = score_json(&r->score), *o;
+    (void)crypto_hash_sha256(hash, (const uint8_t *)params, r->parameters * sizeof *params);
+    if (r->baselines.has_personal)
+        json_object_set_new(metrics, "personal_accuracy", number(r->baselines.personal_accuracy));
+    o = json_pack("{s:i, s:s, s:s, s:I, s:I, s:o, s:o, s:f, s:f, s:f, s:I, s:s}", "version", 1, "name", e->name,
+                  "algorithm", ft_sim_algorithm_name(e->algorithm.kind), "seed", (json_int_t)e->seed, "rounds",
+                  (json_int_t)r->rounds, "metrics", metrics, "baselines", baselines_json(&r->baselines), "seconds",
+                  r->seconds, "seconds_a_round", r->rounds > 0 ? r->round_seconds / (double)r->rounds : 0,
+                  "clients_per_second", r->round_seconds > 0 ? (double)r->clients_trained / r->round_seconds : 0,
+                  "peak_bytes", (json_int_t)r->peak_bytes, "model_sha256", ft_hex(hex, hash, sizeof hash));
+    if (o == NULL)
+        return FT_ERR_NOMEM;
+    json_object_set_new(o, "parameters", json_integer((json_int_t)r->parameters));
+    json_object_set_new(o, "kernel", json_string(ft_model_kernel()));
+    json_object_set_new(o, "program", json_string(FT_VERSION));
+    json_object_set_new(o, "clients",
+                        json_pack("{s:I, s:I, s:I, s:I, s:o, s:o, s:I}", "count", (json_int_t)r->clients, "rows_least",
+                                  (json_int_t)r->spread.rows_least, "rows_median", (json_int_t)r->spread.rows_median,
+                                  "rows_most", (json_int_t)r->spread.rows_most, "classes_mean",
+                                  number(r->spread.classes_mean), "label_distance", number(r->spread.label_distance),
+                                  "trained", (json_int_t)r->clients_trained));
+    json_object_set_new(o, "data", json_pack("{s:I, s:I}", "train_rows", (json_int_t)r->train_rows, "test_rows",
+                                             (json_int_t)r->test_rows));
+    json_object_set_new(o, "bytes_up", json_integer((json_int_t)r->bytes_up));
+    json_object_set_new(o, "mask_seconds_a_client", number(r->mask_seconds));
+    return write_json(dir, "summary.json", o, err);
+}
+
+/* safetensors: the header's size, a JSON header, the bytes. */
+enum ft_status
+ft_sim_write_model(const char *dir, const struct ft_sim_experiment *e, const float *params, uint64_t parameters,
+                   struct ft_error *err)
+{
+    struct ft_buf file = { 0 };
+    uint8_t size[8];
+    json_t *o = json_pack("{s:{s:s, s:s}, s:{s:s, s:[I], s:[i, I]}}", "__metadata__", "experiment", e->name, "layout",
+                          "layer by layer: weights (inputs, outputs) row-major, then biases", "parameters", "dtype",
+                          "F32", "shape", (json_int_t)parameters, "data_offsets", 0, (json_int_t)(parameters * 4));
+    char *text = o != NULL ? json_dumps(o, JSON_COMPACT) : NULL;
+    enum ft_status st = FT_ERR_NOMEM;
+
+    if (text == NULL)
+        goto out;
+    ft_put_u64(size, strlen(text));
+    FT_TRY(ft_buf_append(&file, size, sizeof size));
+    FT_TRY(ft_buf_append(&file, text, strlen(text)));
+    FT_TRY(ft_buf_append(&file, params, parameters * sizeof *params)); /* little-endian machines only, as all here are */
+    st = write_in(dir, "model.safetensors", ft_buf_bytes(&file), err);
+out:
+    free(text);
+    json_decref(o);
+    ft_buf_clear(&file);
+    return st;
+}
+
+/* ",value", and nothing behind the comma when there is none. */
+static enum ft_status
+add_number(struct ft_buf *out, double v)
+{
+    char text[40] = ",";
+    if (isfinite(v))
+        (void)snprintf(text, sizeof text, ",%.9g", v);
+    return ft_buf_append(out, text, strlen(text));
+}
+
+enum ft_status
+ft_sim_rounds_row(const struct ft_sim_round *r, struct ft_buf *out)
+{
+    char text[200];
+    enum ft_status st;
+    const int n = snprintf(text, sizeof text, "%llu,%u,%u,%.9g,%.6f,%llu", (unsigned long long)r->round, r->asked, r->came,
+                           r->rate, r->seconds, (unsigned long long)r->bytes_up);
+    FT_TRY(ft_buf_append(out, text, (size_t)n));
+    FT_TRY(add_number(out, r->scored ? r->score.loss : NAN));
+    FT_TRY(add_number(out, r->scored ? r->score.accuracy : NAN));
+    FT_TRY(add_number(out, r->scored ? r->score.auc : NAN));
+    FT_TRY(add_number(out, r->mask_seconds));
+    FT_TRY(ft_buf_u8(out, '\n'));
+out:
+    return st;
+}
+
+/* ---- to go on from ---- */
+
+static enum ft_status
+fingerprint(const struct ft_sim_experiment *e, uint8_t hash[32])
+{
+    struct ft_buf yaml = { 0 };
+    const enum ft_status st = ft_sim_experiment_write(e, &yaml);
+    if (st == FT_OK)
+        (void)crypto_generichash(hash, 32, yaml.data, yaml.size, NULL, 0);
+    ft_buf_clear(&yaml);
+    return st;
+}
+
+enum ft_status
+ft_sim_state_save(const char *dir, const struct ft_sim_experiment *e, const struct ft_sim_engine *engine, double seconds,
+                  const struct ft_buf *rounds, struct ft_error *err)
+{
+    struct ft_buf file = { 0 };
+    uint8_t hash[32];
+    enum ft_status st;
+    FT_TRY(fingerprint(e, hash));
+    FT_TRY(ft_buf_append(&file, STATE_MAGIC, 8));
+    FT_TRY(ft_buf_append(&file, hash, sizeof hash));
+    FT_TRY(ft_buf_append(&file, &seconds, sizeof seconds));
+    FT_TRY(ft_buf_u64(&file, rounds->size));
+    FT_TRY(ft_buf_append(&file, rounds->data, rounds->size));
+    FT_TRY(ft_sim_engine_save(engine, &file));
+    (void)crypto_generichash(hash, sizeof hash, file.data, file.size, NULL, 0);
+    FT_TRY(ft_buf_append(&file, hash, sizeof hash));
+    st = write_in(dir, "state.bin", ft_buf_bytes(&file), err);
+out:
+    ft_buf_clear(&file);
+    return st;
+}
+
+enum ft_status
+ft_sim_state_load(const char *dir, const struct ft_sim_experiment *e, struct ft_sim_engine *engine, double *seconds,
+                  struct ft_buf *rounds, struct ft_error *err)
+{
+    enum { HEAD = 8 + 32 + 8 + 8, TAIL = 32 };
+    struct ft_buf file = { 0 };
+    uint8_t hash[32];
+    uint64_t text;
+    char *path = ft_asprintf("%s/state.bin", dir);
+    enum ft_status st = FT_ERR_NOMEM;
+
+    if (path == NULL)
+        goto out;
+    FT_TRY(ft_file_read(path, STATE_MAX, &file, err));
+    if (file.size < HEAD + TAIL || memcmp(file.data, STATE_MAGIC, 8) != 0 ||
+        (crypto_generichash(hash, sizeof hash, file.data, file.size - TAIL, NULL, 0),
+         memcmp(hash, file.data + file.size - TAIL, TAIL) != 0)) {
+        st = ft_fail(err, FT_ERR_FORMAT, "%s: damaged, expected a state that this program wrote", path);
+        goto out;
+    }
+    FT_TRY(fingerprint(e, hash));
+    if (memcmp(hash, file.data + 8, 32) != 0) {
+        st = ft_fail(err, FT_ERR_CONFIG, "%s: a run of another experiment, expected the one in %s/experiment.yaml", path, dir);
+        goto out;
+    }
+    memcpy(seconds, file.data + 40, sizeof *seconds);
+    text = ft_get_u64(file.data + 48);
+    if (text > file.size - HEAD - TAIL) {
+        st = ft_fail(err, FT_ERR_FORMAT, "%s: damaged", path);
+        goto out;
+    }
+    FT_TRY(ft_buf_append(rounds, file.data + HEAD, (size_t)text));
+    st = ft_sim_engine_load(engine, FT_BYTES(file.data + HEAD + text, file.size - HEAD - TAIL - (size_t)text));
+    if (st == FT_ERR_FORMAT)
+        st = ft_fail(err, st, "%s: a state of another shape", path);
+out:
+    ft_buf_clear(&file);
+    ft_free(path);
+    return st;
+}

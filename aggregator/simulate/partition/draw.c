@@ -1,0 +1,74 @@
+#include "aggregator/simulate/partition/draw.h"
+
+#include <math.h>
+
+void
+sim_draw_init(struct sim_draw *d, uint64_t seed, uint64_t stream)
+{
+    d->state = seed * UINT64_C(0x9e3779b97f4a7c15) ^ stream;
+    d->state = sim_draw_u64(d) ^ (stream * UINT64_C(0xd1342543de82ef95) + seed);
+}
+
+uint64_t
+sim_draw_u64(struct sim_draw *d)
+{
+    uint64_t z = (d->state += UINT64_C(0x9e3779b97f4a7c15));
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+double
+sim_draw_uniform(struct sim_draw *d)
+{
+    return (double)(sim_draw_u64(d) >> 11) * 0x1p-53;
+}
+
+uint64_t
+sim_draw_below(struct sim_draw *d, uint64_t bound)
+{
+    const uint64_t least = (0 - bound) % bound; /* 2^64 mod bound */
+    uint64_t v;
+    do
+        v = sim_draw_u64(d);
+    while (v < least);
+    return v % bound;
+}
+
+double
+sim_draw_normal(struct sim_draw *d)
+{
+    const double u = 1 - sim_draw_uniform(d), v = sim_draw_uniform(d);
+    return sqrt(-2 * log(u)) * cos(6.283185307179586 * v);
+}
+
+/* ln of a Gamma(alpha, 1) variable; below 1 by ln G(alpha + 1) + ln(U) / alpha. */
+static double
+log_gamma_variable(struct sim_draw *d, double alpha)
+{
+    const double boost = alpha < 1 ? log(1 - sim_draw_uniform(d)) / alpha : 0;
+    const double shape = (alpha < 1 ? alpha + 1 : alpha) - 1.0 / 3, scale = 1 / sqrt(9 * shape);
+    for (;;) {
+        const double x = sim_draw_normal(d), t = 1 + scale * x;
+        if (t <= 0)
+            continue;
+        const double v = t * t * t, u = 1 - sim_draw_uniform(d);
+        if (log(u) < 0.5 * x * x + shape * (1 - v + log(v)))
+            return log(shape * v) + boost;
+    }
+}
+
+void
+sim_draw_dirichlet(struct sim_draw *d, double alpha, uint32_t count, double *shares)
+{
+    double most = -INFINITY, sum = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        shares[i] = log_gamma_variable(d, alpha);
+        if (shares[i] > most)
+            most = shares[i];
+    }
+    for (uint32_t i = 0; i < count; i++)
+        sum += shares[i] = exp(shares[i] - most);
+    for (uint32_t i = 0; i < count; i++)
+        shares[i] /= sum;
+}
