@@ -1,26 +1,10 @@
-#include "client/vault/contribute.h"
+#include "client/vault/contribute_internal.h"
 
 #include "common/base/alloc.h"
-#include "common/model/statistics.h"
-#include "common/model/train.h"
 #include "common/privacy/clip.h"
 
 #include <sodium.h>
 #include <string.h>
-
-/* A buffer that keeps its largest size. */
-struct room {
-    void *data;
-    size_t size;
-};
-
-struct ft_contributor {
-    const struct ft_env *env;
-    struct ft_trainer *trainer; /* of trainer_task, for trainer_rows */
-    uint8_t trainer_task[32];
-    size_t trainer_rows;
-    struct room z, delta, values, bounds, sums;
-};
 
 enum ft_status
 ft_contributor_open(const struct ft_env *env, struct ft_contributor **out)
@@ -32,8 +16,8 @@ ft_contributor_open(const struct ft_env *env, struct ft_contributor **out)
     return FT_OK;
 }
 
-static void
-room_clear(struct room *r)
+void
+contributor_room_clear(struct room *r)
 {
     if (r->data != NULL) {
         sodium_memzero(r->data, r->size);
@@ -42,14 +26,14 @@ room_clear(struct room *r)
     *r = (struct room){ 0 };
 }
 
-static void *
-room_for(struct room *r, size_t count, size_t size)
+void *
+contributor_room(struct room *r, size_t count, size_t size)
 {
     if (count > SIZE_MAX / 2 / size)
         return NULL;
     const size_t want = count * size + 1;
     if (r->size < want) {
-        room_clear(r);
+        contributor_room_clear(r);
         r->data = ft_big_alloc(want);
         r->size = r->data != NULL ? want : 0;
     }
@@ -62,18 +46,25 @@ ft_contributor_close(struct ft_contributor *c)
     if (c == NULL)
         return;
     ft_trainer_close(c->trainer);
-    room_clear(&c->z);
-    room_clear(&c->delta);
-    room_clear(&c->values);
-    room_clear(&c->bounds);
-    room_clear(&c->sums);
+    contribute_private_clear(c);
+    contributor_room_clear(&c->z);
+    contributor_room_clear(&c->delta);
+    contributor_room_clear(&c->values);
+    contributor_room_clear(&c->bounds);
+    contributor_room_clear(&c->sums);
     ft_free(c);
 }
 
-static const struct ft_bounds *
-bounds_of(struct ft_contributor *c, const struct ft_task *task)
+uint64_t
+ft_contributor_faults(const struct ft_contributor *c)
 {
-    struct ft_bounds *b = room_for(&c->bounds, task->feature_count, sizeof *b);
+    return c->faults;
+}
+
+const struct ft_bounds *
+contributor_bounds(struct ft_contributor *c, const struct ft_task *task)
+{
+    struct ft_bounds *b = contributor_room(&c->bounds, task->feature_count, sizeof *b);
     for (uint32_t i = 0; b != NULL && i < task->feature_count; i++)
         b[i] = (struct ft_bounds){ task->features[i].min, task->features[i].max };
     return b;
@@ -83,7 +74,7 @@ static enum ft_status
 standardise(struct ft_contributor *c, const struct ft_task *task, const struct ft_model_state *model,
             float *x, size_t rows)
 {
-    const struct ft_bounds *bounds = bounds_of(c, task);
+    const struct ft_bounds *bounds = contributor_bounds(c, task);
     if (bounds == NULL)
         return FT_ERR_NOMEM;
     return ft_standardise(x, rows, task->feature_count, bounds, model->means, model->stds, x, NULL);
@@ -93,8 +84,8 @@ static enum ft_status
 statistics(struct ft_contributor *c, const struct ft_work *work, const struct ft_examples *e, int64_t *z)
 {
     const uint32_t features = work->task->feature_count;
-    const struct ft_bounds *bounds = bounds_of(c, work->task);
-    double *sums = room_for(&c->sums, 2 * (size_t)features, sizeof *sums);
+    const struct ft_bounds *bounds = contributor_bounds(c, work->task);
+    double *sums = contributor_room(&c->sums, 2 * (size_t)features, sizeof *sums);
     enum ft_status st;
     if (bounds == NULL || sums == NULL)
         return FT_ERR_NOMEM;
@@ -106,8 +97,8 @@ out:
 }
 
 /* The trainer of this task, made when the task or the number of rows asks for it. */
-static enum ft_status
-get_trainer(struct ft_contributor *c, const struct ft_work *work, size_t rows, struct ft_error *err)
+enum ft_status
+contributor_trainer(struct ft_contributor *c, const struct ft_work *work, size_t rows, struct ft_error *err)
 {
     const struct ft_task *t = work->task;
     const struct ft_train_config config = { .local_epochs = t->local_epochs,
@@ -133,7 +124,7 @@ update(struct ft_contributor *c, const struct ft_work *work, const struct ft_dat
        int64_t *z, struct ft_error *err)
 {
     const size_t parameters = work->plan->layout.real_coordinates;
-    float *delta = room_for(&c->delta, parameters, sizeof *delta);
+    float *delta = contributor_room(&c->delta, parameters, sizeof *delta);
     enum ft_status st;
     if (delta == NULL)
         return FT_ERR_NOMEM;
@@ -155,7 +146,7 @@ measure(struct ft_contributor *c, const struct ft_work *work, const struct ft_da
         const struct ft_dataset *train, int64_t *z, struct ft_error *err)
 {
     const struct ft_layout *layout = &work->plan->layout;
-    uint64_t *values = room_for(&c->values, layout->metrics.value_count, sizeof *values);
+    uint64_t *values = contributor_room(&c->values, layout->metrics.value_count, sizeof *values);
     enum ft_status st;
     if (values == NULL)
         return FT_ERR_NOMEM;
@@ -174,8 +165,8 @@ ft_contribute(struct ft_contributor *c, const struct ft_work *work, struct ft_ex
     enum ft_status st;
     const struct ft_round_plan *plan = work->plan;
     const size_t size = (size_t)plan->codec.words * sizeof(uint64_t);
-    const uint64_t weight = ft_layout_weight(&plan->layout, e->rows_train);
-    int64_t *z = room_for(&c->z, plan->layout.dim, sizeof *z);
+    const uint64_t weight = plan->privacy.on ? 0 : ft_layout_weight(&plan->layout, e->rows_train);
+    int64_t *z = contributor_room(&c->z, plan->layout.dim, sizeof *z);
     uint64_t *out = ft_big_alloc(size);
     *words = NULL;
 
@@ -188,7 +179,13 @@ ft_contribute(struct ft_contributor *c, const struct ft_work *work, struct ft_ex
                      work->task->feature_count);
         goto out;
     }
-    if (plan->stage == FT_STAGE_STATISTICS) {
+    if (plan->privacy.on) {
+        if (*standardised) {
+            st = ft_fail(err, FT_ERR_ARGUMENT, "a task with noise needs raw examples");
+            goto out;
+        }
+        FT_TRY(contribute_private(c, work, e, z, err));
+    } else if (plan->stage == FT_STAGE_STATISTICS) {
         if (*standardised) {
             st = ft_fail(err, FT_ERR_ARGUMENT, "statistics need raw examples");
             goto out;
@@ -202,7 +199,7 @@ ft_contribute(struct ft_contributor *c, const struct ft_work *work, struct ft_ex
         }
         const struct ft_dataset train = { e->x_train, e->y_train, e->rows_train };
         const struct ft_dataset test = { e->x_test, e->y_test, e->rows_test };
-        FT_TRY(get_trainer(c, work, e->rows_train, err));
+        FT_TRY(contributor_trainer(c, work, e->rows_train, err));
         FT_TRY(measure(c, work, &test, &train, z, err));
         if (plan->stage == FT_STAGE_TRAIN)
             FT_TRY(update(c, work, &train, weight, z + plan->layout.metric_coordinates, err));
