@@ -8,19 +8,8 @@
 #include <math.h>
 #include <string.h>
 
-/* What a round leads to, before it is stored. */
-struct step {
-    struct ft_model_state next; /* empty after an evaluation */
-    struct ft_buf blob;
-    uint8_t blob_hash[32];
-    struct ft_buf optimiser;
-    struct ft_task_progress progress;
-    struct ft_round_row row;
-    bool task_done;
-};
-
 static void
-step_clear(struct step *step)
+step_clear(struct engine_step *step)
 {
     ft_model_state_clear(&step->next);
     ft_buf_clear(&step->blob);
@@ -72,40 +61,53 @@ out:
 
 /* ---- from a sum to the next model ---- */
 
-static enum ft_status
-after_statistics(struct ft_engine *e, const struct engine_task *task, const struct engine_session *s,
-                 uint64_t weight_sum, struct step *step)
+enum ft_status
+engine_after_statistics(const struct engine_task *task, const struct engine_session *s, const double *means,
+                        const double *stds, struct engine_step *step)
 {
     enum ft_status st = FT_ERR_NOMEM;
-    const uint32_t features = task->task.feature_count;
     const uint64_t parameters = ft_model_parameters(&s->plan.model);
-    double *means = ft_calloc(features, sizeof *means);
-    double *stds = ft_calloc(features, sizeof *stds);
-    struct ft_bounds *bounds = ft_calloc(features, sizeof *bounds);
     float *params = ft_calloc((size_t)parameters, sizeof *params);
 
-    if (means == NULL || stds == NULL || bounds == NULL || params == NULL)
+    if (params == NULL)
         goto out;
-    for (uint32_t i = 0; i < features; i++)
-        bounds[i] =
-            (struct ft_bounds){ .min = task->task.features[i].min, .max = task->task.features[i].max };
-    FT_TRY(ft_statistics_finish(e->reals, (double)weight_sum, features, bounds, means, stds));
     ft_model_init(&s->plan.model, task->task.seed, params);
     step->progress.stage = task->task.rounds > 0 ? FT_STAGE_TRAIN : FT_STAGE_EVALUATE;
     step->progress.version = 0;
     FT_TRY(ft_model_state_init(&step->next, task->row.hash, (enum ft_stage)step->progress.stage, 0, means,
-                               stds, features, params, parameters));
+                               stds, task->task.feature_count, params, parameters));
 out:
-    ft_free(means);
-    ft_free(stds);
-    ft_free(bounds);
     ft_free(params);
     return st;
 }
 
 static enum ft_status
-after_training(struct ft_engine *e, const struct engine_task *task, const struct ft_model_state *model,
-               uint64_t weight_sum, struct step *step)
+after_statistics(struct ft_engine *e, const struct engine_task *task, const struct engine_session *s,
+                 uint64_t weight_sum, struct engine_step *step)
+{
+    enum ft_status st = FT_ERR_NOMEM;
+    const uint32_t features = task->task.feature_count;
+    double *means = ft_calloc(features, sizeof *means);
+    double *stds = ft_calloc(features, sizeof *stds);
+    struct ft_bounds *bounds = ft_calloc(features, sizeof *bounds);
+
+    if (means == NULL || stds == NULL || bounds == NULL)
+        goto out;
+    for (uint32_t i = 0; i < features; i++)
+        bounds[i] =
+            (struct ft_bounds){ .min = task->task.features[i].min, .max = task->task.features[i].max };
+    FT_TRY(ft_statistics_finish(e->reals, (double)weight_sum, features, bounds, means, stds));
+    FT_TRY(engine_after_statistics(task, s, means, stds, step));
+out:
+    ft_free(means);
+    ft_free(stds);
+    ft_free(bounds);
+    return st;
+}
+
+enum ft_status
+engine_after_training(struct ft_engine *e, const struct engine_task *task, const struct ft_model_state *model,
+                      double weight, struct engine_step *step)
 {
     enum ft_status st;
     struct ft_server_config config;
@@ -123,7 +125,7 @@ after_training(struct ft_engine *e, const struct engine_task *task, const struct
     FT_TRY(ft_model_state_init(&step->next, task->row.hash, (enum ft_stage)step->progress.stage,
                                step->progress.version, model->means, model->stds, model->features,
                                model->params, model->parameters));
-    FT_TRY(ft_server_step(server, e->reals, (double)weight_sum, step->next.params));
+    FT_TRY(ft_server_step(server, e->reals, weight, step->next.params));
     FT_TRY(ft_server_encode(server, &step->optimiser));
 out:
     ft_buf_clear(&state);
@@ -132,7 +134,7 @@ out:
 }
 
 /* Each update has a norm of at most the task's clip, so their weighted sum has at most clip times all
- * weights: beyond that somebody lied about its weight or sent what it may not. Noise has no such bound. */
+ * weights: beyond that somebody lied about its weight or sent what it may not. */
 static bool
 within_clip(const struct ft_engine *e, const struct engine_task *task, const struct engine_session *s,
             uint64_t weight_sum, uint32_t shops)
@@ -141,51 +143,67 @@ within_clip(const struct ft_engine *e, const struct engine_task *task, const str
     const double rounding = shops * s->plan.codec.quant_step * sqrt((double)count);
     double norm_squared = 0;
 
-    if (s->plan.codec.noise_var > 0)
-        return true;
     for (size_t i = 0; i < count; i++)
         norm_squared += e->reals[i] * e->reals[i];
     return sqrt(norm_squared) <= 1.01 * task->task.clip * (double)weight_sum + rounding;
 }
 
-/* Decode the sum and compute all that follows from it. Any failure here is about the sum or our own memory;
- * nothing has been stored. */
+/* A sum without noise, unpacked into e->coordinates. */
 static enum ft_status
-compute(struct ft_engine *e, struct engine_task *task, const struct engine_session *s,
-        const struct ft_ss_sum *sum, struct step *step)
+step_plain(struct ft_engine *e, const struct engine_task *task, const struct engine_session *s,
+           const struct ft_model_state *model, uint32_t survivors, uint64_t weight_sum, struct engine_step *step)
 {
     enum ft_status st;
     const struct ft_layout *layout = &s->plan.layout;
-    struct ft_model_state model = { 0 };
-    uint64_t weight_sum = 0;
     uint64_t *values = ft_calloc((size_t)layout->metrics.value_count + 1, sizeof *values);
 
     if (values == NULL)
         return FT_ERR_NOMEM;
-    FT_TRY(make_room(e, layout->dim, layout->real_coordinates + 1));
-    FT_TRY(ft_ss_unpack(&s->plan.codec, sum->words, sum->survivors, e->coordinates, &weight_sum));
     if (layout->metric_coordinates > 0)
-        FT_TRY(ft_layout_decode_metrics(layout, e->coordinates, sum->survivors, values));
+        FT_TRY(ft_layout_decode_metrics(layout, e->coordinates, survivors, values));
     ft_ss_dequantise(&s->plan.codec, e->coordinates + layout->metric_coordinates, layout->real_coordinates,
                      1.0, e->reals);
     if (s->row.stage == FT_STAGE_STATISTICS)
-        FT_TRY(ft_layout_decode_sums(layout, e->coordinates, sum->survivors, e->reals));
-    FT_TRY(ft_model_state_decode(ft_buf_bytes(&e->model->bytes), &model, NULL));
-    step->progress = task->row.progress;
-    step->progress.round_open = false;
-    if (s->row.stage == FT_STAGE_TRAIN && !within_clip(e, task, s, weight_sum, sum->survivors)) {
+        FT_TRY(ft_layout_decode_sums(layout, e->coordinates, survivors, e->reals));
+    if (s->row.stage == FT_STAGE_TRAIN && !within_clip(e, task, s, weight_sum, survivors)) {
         st = FT_ERR_VERIFY;
         goto out;
     }
     if (s->row.stage == FT_STAGE_STATISTICS)
         FT_TRY(after_statistics(e, task, s, weight_sum, step));
     else if (s->row.stage == FT_STAGE_TRAIN)
-        FT_TRY(after_training(e, task, &model, weight_sum, step));
+        FT_TRY(engine_after_training(e, task, model, (double)weight_sum, step));
     else
         step->task_done = true;
-    step->row.metrics = engine_metrics(s, values, model.params, task->task.weight_decay, weight_sum);
+    step->row.metrics = engine_metrics(s, values, model->params, task->task.weight_decay, weight_sum);
+    st = step->row.metrics != NULL ? FT_OK : FT_ERR_NOMEM;
+out:
+    ft_free(values);
+    return st;
+}
+
+/* Decode the sum and compute all that follows from it. Any failure here is about the sum or our own memory;
+ * nothing has been stored. */
+static enum ft_status
+compute(struct ft_engine *e, struct engine_task *task, const struct engine_session *s,
+        const struct ft_ss_sum *sum, struct engine_step *step)
+{
+    enum ft_status st;
+    const struct ft_layout *layout = &s->plan.layout;
+    struct ft_model_state model = { 0 };
+    uint64_t weight_sum = 0;
+
+    FT_TRY(make_room(e, layout->dim, layout->real_coordinates + 1));
+    FT_TRY(ft_ss_unpack(&s->plan.codec, sum->words, sum->survivors, e->coordinates, &weight_sum));
+    FT_TRY(ft_model_state_decode(ft_buf_bytes(&e->model->bytes), &model, NULL));
+    step->progress = task->row.progress;
+    step->progress.round_open = false;
+    if (s->plan.privacy.on)
+        FT_TRY(engine_step_private(e, task, s, &model, sum->survivors, step));
+    else
+        FT_TRY(step_plain(e, task, s, &model, sum->survivors, weight_sum, step));
     step->row.reasons = engine_reasons(e, task, s, NULL);
-    if (step->row.metrics == NULL || step->row.reasons == NULL) {
+    if (step->row.reasons == NULL) {
         st = FT_ERR_NOMEM;
         goto out;
     }
@@ -197,7 +215,6 @@ compute(struct ft_engine *e, struct engine_task *task, const struct engine_sessi
     }
 out:
     ft_model_state_clear(&model);
-    ft_free(values);
     return st;
 }
 
@@ -299,7 +316,7 @@ log_bad_pairs(const struct engine_session *s)
 
 /* The model cached for the next round is the one just made. */
 static void
-keep_next(struct ft_engine *e, struct step *step)
+keep_next(struct ft_engine *e, struct engine_step *step)
 {
     struct ft_blob *blob = step->task_done ? NULL : engine_blob_new(step->blob_hash, &step->blob);
 
@@ -316,7 +333,7 @@ engine_commit(struct ft_engine *e)
     struct engine_session *s = e->session;
     struct engine_task *task = engine_task(e, s->row.task);
     struct ft_ss_sum sum;
-    struct step step = { 0 };
+    struct engine_step step = { 0 };
     struct ft_model_put model = { 0 };
 
     if (task == NULL || !ft_ss_server_result(s->server, &sum))

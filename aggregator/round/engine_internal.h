@@ -5,6 +5,8 @@
 #include "aggregator/round/engine.h"
 #include "aggregator/round/wire_federation.h"
 #include "common/base/alloc.h"
+#include "common/model/state.h"
+#include "common/plan/private_sum.h"
 #include "common/plan/round_plan.h"
 #include "common/secure_sum/server.h"
 
@@ -52,6 +54,7 @@ struct engine_task {
     uint8_t signed_hash[32];
     struct ft_blob *blob;
     uint8_t *verdicts;  /* (shops) enum ft_verdict */
+    uint64_t *sizes;    /* (shops) declared customers; NULL without noise; 0: the task does not name the shop */
     uint64_t *asked_ms; /* (shops) when TASK was last sent */
     bool expired_told;
 };
@@ -170,6 +173,8 @@ FT_NODISCARD enum ft_status engine_load_tasks(struct ft_engine *e);
 FT_NODISCARD enum ft_status engine_task_row(struct ft_engine *e, const uint8_t hash[32],
                                             struct ft_task_row *out);
 void engine_task_clear(struct engine_task *t);
+/* task->sizes for the shops of the register. Errors: NOMEM. */
+FT_NODISCARD enum ft_status engine_task_sizes(const struct ft_engine *e, struct engine_task *t);
 struct engine_task *engine_task(struct ft_engine *e, const uint8_t hash[32]);
 struct engine_task *engine_running_task(struct ft_engine *e); /* the oldest RUNNING one; NULL */
 bool engine_tasks_left(const struct ft_engine *e);            /* published, running or paused */
@@ -193,7 +198,31 @@ void engine_session_unref(struct engine_session *s);
 bool engine_session_is(const struct engine_session *s, const struct ft_ss_position *position);
 void engine_session_drop_records(struct engine_session *s);
 
-/* commit.c, report.c, recover.c, blob.c */
+/* What a round leads to, before it is stored. */
+struct engine_step {
+    struct ft_model_state next; /* empty after an evaluation */
+    struct ft_buf blob;
+    uint8_t blob_hash[32];
+    struct ft_buf optimiser;
+    struct ft_task_progress progress;
+    struct ft_round_row row;
+    bool task_done;
+};
+
+/* commit.c, commit_private.c, report.c, recover.c, blob.c */
+/* The next model from means of the features; from the mean update e->reals over `weight`. */
+FT_NODISCARD enum ft_status engine_after_statistics(const struct engine_task *task, const struct engine_session *s,
+                                                    const double *means, const double *stds, struct engine_step *step);
+FT_NODISCARD enum ft_status engine_after_training(struct ft_engine *e, const struct engine_task *task,
+                                                  const struct ft_model_state *model, double weight,
+                                                  struct engine_step *step);
+/* A sum with noise, unpacked into e->coordinates: to the next model and the metrics. */
+FT_NODISCARD enum ft_status engine_step_private(struct ft_engine *e, const struct engine_task *task,
+                                                const struct engine_session *s, const struct ft_model_state *model,
+                                                uint32_t survivors, struct engine_step *step);
+/* The clip of the round, from the model it works on. Errors: VERIFY. */
+FT_NODISCARD enum ft_status engine_session_clip(const struct ft_engine *e, const struct engine_task *task,
+                                                struct engine_session *s, struct ft_error *err);
 FT_NODISCARD enum ft_status engine_commit(struct ft_engine *e);
 FT_NODISCARD enum ft_status engine_first_model(struct ft_engine *e, struct engine_task *task);
 /* End the open session without a result. `why` replaces the server's own reason unless NULL. */
@@ -202,6 +231,8 @@ void engine_session_retire(struct ft_engine *e,
                            bool keep); /* it is over and stored; keep it to answer its shops */
 char *engine_reasons(struct ft_engine *e, const struct engine_task *task, const struct engine_session *s,
                      const char *failure); /* JSON; ft_free */
+char *engine_private_metrics(const struct ft_private_sum *sum, const struct ft_estimate *count, double norm,
+                             double clip_next); /* JSON; ft_free */
 char *engine_metrics(const struct engine_session *s, const uint64_t *values, const float *params,
                      double weight_decay, uint64_t weight_sum); /* JSON; ft_free */
 FT_NODISCARD enum ft_status engine_recover(struct ft_engine *e);

@@ -72,6 +72,7 @@ restore(struct ft_engine *e, const struct engine_task *task, const struct ft_ses
     s->row = *row;
     s->begun = true;
     FT_TRY(ft_round_plan_init(&s->plan, &task->task, (enum ft_stage)row->stage, &err));
+    FT_TRY(engine_session_clip(e, task, s, &err));
     engine_session_config(e, s, task, &config);
     FT_TRY(ft_ss_server_restore_begin(&config, &s->server, &err));
     reader->session = s;

@@ -41,6 +41,8 @@ reason_of(struct ft_engine *e, const struct engine_task *task, const struct engi
 
     if (ft_ss_server_survivor(s->server, shop->place))
         return NULL;
+    if (task != NULL && task->sizes != NULL && task->sizes[engine_shop_slot(e, shop)] == 0)
+        return json_string("TASK_DOES_NOT_NAME_IT"); /* it was never told */
     if (end == FT_SS_END_ABORTED)
         return json_sprintf("ABORTED:%s", ft_ss_abort_name(abort_code));
     if (!shop->announced && (end == FT_SS_END_NONE || end == FT_SS_END_LATE_JOIN))
@@ -97,12 +99,12 @@ put_estimate(json_t *object, const char *name, const struct ft_estimate *e)
 }
 
 static json_t *
-calibration(const struct ft_metrics_report *r)
+calibration(const struct ft_calibration_row *rows, uint32_t count)
 {
     json_t *list = json_array();
 
-    for (uint32_t i = 0; i < r->calibration_count; i++) {
-        const struct ft_calibration_row *row = &r->calibration[i];
+    for (uint32_t i = 0; i < count; i++) {
+        const struct ft_calibration_row *row = &rows[i];
         json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o, s:o}", "rows", number(row->rows), "score",
                                               number(row->score), "rate", number(row->rate.value), "low",
                                               number(row->rate.low), "high", number(row->rate.high)));
@@ -139,7 +141,54 @@ engine_metrics(const struct engine_session *s, const uint64_t *values, const flo
     json_object_set_new(object, "calibration_error", number(r->calibration_error));
     json_object_set_new(object, "train_loss", number(r->train_loss));
     json_object_set_new(object, "objective", number(r->objective));
-    json_object_set_new(object, "calibration", calibration(r));
+    json_object_set_new(object, "calibration", calibration(r->calibration, r->calibration_count));
     ft_free(r);
+    return dump(object);
+}
+
+/* ---- what a sum with noise said ---- */
+
+static void
+put_evaluation(json_t *object, const struct ft_private_sum *sum)
+{
+    struct ft_private_metrics m;
+
+    ft_private_metrics(sum, &m);
+    put_estimate(object, "customers", &m.customers);
+    put_estimate(object, "loss", &m.loss);
+    put_estimate(object, "accuracy", &m.accuracy);
+    put_estimate(object, "auc", &m.auc);
+    json_object_set_new(object, "positives", number(m.positives));
+    json_object_set_new(object, "negatives", number(m.negatives));
+    json_object_set_new(object, "loss_cap", number(sum->plan->privacy.loss_cap));
+    json_object_set_new(object, "calibration_error", number(m.calibration_error));
+    json_object_set_new(object, "calibration", calibration(m.calibration, m.calibration_count));
+}
+
+char *
+engine_private_metrics(const struct ft_private_sum *sum, const struct ft_estimate *count, double norm,
+                       double clip_next)
+{
+    json_t *object = json_object(), *noise = json_object();
+    const size_t coordinates = sum->plan->privacy.coordinates;
+    const double of_mean = sum->noise / sum->expected;
+
+    /* n_U and q n_U are the task's own numbers; nobody counted anything. */
+    json_object_set_new(object, "customers_declared", json_integer((json_int_t)sum->customers));
+    json_object_set_new(object, "customers_expected", number(sum->expected));
+    json_object_set_new(noise, "of_sum", number(sum->noise));
+    json_object_set_new(noise, "of_mean", number(of_mean));
+    json_object_set_new(noise, "length_of_mean", number(of_mean * sqrt((double)coordinates)));
+    json_object_set_new(object, "noise", noise);
+    if (sum->plan->stage == FT_STAGE_STATISTICS && count != NULL)
+        put_estimate(object, "customers", count);
+    if (sum->plan->stage == FT_STAGE_TRAIN) {
+        json_object_set_new(object, "length_of_update", number(norm));
+        json_object_set_new(object, "clip", number(sum->plan->privacy.clip));
+        json_object_set_new(object, "clip_next", number(clip_next));
+        json_object_set_new(object, "below_clip", number(sum->below_share));
+    }
+    if (sum->plan->stage == FT_STAGE_EVALUATE)
+        put_evaluation(object, sum);
     return dump(object);
 }

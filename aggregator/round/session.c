@@ -204,6 +204,7 @@ engine_session_open(struct ft_engine *e, struct engine_task *task)
     s->row.attempt = p->round_open ? p->last_attempt + 1 : 1;
     s->row.started_ms = engine_wall(e);
     FT_TRY(ft_round_plan_init(&s->plan, &task->task, s->row.stage, &err));
+    FT_TRY(engine_session_clip(e, task, s, &err));
     describe(e, s, task, &descriptor);
     engine_session_config(e, s, task, &config);
     FT_TRY(ft_ss_server_open(&config, &descriptor, &s->server, &err));

@@ -65,6 +65,8 @@ engine_load_shops(struct ft_engine *e)
     }
     for (size_t i = 0; i < count; i++)
         e->shops[i].row = rows[i];
+    for (size_t i = 0; i < e->task_count; i++)
+        FT_TRY(engine_task_sizes(e, &e->tasks[i]));
     place_shops(e);
 out:
     ft_free(rows);
@@ -108,7 +110,9 @@ engine_shop_present(const struct ft_engine *e, const struct engine_shop *shop)
 static bool
 willing(const struct ft_engine *e, const struct engine_task *task, const struct engine_shop *shop)
 {
-    return shop->listed && !shop->barred && engine_now(e) >= shop->refused_until_ms &&
+    const bool named = task->sizes == NULL || task->sizes[engine_shop_slot(e, shop)] > 0;
+
+    return named && shop->listed && !shop->barred && engine_now(e) >= shop->refused_until_ms &&
            task->verdicts[engine_shop_slot(e, shop)] != FT_VERDICT_REFUSED;
 }
 

@@ -13,6 +13,7 @@ engine_task_clear(struct engine_task *t)
     engine_blob_unref(t->blob);
     ft_free(t->verdicts);
     ft_free(t->asked_ms);
+    ft_free(t->sizes);
     memset(t, 0, sizeof *t);
 }
 
@@ -23,6 +24,23 @@ engine_task(struct ft_engine *e, const uint8_t hash[32])
         if (memcmp(e->tasks[i].row.hash, hash, 32) == 0)
             return &e->tasks[i];
     return NULL;
+}
+
+enum ft_status
+engine_task_sizes(const struct ft_engine *e, struct engine_task *t)
+{
+    uint64_t *sizes;
+
+    if (t->task.noise == 0)
+        return FT_OK;
+    sizes = ft_calloc(e->shop_count + 1, sizeof *sizes);
+    if (sizes == NULL)
+        return FT_ERR_NOMEM;
+    for (size_t i = 0; i < e->shop_count; i++)
+        sizes[i] = ft_plan_shop_customers(&t->task, e->shops[i].row.name);
+    ft_free(t->sizes);
+    t->sizes = sizes;
+    return FT_OK;
 }
 
 static enum ft_status
@@ -65,6 +83,7 @@ load_task(struct ft_engine *e, const struct ft_task_row *row, struct engine_task
         st = FT_ERR_VERIFY;
         goto out;
     }
+    FT_TRY(engine_task_sizes(e, t));
     t->blob = engine_blob_new(t->signed_hash, &bytes);
     st = t->blob != NULL ? load_verdicts(e, t) : FT_ERR_NOMEM;
 out:

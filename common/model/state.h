@@ -23,9 +23,10 @@ struct ft_model_state {
     uint32_t features;   /* 0 in STATISTICS */
     float *params;       /* (parameters), owned */
     uint64_t parameters; /* 0 in STATISTICS */
+    double clip; /* of the next training round where the task adapts it (public: it follows from released sums); 0 else */
 };
 
-/* Copy the arrays into a new state. Errors: ARGUMENT, NONFINITE, NOMEM. */
+/* Copy the arrays into a new state; clip is 0. Errors: ARGUMENT, NONFINITE, NOMEM. */
 FT_NODISCARD enum ft_status ft_model_state_init(struct ft_model_state *state, const uint8_t task_hash[32],
                                                 enum ft_stage stage, uint64_t version, const double *means,
                                                 const double *stds, uint32_t features, const float *params,

@@ -11,8 +11,8 @@ static enum ft_status
 state_check(const struct ft_model_state *s, struct ft_error *err)
 {
     if (s->stage == FT_STAGE_STATISTICS) {
-        if (s->features != 0 || s->parameters != 0)
-            return ft_fail(err, FT_ERR_ARGUMENT, "a statistics model has no features and no parameters");
+        if (s->features != 0 || s->parameters != 0 || s->clip != 0)
+            return ft_fail(err, FT_ERR_ARGUMENT, "a statistics model has no features, no parameters and no clip");
         return FT_OK;
     }
     if (s->stage != FT_STAGE_TRAIN && s->stage != FT_STAGE_EVALUATE)
@@ -27,6 +27,8 @@ state_check(const struct ft_model_state *s, struct ft_error *err)
         if (!(s->stds[i] > 0))
             return ft_fail(err, FT_ERR_ARGUMENT, "the deviation of feature %u is not above 0", i);
     }
+    if (!(s->clip >= 0) || !isfinite(s->clip) || (s->clip == 0 && signbit(s->clip)))
+        return ft_fail(err, FT_ERR_ARGUMENT, "a clip of %g", s->clip);
     if (!floats_finite(s->params, (size_t)s->parameters))
         return ft_fail(err, FT_ERR_NONFINITE, "a parameter is not finite");
     return FT_OK;
@@ -97,6 +99,7 @@ wire_of(const struct ft_model_state *s)
     wire.n_means = wire.n_stds = s->features;
     wire.params = s->params;
     wire.n_params = (size_t)s->parameters;
+    wire.clip = s->clip;
     return wire;
 }
 
@@ -165,6 +168,7 @@ ft_model_state_decode(struct ft_bytes blob, struct ft_model_state *out, struct f
     s.version = wire->version;
     s.features = (uint32_t)wire->n_means;
     s.parameters = wire->n_params;
+    s.clip = wire->clip;
     s.means = copy_of(wire->means, wire->n_means, sizeof *s.means, &st);
     s.stds = copy_of(wire->stds, wire->n_stds, sizeof *s.stds, &st);
     s.params = copy_of(wire->params, wire->n_params, sizeof *s.params, &st);

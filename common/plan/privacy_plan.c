@@ -20,9 +20,16 @@ ft_plan_customers(const struct ft_task *task)
 uint64_t
 ft_plan_shop_customers(const struct ft_task *task, const char *shop)
 {
-    for (uint32_t i = 0; i < task->privacy.shop_count; i++)
-        if (strcmp(task->privacy.shops[i].name, shop) == 0)
-            return task->privacy.shops[i].customers;
+    uint32_t low = 0, high = task->privacy.shop_count; /* names ascend */
+
+    while (low < high) {
+        const uint32_t middle = low + (high - low) / 2;
+        const int order = strcmp(task->privacy.shops[middle].name, shop);
+        if (order == 0)
+            return task->privacy.shops[middle].customers;
+        low = order < 0 ? middle + 1 : low;
+        high = order < 0 ? high : middle;
+    }
     return 0;
 }
 

@@ -6,9 +6,11 @@
  *   stage        one customer's vector                                                         clip
  *   STATISTICS   (w, w^2, 1) / sqrt(2 features + 1), w = 2 u - 1 the mean of the customer's    1
  *                train rows, u a feature scaled from its declared range to 0 .. 1
- *   TRAIN        the gradient or the local change of the model (parameters)                    the task's
+ *   TRAIN        the descent direction (ft_per_customer: without the penalty) or the local     the task's
+ *                change of the model (parameters); private_sum.h says what the server does
  *   EVALUATE     (1, right, loss/cap, scores of positive and of negative rows in bins) / 2,    1
- *                the mean of the customer's test rows; bins for models of two classes only
+ *                the mean of the customer's test rows; bins (ft_private_bin of z) for models of
+ *                two classes only; loss as in model/metrics.h, each row's at most the cap
  *
  * All three are sums of one Gaussian mechanism with the same noise multiplier, so all count as the same event.
  * Denominators are noisy counts or the declared n_pub, never a true count.

@@ -34,7 +34,8 @@ void ft_plan_server_config(const struct ft_task *task, struct ft_server_config *
 FT_NODISCARD enum ft_status ft_round_plan_init(struct ft_round_plan *plan, const struct ft_task *task,
                                                enum ft_stage stage, struct ft_error *err);
 
-/* A round whose clip has moved from the task's (a training round with adaptive clip; other rounds are left alone).
+/* A round whose clip has moved from the task's (a training round with adaptive clip; other rounds are left alone):
+ * `clip` is that of the model the round works on (struct ft_model_state), so a shop takes it from there too.
  * Errors: VERIFY (outside adaptive_clip's bounds). */
 FT_NODISCARD enum ft_status ft_round_plan_clip(struct ft_round_plan *plan, const struct ft_task *task, double clip,
                                                struct ft_error *err);

@@ -90,7 +90,7 @@ rig_publish(struct rig *r, const char *name, bool start, uint8_t hash[32])
     struct ft_task task = r->task;
 
     task.name = text(name);
-    if (ft_task_validate(&task, &err) != FT_OK)
+    if (ft_task_validate(&task, &err) != FT_OK || ft_plan_privacy_derive(&task, &err) != FT_OK)
         fail_msg("%s", err.text);
     OK(ft_task_encode(&task, &canonical));
     ft_task_hash(ft_buf_bytes(&canonical), hash);
@@ -146,6 +146,10 @@ contribute(void *ctx, const struct ft_work *work, uint64_t **words, uint32_t *co
     s->contributions++;
     if (s->die_before_join)
         s->dies = true;
+    if (s->contribute != NULL) {
+        ft_free(z);
+        return s->contribute(s, work, words);
+    }
     for (size_t i = 0; i < layout->real_coordinates; i++) {
         double v = RIG_WEIGHT * (s->index + 1) / 1000.0;
         if (layout->stage == FT_STAGE_STATISTICS)

@@ -40,6 +40,8 @@ struct rig_shop {
     bool dies;
     int64_t weight_lie; /* added to the weight it states, in TRAIN rounds */
     uint64_t contributions;
+    /* What it adds instead of the numbers above; NULL: those. */
+    enum ft_status (*contribute)(struct rig_shop *shop, const struct ft_work *work, uint64_t **words);
     /* For tests of a whole shop: its own world instead of the numbers above, and a look at all it hands out.
      */
     const struct ft_participant_world *world;
