@@ -22,6 +22,8 @@ struct ft_cli {
     const struct ft_cli_command *command; /* NULL until one is chosen */
     const struct ft_cli_option *options[OPTIONS_MAX];
     char *values[OPTIONS_MAX]; /* popt's copies; "" for a flag that was given; NULL when not given */
+    char **lists[OPTIONS_MAX]; /* TEXTS: all of them, popt's copies; the last is in values too */
+    size_t list_counts[OPTIONS_MAX];
     size_t option_count;
     const char *operands[OPERANDS_MAX]; /* borrowed from argv */
     size_t operand_count;
@@ -344,6 +346,18 @@ unknown_option(const struct ft_cli *cli, const char *typed, int why)
     return ft_cli_usage(cli, "unknown option '%s'", typed);
 }
 
+/* Take one more text of an option that may be given often. */
+static bool
+add_text(struct ft_cli *cli, size_t i, char *value)
+{
+    char **list = ft_realloc(cli->lists[i], (cli->list_counts[i] + 1) * sizeof *list);
+    if (list == NULL)
+        return false;
+    cli->lists[i] = list;
+    list[cli->list_counts[i]] = strdup(value);
+    return list[cli->list_counts[i]++] != NULL;
+}
+
 static int
 parse_options(struct ft_cli *cli, poptContext popt)
 {
@@ -354,13 +368,13 @@ parse_options(struct ft_cli *cli, poptContext popt)
         const size_t i = (size_t)rc - 1;
         const struct ft_cli_option *o = cli->options[i];
         char *value = poptGetOptArg(popt);
-        if (cli->values[i] != NULL && o->kind != FT_CLI_FLAG) {
+        if (cli->values[i] != NULL && o->kind != FT_CLI_FLAG && o->kind != FT_CLI_TEXTS) {
             free(value);
             return ft_cli_usage(cli, "--%s is given twice", o->name);
         }
         free(cli->values[i]);
         cli->values[i] = value != NULL ? value : strdup("");
-        if (cli->values[i] == NULL)
+        if (cli->values[i] == NULL || (o->kind == FT_CLI_TEXTS && !add_text(cli, i, cli->values[i])))
             return ft_cli_fail(cli, FT_ERR_NOMEM, NULL);
         if (strcmp(o->name, "json") == 0)
             cli->json = true;
@@ -430,8 +444,12 @@ run_command(struct ft_cli *cli, int argc, const char **argv)
     }
 out:
     poptFreeContext(popt);
-    for (size_t i = 0; i < cli->option_count; i++)
+    for (size_t i = 0; i < cli->option_count; i++) {
         free(cli->values[i]);
+        for (size_t k = 0; k < cli->list_counts[i]; k++)
+            free(cli->lists[i][k]);
+        ft_free(cli->lists[i]);
+    }
     return code;
 }
 
@@ -503,6 +521,14 @@ ft_cli_text(const struct ft_cli *cli, const char *name)
 {
     const size_t i = option_index(cli, name);
     return cli->values[i] != NULL ? cli->values[i] : cli->options[i]->fallback;
+}
+
+const char *const *
+ft_cli_texts(const struct ft_cli *cli, const char *name, size_t *count)
+{
+    const size_t i = option_index(cli, name);
+    *count = cli->list_counts[i];
+    return (const char *const *)cli->lists[i];
 }
 
 uint64_t

@@ -30,7 +30,7 @@
 
 #define FT_CLI_JSON_VERSION 1
 
-enum ft_cli_kind { FT_CLI_FLAG, FT_CLI_TEXT, FT_CLI_UINT, FT_CLI_REAL };
+enum ft_cli_kind { FT_CLI_FLAG, FT_CLI_TEXT, FT_CLI_UINT, FT_CLI_REAL, FT_CLI_TEXTS /* may be given again and again */ };
 
 struct ft_cli_option {
     const char *name; /* "home"; NULL ends the table */
@@ -84,7 +84,9 @@ int ft_cli_main(const struct ft_cli_program *program, int argc, char **argv);
 /* For a command's run function. Names must be in its table (asserted). */
 bool ft_cli_given(const struct ft_cli *cli, const char *name); /* on the command line, not by fallback */
 bool ft_cli_flag(const struct ft_cli *cli, const char *name);
-const char *ft_cli_text(const struct ft_cli *cli, const char *name); /* NULL when absent */
+const char *ft_cli_text(const struct ft_cli *cli, const char *name); /* NULL when absent; TEXTS: the last one */
+/* TEXTS, in the order they were given; *count of them. Borrowed. */
+const char *const *ft_cli_texts(const struct ft_cli *cli, const char *name, size_t *count);
 uint64_t ft_cli_uint(const struct ft_cli *cli, const char *name, uint64_t otherwise);
 double ft_cli_real(const struct ft_cli *cli, const char *name, double otherwise);
 size_t ft_cli_operand_count(const struct ft_cli *cli);

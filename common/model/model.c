@@ -13,6 +13,12 @@ ft_model_setup(void)
     openblas_set_num_threads(1);
 }
 
+const char *
+ft_model_blas_name(void)
+{
+    return openblas_get_config();
+}
+
 enum ft_status
 ft_model_open(const struct ft_model_spec *spec, struct ft_model **out, struct ft_error *err)
 {

@@ -75,6 +75,7 @@ void ft_model_setup(void);
  */
 FT_NODISCARD enum ft_status ft_model_use_kernel(const char *name, struct ft_error *err);
 const char *ft_model_kernel(void); /* the choice by name, never "auto": for the records of a run */
+const char *ft_model_blas_name(void); /* OpenBLAS's version and build, likewise */
 
 /* Errors: ARGUMENT (unknown kind, a width out of range), LIMIT (parameters). */
 FT_NODISCARD enum ft_status ft_model_spec_check(const struct ft_model_spec *spec, struct ft_error *err);

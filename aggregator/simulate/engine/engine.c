@@ -361,40 +361,51 @@ ft_sim_engine_score(struct ft_sim_engine *g, const float *params, struct ft_sim_
 }
 
 enum ft_status
-ft_sim_engine_personal(struct ft_sim_engine *g, double *accuracy)
+ft_sim_engine_own_mix(struct ft_sim_engine *g, uint32_t client, const float *params, double *accuracy)
 {
     const uint32_t classes = g->in.data->classes;
-    double *hits = ft_calloc(2 * (size_t)classes + 1, sizeof *hits), sum = 0;
-    float *own = ft_calloc(g->server.parameters, sizeof *own);
-    uint64_t clients = 0;
-    enum ft_status st = hits != NULL && own != NULL ? FT_OK : FT_ERR_NOMEM;
+    const struct ft_dataset data = data_of(g, client);
+    double *hits = ft_calloc(2 * (size_t)classes + 1, sizeof *hits), right = 0, rows = 0;
+    enum ft_status st = hits != NULL ? FT_OK : FT_ERR_NOMEM;
 
     *accuracy = NAN;
-    for (uint32_t k = 0; st == FT_OK && g->own != NULL && g->algorithm->kind == FT_SIM_DITTO && classes > 0 &&
-                         k < g->in.clients->count;
-         k++) {
-        const struct ft_dataset data = data_of(g, k);
-        double right = 0, rows = 0;
-        if (g->own[k] == NULL || data.rows == 0)
+    if (st == FT_OK && classes > 0)
+        st = sim_class_hits(ft_trainer_model(g->trainers[0]), params, &g->in.data->test, g->in.data->features, hits,
+                            hits + classes);
+    for (size_t i = 0; st == FT_OK && classes > 0 && i < data.rows; i++) {
+        const uint32_t c = (uint32_t)data.y[i]; /* classes that the test rows do not have say nothing */
+        right += hits[classes + c] > 0 ? hits[c] / hits[classes + c] : 0;
+        rows += hits[classes + c] > 0;
+    }
+    if (st == FT_OK && rows > 0)
+        *accuracy = right / rows;
+    ft_free(hits);
+    return st;
+}
+
+enum ft_status
+ft_sim_engine_personal(struct ft_sim_engine *g, double *accuracy)
+{
+    float *own = ft_calloc(g->server.parameters, sizeof *own);
+    double sum = 0, one;
+    uint64_t clients = 0;
+    enum ft_status st = own != NULL ? FT_OK : FT_ERR_NOMEM;
+
+    *accuracy = NAN;
+    for (uint32_t k = 0;
+         st == FT_OK && g->own != NULL && g->algorithm->kind == FT_SIM_DITTO && k < g->in.clients->count; k++) {
+        if (g->own[k] == NULL || rows_of(g, k) == 0)
             continue;
         for (uint64_t i = 0; i < g->server.parameters; i++)
             own[i] = g->server.shared[i] + g->own[k][i];
-        memset(hits, 0, 2 * (size_t)classes * sizeof *hits);
-        st = sim_class_hits(ft_trainer_model(g->trainers[0]), own, &g->in.data->test, g->in.data->features, hits,
-                            hits + classes);
-        for (size_t i = 0; i < data.rows; i++) { /* classes that the test rows do not have say nothing */
-            const uint32_t c = (uint32_t)data.y[i];
-            right += hits[classes + c] > 0 ? hits[c] / hits[classes + c] : 0;
-            rows += hits[classes + c] > 0;
-        }
-        if (rows > 0) {
-            sum += right / rows;
+        st = ft_sim_engine_own_mix(g, k, own, &one);
+        if (st == FT_OK && isfinite(one)) {
+            sum += one;
             clients++;
         }
     }
     if (st == FT_OK && clients > 0)
         *accuracy = sum / (double)clients;
-    ft_free(hits);
     ft_free(own);
     return st;
 }

@@ -54,6 +54,11 @@ uint64_t ft_sim_engine_turns(const struct ft_sim_engine *engine); /* clients tha
 FT_NODISCARD enum ft_status ft_sim_engine_score(struct ft_sim_engine *engine, const float *params,
                                                 struct ft_sim_score *out);
 
+/* Accuracy of parameters on the test rows, weighted to one client's own mix of labels; NAN without classes or rows.
+ * Errors: NONFINITE, NOMEM. */
+FT_NODISCARD enum ft_status ft_sim_engine_own_mix(struct ft_sim_engine *engine, uint32_t client, const float *params,
+                                                  double *accuracy);
+
 /* Accuracy of the clients' own models (Ditto), each on the test rows weighted to its own mix of labels, the mean over
  * those who have one and rows; NAN when no client has one. Errors: NONFINITE, NOMEM. */
 FT_NODISCARD enum ft_status ft_sim_engine_personal(struct ft_sim_engine *engine, double *accuracy);

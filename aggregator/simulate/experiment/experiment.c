@@ -3,9 +3,13 @@
 #include "common/base/config.h"
 #include "common/base/file.h"
 
+#include <errno.h>
 #include <float.h>
 #include <libgen.h>
+#include <limits.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define X(member) offsetof(struct ft_sim_experiment, member)
@@ -129,6 +133,8 @@ static const struct ft_config_field evaluation_fields[] = {
     F(evaluation.pooled, "pooled", BOOL),
     F(evaluation.local, "local", BOOL),
     WHOLE(evaluation.local_clients, "local_clients", 0, 1, 1000000),
+    WHOLE(evaluation.baseline_epochs, "baseline_epochs", 0, 1, 100000),
+    F(evaluation.without_privacy, "without_privacy", BOOL),
     FT_CONFIG_END,
 };
 static const struct ft_config_field experiment_fields[] = {
@@ -236,6 +242,8 @@ check_algorithm(const struct checker *c)
                        "none, or another algorithm");
     needs(c, e->secure.kind == FT_SIM_SECURE_NONE || e->secure.clip > 0, "secure_sum.clip",
           "lanes of a sum need a bound on each contribution");
+    has_no(c, buffered && e->clients.fraction > 0, "clients.fraction", "fedbuff's concurrency says how many train");
+    has_no(c, buffered && e->clients.count > 0, "clients.count", "fedbuff's concurrency says how many train");
     if ((e->clients.fraction > 0) == (e->clients.count > 0) && !buffered)
         ft_config_find(c->config, c->findings, "clients", "clients has %s, expected one of fraction and count",
                        e->clients.count > 0 ? "both" : "neither");
@@ -271,7 +279,7 @@ ft_sim_experiment_parse(struct ft_bytes yaml, const char *origin, const char *fo
         .algorithm = { .weighting = FT_SIM_BY_ROWS, .server_rate = 1, .server_momentum = 0.9, .beta2 = 0.99, .tau = 1e-3 },
         .training = { .local_epochs = 1, .schedule = FT_SIM_CONSTANT, .decay = 1 },
         .secure = { .kind = FT_SIM_SECURE_NONE, .lane_bits = 32 },
-        .evaluation = { .every = 1, .pooled = true, .local = true, .local_clients = 20 },
+        .evaluation = { .every = 1, .pooled = true, .local = true, .local_clients = 20, .baseline_epochs = 20, .without_privacy = true },
     };
     ft_findings_init(findings, origin);
     FT_TRY(ft_config_open(yaml, findings, &config));
@@ -305,7 +313,7 @@ ft_sim_experiment_load(const char *path, const char *const *sets, size_t set_cou
                        struct ft_findings *findings, struct ft_error *err)
 {
     struct ft_buf yaml = { 0 }, next = { 0 };
-    char *copy = ft_strdup(path), *origin = NULL;
+    char *copy = ft_strdup(path), *origin = NULL, folder[PATH_MAX];
     enum ft_status st = FT_ERR_NOMEM;
 
     *out = (struct ft_sim_experiment){ 0 };
@@ -324,7 +332,11 @@ ft_sim_experiment_load(const char *path, const char *const *sets, size_t set_cou
         yaml = next;
         next = (struct ft_buf){ 0 };
     }
-    st = ft_sim_experiment_parse(ft_buf_bytes(&yaml), origin, dirname(copy), out, findings, err);
+    if (realpath(dirname(copy), folder) == NULL) { /* whole, so that a resumed run finds them from any folder */
+        st = ft_fail(err, ft_status_of_errno(errno), "%s: %s", path, strerror(errno));
+        goto out;
+    }
+    st = ft_sim_experiment_parse(ft_buf_bytes(&yaml), origin, folder, out, findings, err);
 out:
     ft_buf_clear(&yaml);
     ft_buf_clear(&next);
@@ -387,7 +399,17 @@ add_text(struct ft_buf *out, const char *indent, const char *key, const char *te
     return st;
 }
 
-/* Numbers by 17 digits, so that they read back as they were. */
+/* As few digits as read back as the same number. */
+static void
+shortest(char out[32], double v)
+{
+    for (int digits = 6; digits <= 17; digits++) {
+        (void)snprintf(out, 32, "%.*g", digits, v);
+        if (memcmp(&(double){ strtod(out, NULL) }, &v, sizeof v) == 0)
+            return;
+    }
+}
+
 static enum ft_status
 add_fields(struct ft_buf *out, const char *indent, const struct ft_config_field *fields, const void *data)
 {
@@ -397,7 +419,7 @@ add_fields(struct ft_buf *out, const char *indent, const struct ft_config_field 
         uint32_t u32, count;
         uint64_t u64;
         double real;
-        char *text;
+        char *text, number[32];
         switch (f->type) {
         case FT_CONFIG_MAP:
             st = add(out, ft_asprintf("%s%s:\n", indent, f->key));
@@ -424,8 +446,9 @@ add_fields(struct ft_buf *out, const char *indent, const struct ft_config_field 
             break;
         case FT_CONFIG_REAL:
             memcpy(&real, at, sizeof real);
+            shortest(number, real);
             if (real >= f->min)
-                st = add(out, ft_asprintf("%s%s: %.17g\n", indent, f->key, real));
+                st = add(out, ft_asprintf("%s%s: %s\n", indent, f->key, number));
             break;
         case FT_CONFIG_BOOL:
             st = add(out, ft_asprintf("%s%s: %s\n", indent, f->key, *(const bool *)at ? "true" : "false"));

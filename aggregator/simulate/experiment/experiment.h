@@ -72,7 +72,9 @@ struct ft_sim_experiment {
     struct {
         uint32_t every; /* rounds */
         bool pooled, local;
-        uint32_t local_clients; /* the first so many clients train alone */
+        uint32_t local_clients;   /* the first so many clients train alone */
+        uint32_t baseline_epochs; /* of SGD, where a baseline has no optimum to be found */
+        bool without_privacy;     /* beside a run with secure sum: the same without it */
     } evaluation;
 };
 
@@ -89,7 +91,7 @@ void ft_sim_experiment_clear(struct ft_sim_experiment *e);
 /* Everything as YAML, defaults included, paths as they were resolved: reads back as the same experiment. */
 FT_NODISCARD enum ft_status ft_sim_experiment_write(const struct ft_sim_experiment *e, struct ft_buf *out);
 
-/* `key.path=value` put into YAML text: the key is replaced or added. Errors: CONFIG (form, a path through something that
+/* `key.path=value` put into YAML text: the key is replaced or added; null takes it out. Errors: CONFIG (form, a path through something that
  * is no mapping), NOMEM. */
 FT_NODISCARD enum ft_status ft_sim_yaml_set(const struct ft_buf *yaml, const char *assignment, struct ft_buf *out,
                                             struct ft_error *err);

@@ -1,7 +1,9 @@
-/* `--set training.rounds=5`: one value of a YAML text replaced or added, by libyaml's document. */
+/* `--set training.rounds=5`: one value of a YAML text replaced, added, or (null) taken out, by libyaml's
+ * document. */
 #include "aggregator/simulate/experiment/experiment.h"
 #include "common/base/alloc.h"
 
+#include <stdbool.h>
 #include <string.h>
 #include <yaml.h>
 
@@ -43,7 +45,8 @@ copy_node(yaml_document_t *to, yaml_document_t *from, int index)
                                         n->data.scalar.style);
     if (n->type == YAML_SEQUENCE_NODE) {
         made = yaml_document_add_sequence(to, NULL, YAML_FLOW_SEQUENCE_STYLE);
-        for (yaml_node_item_t *i = n->data.sequence.items.start; made != 0 && i < n->data.sequence.items.top; i++) {
+        for (yaml_node_item_t *i = n->data.sequence.items.start; made != 0 && i < n->data.sequence.items.top;
+             i++) {
             const int item = copy_node(to, from, *i);
             if (item == 0 || !yaml_document_append_sequence_item(to, made, item))
                 return 0;
@@ -77,6 +80,23 @@ parse_value(yaml_document_t *document, const char *text)
     return node;
 }
 
+/* "null" and "~" take a key out. */
+static bool
+is_nothing(const char *value)
+{
+    return strcmp(value, "null") == 0 || strcmp(value, "~") == 0;
+}
+
+static void
+take_out(yaml_document_t *document, int mapping, const yaml_node_pair_t *pair)
+{
+    yaml_node_t *node = yaml_document_get_node(document, mapping);
+    const size_t behind = (size_t)(node->data.mapping.pairs.top - pair) - 1;
+    yaml_node_pair_t *at = node->data.mapping.pairs.top - behind - 1;
+    memmove(at, at + 1, behind * sizeof *at);
+    node->data.mapping.pairs.top--;
+}
+
 static enum ft_status
 assign(yaml_document_t *document, const char *assignment, struct ft_error *err)
 {
@@ -92,8 +112,13 @@ assign(yaml_document_t *document, const char *assignment, struct ft_error *err)
         int inside = value_of(document, mapping, at, size, &pair);
         yaml_node_t *node = yaml_document_get_node(document, mapping);
         if (size == 0 || node == NULL || node->type != YAML_MAPPING_NODE)
-            return ft_fail(err, FT_ERR_CONFIG, "--set %s: '%.*s' is no mapping, expected a path of keys", assignment,
-                           (int)(at > assignment ? at - assignment - 1 : 0), assignment);
+            return ft_fail(err, FT_ERR_CONFIG, "--set %s: '%.*s' is no mapping, expected a path of keys",
+                           assignment, (int)(at > assignment ? at - assignment - 1 : 0), assignment);
+        if (dot == NULL && is_nothing(equals + 1)) {
+            if (pair != NULL)
+                take_out(document, mapping, pair);
+            return FT_OK;
+        }
         if (dot == NULL) {
             value = parse_value(document, equals + 1);
             if (value == 0)
@@ -150,7 +175,8 @@ ft_sim_yaml_set(const struct ft_buf *yaml, const char *assignment, struct ft_buf
     }
     yaml_emitter_set_output(&emitter, write_out, out);
     yaml_emitter_set_width(&emitter, -1);
-    if (!yaml_emitter_open(&emitter) || !yaml_emitter_dump(&emitter, &document) || !yaml_emitter_close(&emitter))
+    if (!yaml_emitter_open(&emitter) || !yaml_emitter_dump(&emitter, &document) ||
+        !yaml_emitter_close(&emitter))
         st = FT_ERR_NOMEM; /* dump takes the document away, whatever happens */
     yaml_emitter_delete(&emitter);
     return st;

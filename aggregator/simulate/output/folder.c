@@ -1,18 +1,22 @@
 #include "aggregator/simulate/output/folder.h"
 #include "common/base/alloc.h"
+#include "common/base/config.h"
 #include "common/base/file.h"
 #include "common/model/model.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
+#include <limits.h>
 #include <math.h>
-#include <openssl/evp.h>
 #include <sodium.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define STATE_MAX   ((size_t)16 << 30)
+#define STATE_MAX   ((size_t)64 << 30)
+#define SUMMARY_MAX ((size_t)1 << 24)
 #define STATE_MAGIC "FTSIM01\n"
 
 const char ft_sim_rounds_header[] =
@@ -27,21 +31,98 @@ write_in(const char *dir, const char *name, struct ft_bytes bytes, struct ft_err
     return st;
 }
 
-enum ft_status
-ft_sim_folder_make(const char *dir, bool force, struct ft_error *err)
+static const char *const files[] = { "summary.json", "model.safetensors", "report.html",
+                                     "rounds.csv",   "state.bin",         "experiment.yaml" };
+
+static bool
+holds(const char *dir, const char *name)
 {
-    static const char *const files[] = { "experiment.yaml", "rounds.csv", "summary.json", "model.safetensors",
-                                         "report.html", "state.bin" };
+    char path[PATH_MAX];
+    return snprintf(path, sizeof path, "%s/%s", dir, name) < (int)sizeof path && access(path, F_OK) == 0;
+}
+
+/* Is the experiment in the folder this one, byte for byte as it was resolved? */
+static enum ft_status
+same_experiment(const char *dir, const struct ft_sim_experiment *e, struct ft_error *err)
+{
+    struct ft_buf mine = { 0 }, there = { 0 };
+    char *path = ft_asprintf("%s/experiment.yaml", dir);
+    size_t line = 1, from = 0, i = 0;
+    enum ft_status st = FT_ERR_NOMEM;
+
+    if (path == NULL)
+        goto out;
+    FT_TRY(ft_sim_experiment_write(e, &mine));
+    FT_TRY(ft_file_read(path, FT_CONFIG_BYTES_MAX, &there, err));
+    for (; i < mine.size && i < there.size && mine.data[i] == there.data[i]; i++)
+        if (mine.data[i] == '\n') {
+            line++;
+            from = i + 1;
+        }
+    if (i < mine.size || i < there.size) {
+        const char *a = (const char *)there.data + from, *b = (const char *)mine.data + from;
+        const size_t left = there.size - from, right = mine.size - from;
+        st = ft_fail(err, FT_ERR_CONFIG,
+                     "%s:%zu: this folder holds a run of another experiment: it has '%.*s', and now it is "
+                     "'%.*s'; choose "
+                     "another --out, or begin anew with --force",
+                     path, line, (int)(left > 0 ? strcspn(a, "\n") : 0), a,
+                     (int)(right > 0 ? strcspn(b, "\n") : 0), b);
+    }
+out:
+    ft_buf_clear(&mine);
+    ft_buf_clear(&there);
+    ft_free(path);
+    return st;
+}
+
+enum ft_status
+ft_sim_folder_look(const char *dir, const struct ft_sim_experiment *e, bool resume, bool force,
+                   enum ft_sim_held *held, struct ft_error *err)
+{
+    const bool begun = holds(dir, "experiment.yaml");
+    *held = FT_SIM_NOTHING;
+    for (size_t i = 0; i < sizeof files / sizeof files[0] && !force; i++)
+        if (holds(dir, files[i]) && !(resume && begun))
+            return ft_fail(err, FT_ERR_CONFIG,
+                           "%s: there is a run already (%s), expected a folder without one; --resume goes on "
+                           "with it, --force "
+                           "begins anew",
+                           dir, files[i]);
+    if (!begun || force)
+        return FT_OK;
+    *held = holds(dir, "summary.json") ? FT_SIM_COMPLETE : FT_SIM_UNFINISHED;
+    return same_experiment(dir, e, err);
+}
+
+enum ft_status
+ft_sim_folder_enter(const char *dir, int *lock, struct ft_error *err)
+{
     enum ft_status st = ft_dir_make(dir, 0755, err);
+    *lock = -1;
+    if (st != FT_OK)
+        return st;
+    *lock = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*lock < 0)
+        return ft_fail(err, ft_status_of_errno(errno), "%s: %s", dir, strerror(errno));
+    if (flock(*lock, LOCK_EX | LOCK_NB) == 0)
+        return FT_OK;
+    st = errno == EWOULDBLOCK ? ft_fail(err, FT_ERR_LATER, "%s: another process works in this folder", dir)
+                              : ft_fail(err, ft_status_of_errno(errno), "%s: %s", dir, strerror(errno));
+    (void)close(*lock);
+    *lock = -1;
+    return st;
+}
+
+enum ft_status
+ft_sim_folder_empty(const char *dir, struct ft_error *err)
+{
+    enum ft_status st = FT_OK;
     for (size_t i = 0; st == FT_OK && i < sizeof files / sizeof files[0]; i++) {
         char *path = ft_asprintf("%s/%s", dir, files[i]);
         if (path == NULL)
             st = FT_ERR_NOMEM;
-        else if (access(path, F_OK) == 0 && !force)
-            st = ft_fail(err, FT_ERR_CONFIG, "%s: there is a run already, expected an empty folder; --resume goes on with it, "
-                                             "--force begins anew",
-                         dir);
-        else if (force && unlink(path) != 0 && errno != ENOENT)
+        else if (unlink(path) != 0 && errno != ENOENT)
             st = ft_fail(err, ft_status_of_errno(errno), "%s: %s", path, strerror(errno));
         ft_free(path);
     }
@@ -70,7 +151,8 @@ number(double v)
 static json_t *
 score_json(const struct ft_sim_score *s)
 {
-    return json_pack("{s:o, s:o, s:o}", "loss", number(s->loss), "accuracy", number(s->accuracy), "auc", number(s->auc));
+    return json_pack("{s:o, s:o, s:o}", "loss", number(s->loss), "accuracy", number(s->accuracy), "auc",
+                     number(s->auc));
 }
 
 static json_t *
@@ -85,63 +167,103 @@ baselines_json(const struct ft_sim_baselines *b)
         json_object_set_new(local, "accuracy_own_mix", number(b->local_accuracy_own_mix));
         json_object_set_new(all, "local", local);
     }
+    if (b->has_without_privacy)
+        json_object_set_new(all, "without_privacy", score_json(&b->without_privacy));
     return all;
 }
 
 static enum ft_status
 write_json(const char *dir, const char *name, json_t *object, struct ft_error *err)
 {
-    char *text = object != NULL ? json_dumps(object, JSON_INDENT(2)) : NULL;
+    char *text = object != NULL ? json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) : NULL;
     enum ft_status st = text != NULL ? write_in(dir, name, FT_BYTES(text, strlen(text)), err) : FT_ERR_NOMEM;
     free(text);
     json_decref(object);
     return st;
 }
 
-enum ft_status
-ft_sim_write_summary(const char *dir, const struct ft_sim_experiment *e, const struct ft_sim_result *r,
-                     const float *params, struct ft_error *err)
+json_t *
+ft_sim_summary_json(const struct ft_sim_experiment *e, const struct ft_sim_result *r)
 {
-    uint8_t hash[32];
     char hex[65];
     json_t *metrics = score_json(&r->score), *o;
-    (void)crypto_hash_sha256(hash, (const uint8_t *)params, r->parameters * sizeof *params);
     if (r->baselines.has_personal)
         json_object_set_new(metrics, "personal_accuracy", number(r->baselines.personal_accuracy));
-    o = json_pack("{s:i, s:s, s:s, s:I, s:I, s:o, s:o, s:f, s:f, s:f, s:I, s:s}", "version", 1, "name", e->name,
-                  "algorithm", ft_sim_algorithm_name(e->algorithm.kind), "seed", (json_int_t)e->seed, "rounds",
-                  (json_int_t)r->rounds, "metrics", metrics, "baselines", baselines_json(&r->baselines), "seconds",
-                  r->seconds, "seconds_a_round", r->rounds > 0 ? r->round_seconds / (double)r->rounds : 0,
-                  "clients_per_second", r->round_seconds > 0 ? (double)r->clients_trained / r->round_seconds : 0,
-                  "peak_bytes", (json_int_t)r->peak_bytes, "model_sha256", ft_hex(hex, hash, sizeof hash));
+    o = json_pack("{s:i, s:s, s:s, s:o, s:I, s:o, s:o, s:f, s:f, s:f, s:I, s:s}", "version", 1, "name",
+                  e->name, "algorithm", ft_sim_algorithm_name(e->algorithm.kind), "seed",
+                  e->seed <= INT64_MAX ? json_integer((json_int_t)e->seed)
+                                       : json_sprintf("%llu", (unsigned long long)e->seed),
+                  "rounds", (json_int_t)r->rounds, "metrics", metrics, "baselines",
+                  baselines_json(&r->baselines), "seconds", r->seconds, "seconds_a_round",
+                  r->rounds > 0 ? r->round_seconds / (double)r->rounds : 0, "clients_per_second",
+                  r->round_seconds > 0 ? (double)r->clients_trained / r->round_seconds : 0, "peak_bytes",
+                  (json_int_t)r->peak_bytes, "model_sha256", ft_hex(hex, r->model_sha256, 32));
     if (o == NULL)
-        return FT_ERR_NOMEM;
+        return NULL;
     json_object_set_new(o, "parameters", json_integer((json_int_t)r->parameters));
-    json_object_set_new(o, "kernel", json_string(ft_model_kernel()));
-    json_object_set_new(o, "program", json_string(FT_VERSION));
-    json_object_set_new(o, "clients",
-                        json_pack("{s:I, s:I, s:I, s:I, s:o, s:o, s:I}", "count", (json_int_t)r->clients, "rows_least",
-                                  (json_int_t)r->spread.rows_least, "rows_median", (json_int_t)r->spread.rows_median,
-                                  "rows_most", (json_int_t)r->spread.rows_most, "classes_mean",
-                                  number(r->spread.classes_mean), "label_distance", number(r->spread.label_distance),
-                                  "trained", (json_int_t)r->clients_trained));
-    json_object_set_new(o, "data", json_pack("{s:I, s:I}", "train_rows", (json_int_t)r->train_rows, "test_rows",
-                                             (json_int_t)r->test_rows));
+    json_object_set_new(o, "threads", json_integer(r->threads));
+    json_object_set_new(o, "ranks", json_integer(r->ranks));
+    json_object_set_new(o, "versions",
+                        json_pack("{s:s, s:s, s:s, s:s}", "fedtill", FT_VERSION, "kernel", ft_model_kernel(),
+                                  "openblas", ft_model_blas_name(), "sodium", sodium_version_string()));
+    json_object_set_new(
+        o, "clients",
+        json_pack("{s:I, s:I, s:I, s:I, s:o, s:o, s:I}", "count", (json_int_t)r->clients, "rows_least",
+                  (json_int_t)r->spread.rows_least, "rows_median", (json_int_t)r->spread.rows_median,
+                  "rows_most", (json_int_t)r->spread.rows_most, "classes_mean",
+                  number(r->spread.classes_mean), "label_distance", number(r->spread.label_distance),
+                  "trained", (json_int_t)r->clients_trained));
+    json_object_set_new(o, "data",
+                        json_pack("{s:I, s:I}", "train_rows", (json_int_t)r->train_rows, "test_rows",
+                                  (json_int_t)r->test_rows));
     json_object_set_new(o, "bytes_up", json_integer((json_int_t)r->bytes_up));
     json_object_set_new(o, "mask_seconds_a_client", number(r->mask_seconds));
-    return write_json(dir, "summary.json", o, err);
+    return o;
+}
+
+enum ft_status
+ft_sim_write_summary(const char *dir, const struct ft_sim_experiment *e, const struct ft_sim_result *r,
+                     struct ft_error *err)
+{
+    return write_json(dir, "summary.json", ft_sim_summary_json(e, r), err);
+}
+
+enum ft_status
+ft_sim_read_summary(const char *dir, json_t **out, struct ft_error *err)
+{
+    struct ft_buf text = { 0 };
+    json_error_t why;
+    char *path = ft_asprintf("%s/summary.json", dir);
+    enum ft_status st = FT_ERR_NOMEM;
+
+    *out = NULL;
+    if (path == NULL)
+        goto out;
+    FT_TRY(ft_file_read(path, SUMMARY_MAX, &text, err));
+    *out = json_loadb((const char *)text.data, text.size, 0, &why);
+    if (*out == NULL || !json_is_object(*out)) {
+        json_decref(*out);
+        *out = NULL;
+        st = ft_fail(err, FT_ERR_FORMAT, "%s:%d: %s, expected the JSON object of a summary", path, why.line,
+                     why.text);
+    }
+out:
+    ft_buf_clear(&text);
+    ft_free(path);
+    return st;
 }
 
 /* safetensors: the header's size, a JSON header, the bytes. */
 enum ft_status
-ft_sim_write_model(const char *dir, const struct ft_sim_experiment *e, const float *params, uint64_t parameters,
-                   struct ft_error *err)
+ft_sim_write_model(const char *dir, const struct ft_sim_experiment *e, const float *params,
+                   uint64_t parameters, struct ft_error *err)
 {
     struct ft_buf file = { 0 };
     uint8_t size[8];
-    json_t *o = json_pack("{s:{s:s, s:s}, s:{s:s, s:[I], s:[i, I]}}", "__metadata__", "experiment", e->name, "layout",
-                          "layer by layer: weights (inputs, outputs) row-major, then biases", "parameters", "dtype",
-                          "F32", "shape", (json_int_t)parameters, "data_offsets", 0, (json_int_t)(parameters * 4));
+    json_t *o =
+        json_pack("{s:{s:s, s:s}, s:{s:s, s:[I], s:[i, I]}}", "__metadata__", "experiment", e->name, "layout",
+                  "layer by layer: weights (inputs, outputs) row-major, then biases", "parameters", "dtype",
+                  "F32", "shape", (json_int_t)parameters, "data_offsets", 0, (json_int_t)(parameters * 4));
     char *text = o != NULL ? json_dumps(o, JSON_COMPACT) : NULL;
     enum ft_status st = FT_ERR_NOMEM;
 
@@ -150,7 +272,8 @@ ft_sim_write_model(const char *dir, const struct ft_sim_experiment *e, const flo
     ft_put_u64(size, strlen(text));
     FT_TRY(ft_buf_append(&file, size, sizeof size));
     FT_TRY(ft_buf_append(&file, text, strlen(text)));
-    FT_TRY(ft_buf_append(&file, params, parameters * sizeof *params)); /* little-endian machines only, as all here are */
+    FT_TRY(ft_buf_append(&file, params,
+                         parameters * sizeof *params)); /* little-endian machines only, as all here are */
     st = write_in(dir, "model.safetensors", ft_buf_bytes(&file), err);
 out:
     free(text);
@@ -174,8 +297,8 @@ ft_sim_rounds_row(const struct ft_sim_round *r, struct ft_buf *out)
 {
     char text[200];
     enum ft_status st;
-    const int n = snprintf(text, sizeof text, "%llu,%u,%u,%.9g,%.6f,%llu", (unsigned long long)r->round, r->asked, r->came,
-                           r->rate, r->seconds, (unsigned long long)r->bytes_up);
+    const int n = snprintf(text, sizeof text, "%llu,%u,%u,%.9g,%.6f,%llu", (unsigned long long)r->round,
+                           r->asked, r->came, r->rate, r->seconds, (unsigned long long)r->bytes_up);
     FT_TRY(ft_buf_append(out, text, (size_t)n));
     FT_TRY(add_number(out, r->scored ? r->score.loss : NAN));
     FT_TRY(add_number(out, r->scored ? r->score.accuracy : NAN));
@@ -199,9 +322,38 @@ fingerprint(const struct ft_sim_experiment *e, uint8_t hash[32])
     return st;
 }
 
+static enum ft_status
+add_totals(struct ft_buf *file, const struct ft_sim_totals *t)
+{
+    enum ft_status st;
+    FT_TRY(ft_buf_f64(file, t->seconds));
+    FT_TRY(ft_buf_f64(file, t->round_seconds));
+    FT_TRY(ft_buf_f64(file, t->mask_seconds));
+    FT_TRY(ft_buf_u64(file, t->bytes_up));
+    FT_TRY(ft_buf_u64(file, t->rounds_size));
+    FT_TRY(ft_buf_f64(file, t->score.loss));
+    FT_TRY(ft_buf_f64(file, t->score.accuracy));
+    FT_TRY(ft_buf_f64(file, t->score.auc));
+out:
+    return st;
+}
+
+static void
+read_totals(struct ft_cursor *c, struct ft_sim_totals *t)
+{
+    t->seconds = ft_read_f64(c);
+    t->round_seconds = ft_read_f64(c);
+    t->mask_seconds = ft_read_f64(c);
+    t->bytes_up = ft_read_u64(c);
+    t->rounds_size = ft_read_u64(c);
+    t->score.loss = ft_read_f64(c);
+    t->score.accuracy = ft_read_f64(c);
+    t->score.auc = ft_read_f64(c);
+}
+
 enum ft_status
-ft_sim_state_save(const char *dir, const struct ft_sim_experiment *e, const struct ft_sim_engine *engine, double seconds,
-                  const struct ft_buf *rounds, struct ft_error *err)
+ft_sim_state_save(const char *dir, const struct ft_sim_experiment *e, const struct ft_sim_engine *engine,
+                  const struct ft_sim_totals *totals, struct ft_error *err)
 {
     struct ft_buf file = { 0 };
     uint8_t hash[32];
@@ -209,9 +361,7 @@ ft_sim_state_save(const char *dir, const struct ft_sim_experiment *e, const stru
     FT_TRY(fingerprint(e, hash));
     FT_TRY(ft_buf_append(&file, STATE_MAGIC, 8));
     FT_TRY(ft_buf_append(&file, hash, sizeof hash));
-    FT_TRY(ft_buf_append(&file, &seconds, sizeof seconds));
-    FT_TRY(ft_buf_u64(&file, rounds->size));
-    FT_TRY(ft_buf_append(&file, rounds->data, rounds->size));
+    FT_TRY(add_totals(&file, totals));
     FT_TRY(ft_sim_engine_save(engine, &file));
     (void)crypto_generichash(hash, sizeof hash, file.data, file.size, NULL, 0);
     FT_TRY(ft_buf_append(&file, hash, sizeof hash));
@@ -222,38 +372,34 @@ out:
 }
 
 enum ft_status
-ft_sim_state_load(const char *dir, const struct ft_sim_experiment *e, struct ft_sim_engine *engine, double *seconds,
-                  struct ft_buf *rounds, struct ft_error *err)
+ft_sim_state_load(const char *dir, const struct ft_sim_experiment *e, struct ft_sim_engine *engine,
+                  struct ft_sim_totals *totals, struct ft_error *err)
 {
-    enum { HEAD = 8 + 32 + 8 + 8, TAIL = 32 };
     struct ft_buf file = { 0 };
     uint8_t hash[32];
-    uint64_t text;
+    struct ft_cursor c;
     char *path = ft_asprintf("%s/state.bin", dir);
     enum ft_status st = FT_ERR_NOMEM;
 
     if (path == NULL)
         goto out;
     FT_TRY(ft_file_read(path, STATE_MAX, &file, err));
-    if (file.size < HEAD + TAIL || memcmp(file.data, STATE_MAGIC, 8) != 0 ||
-        (crypto_generichash(hash, sizeof hash, file.data, file.size - TAIL, NULL, 0),
-         memcmp(hash, file.data + file.size - TAIL, TAIL) != 0)) {
-        st = ft_fail(err, FT_ERR_FORMAT, "%s: damaged, expected a state that this program wrote", path);
+    if (file.size < 8 + 32 + 32 || memcmp(file.data, STATE_MAGIC, 8) != 0 ||
+        (crypto_generichash(hash, sizeof hash, file.data, file.size - 32, NULL, 0),
+         memcmp(hash, file.data + file.size - 32, 32) != 0)) {
+        st = ft_fail(err, FT_ERR_FORMAT,
+                     "%s: damaged, expected a state that this program wrote; --force begins anew", path);
         goto out;
     }
     FT_TRY(fingerprint(e, hash));
     if (memcmp(hash, file.data + 8, 32) != 0) {
-        st = ft_fail(err, FT_ERR_CONFIG, "%s: a run of another experiment, expected the one in %s/experiment.yaml", path, dir);
+        st = ft_fail(err, FT_ERR_CONFIG,
+                     "%s: a run of another experiment, expected the one in %s/experiment.yaml", path, dir);
         goto out;
     }
-    memcpy(seconds, file.data + 40, sizeof *seconds);
-    text = ft_get_u64(file.data + 48);
-    if (text > file.size - HEAD - TAIL) {
-        st = ft_fail(err, FT_ERR_FORMAT, "%s: damaged", path);
-        goto out;
-    }
-    FT_TRY(ft_buf_append(rounds, file.data + HEAD, (size_t)text));
-    st = ft_sim_engine_load(engine, FT_BYTES(file.data + HEAD + text, file.size - HEAD - TAIL - (size_t)text));
+    c = ft_cursor_of(FT_BYTES(file.data + 40, file.size - 40 - 32));
+    read_totals(&c, totals);
+    st = c.failed ? FT_ERR_FORMAT : ft_sim_engine_load(engine, FT_BYTES(c.at, c.left));
     if (st == FT_ERR_FORMAT)
         st = ft_fail(err, st, "%s: a state of another shape", path);
 out:

@@ -21,6 +21,7 @@ static struct {
     bool force, json;
     char home[64], file[64];
     uint64_t count;
+    char tags[64]; /* joined by '|' */
 } seen;
 
 static int
@@ -30,10 +31,25 @@ run_list(struct ft_cli *cli)
     seen.force = ft_cli_flag(cli, "force");
     seen.json = ft_cli_json(cli);
     seen.count = ft_cli_uint(cli, "count", 77);
+    seen.tags[0] = '\0';
     snprintf(seen.home, sizeof seen.home, "%s", ft_cli_text(cli, "home"));
     snprintf(seen.file, sizeof seen.file, "%s",
              ft_cli_operand(cli, 0) != NULL ? ft_cli_operand(cli, 0) : "none");
     return FT_EXIT_FINDINGS;
+}
+
+static int
+run_tag(struct ft_cli *cli)
+{
+    size_t count;
+    const char *const *tags = ft_cli_texts(cli, "tag", &count);
+    seen.calls++;
+    seen.tags[0] = '\0';
+    for (size_t i = 0; i < count; i++) {
+        strcat(seen.tags, tags[i]);
+        strcat(seen.tags, "|");
+    }
+    return FT_EXIT_OK;
 }
 
 static int
@@ -63,6 +79,10 @@ static const struct ft_cli_option need_options[] = {
     { .name = "out", .kind = FT_CLI_TEXT, .argument = "FILE", .required = true, .help = "where to" },
     FT_CLI_OPTIONS_END,
 };
+static const struct ft_cli_option tag_options[] = {
+    { .name = "tag", .kind = FT_CLI_TEXTS, .argument = "TEXT", .help = "may be given often" },
+    FT_CLI_OPTIONS_END,
+};
 static const struct ft_cli_command commands[] = {
     { .name = "task list",
       .help = "list them",
@@ -85,6 +105,7 @@ static const struct ft_cli_command commands[] = {
       .operands_most = 1,
       .example = "prog need --out o f",
       .run = run_list },
+    { .name = "tag", .help = "tag", .options = tag_options, .example = "prog tag --tag a", .run = run_tag },
     { .name = NULL },
 };
 static const struct ft_cli_program program = { .name = "prog", .help = "a program", .commands = commands };
@@ -178,6 +199,17 @@ base_cli_wrong_usage_is_64_with_the_nearest_match(void **state)
         assert_non_null(strstr(err_text, cases[i].told));
         assert_string_equal(out_text, "");
     }
+}
+
+/* An option that may be given often keeps every text, in order, and the last is what a single question gets. */
+static void
+base_cli_texts_given_often_are_all_kept(void **state)
+{
+    (void)state;
+    assert_int_equal(run("tag --tag one --tag=two --tag three"), FT_EXIT_OK);
+    assert_string_equal(seen.tags, "one|two|three|");
+    assert_int_equal(run("tag"), FT_EXIT_OK);
+    assert_string_equal(seen.tags, "");
 }
 
 /* Help goes to stdout, names every command, and each command's help has its options and its example. */
@@ -325,6 +357,7 @@ main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(base_cli_command_gets_its_options),
         cmocka_unit_test(base_cli_wrong_usage_is_64_with_the_nearest_match),
+        cmocka_unit_test(base_cli_texts_given_often_are_all_kept),
         cmocka_unit_test(base_cli_help_shows_options_and_example),
         cmocka_unit_test(base_cli_json_failure_is_one_object),
         cmocka_unit_test(base_cli_confirm_without_terminal_needs_yes),

@@ -1,0 +1,38 @@
+#!/bin/sh
+# One seed: the same model and the same rounds for one, two and five threads, whatever the algorithm; another seed:
+# another model.
+. "$(dirname "$0")/lib.sh"
+
+run() { # run DIR ARGUMENTS...
+    out=$1
+    shift
+    expect 0 "$sim" run "$dir/experiment.yaml" --out "$dir/$out" --set evaluation.pooled=false --set evaluation.local=false "$@"
+}
+
+for algorithm in fedavg fedavgm fedprox scaffold fedadam fedyogi fedadagrad fednova ditto fedbuff; do
+    set -- --set "algorithm.name=$algorithm"
+    case $algorithm in
+    fedsgd) set -- "$@" --set training.local_epochs=1 --set training.batch_size=0 ;;
+    fedprox | ditto) set -- "$@" --set algorithm.mu=0.1 ;;
+    fedadam | fedyogi | fedadagrad) set -- "$@" --set algorithm.server_learning_rate=0.01 ;;
+    fedbuff) set -- "$@" --set algorithm.buffer=4 --set algorithm.concurrency=9 --set clients.fraction=null ;;
+    esac
+    for threads in 1 2 5; do
+        run "$algorithm-$threads" "$@" --threads "$threads"
+    done
+    same_model "$dir/$algorithm-1" "$dir/$algorithm-2"
+    same_model "$dir/$algorithm-1" "$dir/$algorithm-5"
+    [ "$(rounds "$dir/$algorithm-1")" = "$(rounds "$dir/$algorithm-5")" ] || fail "$algorithm: other rounds with 5 threads"
+    [ "$(jq -r .algorithm "$dir/$algorithm-1/summary.json")" = "$algorithm" ] || fail "$algorithm is not what ran"
+done
+other_model "$dir/fedavg-1" "$dir/fedprox-1"
+run seed --set seed=12
+other_model "$dir/fedavg-1" "$dir/seed"
+run again --set seed=11
+same_model "$dir/fedavg-1" "$dir/again"
+
+# Every row of rounds.csv is there, and the summary has what it promises.
+[ "$(wc -l <"$dir/again/rounds.csv")" = 9 ] || fail "rounds.csv has not one row a round behind its header"
+jq -e '.rounds == 8 and .metrics.auc > 0.5 and .seconds > 0 and .clients_per_second > 0 and .peak_bytes > 1000000
+       and (.model_sha256 | length) == 64 and (.baselines | type) == "object"' "$dir/again/summary.json" >/dev/null ||
+    fail "the summary"
