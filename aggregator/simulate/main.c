@@ -1,5 +1,6 @@
 #include "aggregator/simulate/cmd_baseline.h"
 #include "aggregator/simulate/cmd_budget.h"
+#include "aggregator/simulate/cmd_compare.h"
 #include "aggregator/simulate/cmd_run.h"
 
 static const struct ft_cli_command commands[] = {
@@ -23,6 +24,12 @@ static const struct ft_cli_command commands[] = {
       .details = "The table's columns are those of tests/data/privacy/dp_accounting.csv.\n"
                  "Exit: 0 done, 1 a row of the table fails, 64 a value out of its range, 65 the table is malformed.",
       .run = ft_cmd_budget },
+    { .name = "compare", .help = "finished runs side by side: what they reach, at what cost, and in what they differ",
+      .operands = "DIR...", .operands_least = 1, .operands_most = 1000, .options = ft_cmd_compare_options,
+      .example = "fedtill-simulate compare runs/fedavg runs/fedprox --target 0.85 --out compare.html",
+      .details = "DIR is the folder of a finished run. Rounds to the target are counted as in McMahan et al. 2017: on the\n"
+                 "best value so far, between two scored rounds by a straight line.",
+      .run = ft_cmd_compare },
     { .name = NULL },
 };
 
