@@ -1,6 +1,7 @@
 #include "aggregator/simulate/cmd_baseline.h"
 #include "aggregator/simulate/cmd_budget.h"
 #include "aggregator/simulate/cmd_compare.h"
+#include "aggregator/simulate/cmd_data.h"
 #include "aggregator/simulate/cmd_run.h"
 
 static const struct ft_cli_command commands[] = {
@@ -30,6 +31,12 @@ static const struct ft_cli_command commands[] = {
       .details = "DIR is the folder of a finished run. Rounds to the target are counted as in McMahan et al. 2017: on the\n"
                  "best value so far, between two scored rounds by a straight line.",
       .run = ft_cmd_compare },
+    { .name = "data", .help = "make retail transactions from a seed, with what was planted in them",
+      .options = ft_cmd_data_options,
+      .example = "fedtill-simulate data --stores 50 --customers 100000 --skew 0.3 --out retail \\\n"
+                 "      && fedtill-simulate run retail/experiment.yaml --out retail/run",
+      .details = "DIR gets shops/, consent/, a task, an experiment, and the truth: segments, seasons, promotions, regions.",
+      .run = ft_cmd_data },
     { .name = NULL },
 };
 

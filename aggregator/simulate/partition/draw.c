@@ -42,9 +42,9 @@ sim_draw_normal(struct sim_draw *d)
     return sqrt(-2 * log(u)) * cos(6.283185307179586 * v);
 }
 
-/* ln of a Gamma(alpha, 1) variable; below 1 by ln G(alpha + 1) + ln(U) / alpha. */
-static double
-log_gamma_variable(struct sim_draw *d, double alpha)
+/* Below 1 by ln G(alpha + 1) + ln(U) / alpha. */
+double
+sim_draw_log_gamma(struct sim_draw *d, double alpha)
 {
     const double boost = alpha < 1 ? log(1 - sim_draw_uniform(d)) / alpha : 0;
     const double shape = (alpha < 1 ? alpha + 1 : alpha) - 1.0 / 3, scale = 1 / sqrt(9 * shape);
@@ -63,7 +63,7 @@ sim_draw_dirichlet(struct sim_draw *d, double alpha, uint32_t count, double *sha
 {
     double most = -INFINITY, sum = 0;
     for (uint32_t i = 0; i < count; i++) {
-        shares[i] = log_gamma_variable(d, alpha);
+        shares[i] = sim_draw_log_gamma(d, alpha);
         if (shares[i] > most)
             most = shares[i];
     }
