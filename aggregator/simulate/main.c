@@ -8,8 +8,8 @@ static const struct ft_cli_command commands[] = {
     { .name = "run", .help = "run one experiment: virtual shops around the code that shops and aggregator run",
       .operands = "EXPERIMENT.yaml", .operands_least = 1, .operands_most = 1, .options = ft_cmd_run_options,
       .example = "fedtill-simulate run fashion.yaml --set training.rounds=50 --set algorithm.name=fedprox --set algorithm.mu=0.1",
-      .details = "The folder gets experiment.yaml (resolved), rounds.csv, summary.json and model.safetensors. The same experiment\n"
-                 "gives the same model bytes for any number of threads, and when it was cut off and resumed.\n"
+      .details = "The folder gets experiment.yaml (resolved), rounds.csv, partition.csv, summary.json, model.safetensors and\n"
+                 "report.html, a page with plots that needs nothing but itself. The same experiment gives the same model bytes for any number of threads, and when it was cut off and resumed.\n"
                  "Exit: 0 done, 65 bad data, 66 a file is missing, 75 stopped by a signal (--resume goes on), 78 the experiment\n"
                  "or the folder is not as it should be.",
       .run = ft_cmd_run },

@@ -31,8 +31,8 @@ write_in(const char *dir, const char *name, struct ft_bytes bytes, struct ft_err
     return st;
 }
 
-static const char *const files[] = { "summary.json", "model.safetensors", "report.html",
-                                     "rounds.csv",   "state.bin",         "experiment.yaml" };
+static const char *const files[] = { "summary.json",  "model.safetensors", "report.html",    "rounds.csv",
+                                     "partition.csv", "state.bin",         "experiment.yaml" };
 
 static bool
 holds(const char *dir, const char *name)

@@ -3,10 +3,11 @@
  *
  *   experiment.yaml    as it was resolved, defaults included
  *   rounds.csv         one row a round, with a header
- *   summary.json       rounds, metrics, baselines, seconds, clients_per_second, peak_bytes, model_sha256,
- * seed, versions model.safetensors  the parameters, one float32 tensor report.html        plots and tables,
- * readable without a network state.bin          to go on from; gone when the run is complete (summary.json is
- * there)
+ *   summary.json       rounds, metrics, baselines, seconds, clients_per_second, peak_bytes, model_sha256, seed, versions
+ *   model.safetensors  the parameters, one float32 tensor
+ *   partition.csv      one row a client: its rows, and how many of each label
+ *   report.html        plots and tables, readable without a network
+ *   state.bin          to go on from; gone when the run is complete (summary.json is there)
  */
 #ifndef FT_SIMULATE_FOLDER_H
 #define FT_SIMULATE_FOLDER_H

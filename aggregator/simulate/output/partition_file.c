@@ -5,17 +5,9 @@
 #include <string.h>
 
 static enum ft_status
-write_name(struct ft_buf *out, const struct ft_sim_data *data, const struct ft_sim_clients *clients,
-           uint32_t k)
+write_name(struct ft_buf *out, const char *name)
 {
     enum ft_status st = FT_OK;
-    const char *name;
-    if (data->owner == NULL || data->owner_names == NULL || clients->count != data->owners)
-        return FT_OK;
-    for (uint64_t i = clients->offsets[k]; i < clients->offsets[k + 1]; i++)
-        if (data->owner[i] != k) /* dealt out anew: the client is no owner */
-            return FT_OK;
-    name = data->owner_names[k];
     if (name == NULL)
         return FT_OK;
     FT_TRY(ft_buf_u8(out, '"'));
@@ -31,7 +23,7 @@ out:
 
 enum ft_status
 ft_sim_write_partition(const char *dir, const struct ft_sim_data *data, const struct ft_sim_clients *clients,
-                       struct ft_error *err)
+                       bool owners, struct ft_error *err)
 {
     const uint32_t labels = data->classes <= SIM_PARTITION_LABELS_MAX ? data->classes : 0;
     uint64_t counts[SIM_PARTITION_LABELS_MAX];
@@ -48,7 +40,8 @@ ft_sim_write_partition(const char *dir, const struct ft_sim_data *data, const st
         for (uint64_t i = clients->offsets[k]; labels > 0 && i < clients->offsets[k + 1]; i++)
             counts[(uint32_t)data->train.y[i]]++; /* in range: checked when it was read */
         FT_TRY(ft_buf_printf(&file, "\n%u,", k));
-        FT_TRY(write_name(&file, data, clients, k));
+        if (owners && data->owner_names != NULL)
+            FT_TRY(write_name(&file, data->owner_names[k]));
         FT_TRY(ft_buf_printf(&file, ",%llu",
                              (unsigned long long)(clients->offsets[k + 1] - clients->offsets[k])));
         for (uint32_t c = 0; c < labels; c++)

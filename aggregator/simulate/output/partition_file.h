@@ -7,9 +7,10 @@
 
 #define SIM_PARTITION_LABELS_MAX 64
 
-/* The data are partitioned already (ft_sim_partition). Errors: IO, FULL, NOMEM. */
+/* The data are partitioned already (ft_sim_partition); with `owners` a client is an owner of the data and has its name.
+ * Errors: IO, FULL, NOMEM. */
 FT_NODISCARD enum ft_status ft_sim_write_partition(const char *dir, const struct ft_sim_data *data,
-                                                   const struct ft_sim_clients *clients,
+                                                   const struct ft_sim_clients *clients, bool owners,
                                                    struct ft_error *err);
 
 #endif

@@ -162,7 +162,8 @@ sim_report_curves(struct ft_buf *out, const struct sim_run *run)
 enum ft_status
 sim_report_clients(struct ft_buf *out, const struct sim_run *run)
 {
-    static const struct curve curves[] = {
+    static const char *const units[] = { "bytes up", "KiB up", "MiB up", "GiB up" };
+    struct curve curves[] = {
         { "Clients whose update came", "clients", NULL, AT(came), NULL, true, false, 0 },
         { "Bytes from clients", "MiB up",
           "All contributions of a round: packed words under secure aggregation, else float32.", AT(bytes_up), NULL, true, false, 0x1p20 },
@@ -171,5 +172,13 @@ sim_report_clients(struct ft_buf *out, const struct sim_run *run)
           AT(seconds), NULL, true, false, 0 },
         { "Masking", "mask seconds", "Processor seconds of masking, one client.", AT(mask_seconds), NULL, true, true, 0 },
     };
+    double most = 0;
+    unsigned unit = 0;
+    for (size_t k = 0; k < run->round_count; k++)
+        most = fmax(most, run->rounds[k].bytes_up);
+    for (; most >= 1024 && unit < 3; unit++)
+        most /= 1024;
+    curves[1].y_label = units[unit];
+    curves[1].unit = exp2(10 * unit);
     return section(out, run, "Clients, bytes, time", curves, sizeof curves / sizeof curves[0], false);
 }

@@ -1,5 +1,6 @@
 #include "aggregator/simulate/run/run.h"
 #include "aggregator/simulate/engine/pool.h"
+#include "aggregator/simulate/output/partition_file.h"
 #include "aggregator/simulate/run/baselines.h"
 #include "common/base/alloc.h"
 #include "common/base/file.h"
@@ -290,6 +291,24 @@ sum_up(struct run *r)
 }
 
 static enum ft_status
+write_report(const char *dir, struct ft_error *err)
+{
+    char *path = ft_asprintf("%s/report.html", dir);
+    const enum ft_status st = path != NULL ? ft_sim_report(&dir, 1, path, err) : FT_ERR_NOMEM;
+    ft_free(path);
+    return st;
+}
+
+static bool
+has_report(const char *dir)
+{
+    char *path = ft_asprintf("%s/report.html", dir);
+    const bool there = path != NULL && access(path, F_OK) == 0;
+    ft_free(path);
+    return there;
+}
+
+static enum ft_status
 write_all(struct run *r)
 {
     enum ft_status st;
@@ -297,7 +316,9 @@ write_all(struct run *r)
     r->progress = (struct ft_sim_progress){ .stage = FT_SIM_WRITING };
     tell(r);
     FT_TRY(ft_sim_write_model(r->o->dir, r->e, ft_sim_engine_params(r->engine), r->out->parameters, r->err));
+    FT_TRY(ft_sim_write_partition(r->o->dir, &r->data, &r->clients, r->e->partition.kind == FT_SIM_COLUMN, r->err));
     FT_TRY(ft_sim_write_summary(r->o->dir, r->e, r->out, r->err)); /* last: with it the run is complete */
+    FT_TRY(write_report(r->o->dir, r->err));                       /* from the files; made later if a kill comes between */
     if (state == NULL)
         st = FT_ERR_NOMEM;
     else if (unlink(state) != 0 && errno != ENOENT)
@@ -325,7 +346,7 @@ ft_sim_run(const struct ft_sim_experiment *e, const struct ft_sim_run_options *o
         FT_TRY(ft_sim_folder_look(options->dir, e, options->resume, options->force, &r.held, r.err));
     if (r.held == FT_SIM_COMPLETE && !options->force) {
         out->complete_before = true;
-        st = FT_OK;
+        st = has_report(options->dir) ? FT_OK : write_report(options->dir, r.err);
         goto out;
     }
     FT_TRY(open_all(&r)); /* before the folder is touched: bad data leaves it as it was */
