@@ -32,25 +32,33 @@ run_python(char *const arguments[])
 }
 
 struct anchor *
-anchor_open(const struct bench_case *c, const char *mode, const char *folder)
+anchor_open(const struct bench_case *c, const struct bench_world *w, const char *mode, const char *folder)
 {
     struct anchor *a = ft_calloc(1, sizeof *a);
     int down[2], up[2];
     char shape[256], settings[128];
-    int at = snprintf(shape, sizeof shape, "%u", c->spec.features);
+    int at = 0;
     float ready;
 
-    for (uint32_t l = 0; c->spec.kind == FT_MODEL_MLP && l < c->spec.hidden_count; l++)
-        at += snprintf(shape + at, sizeof shape - (size_t)at, ",%u", c->spec.hidden[l]);
-    (void)snprintf(shape + at, sizeof shape - (size_t)at, ",%u", ft_model_outputs(&c->spec));
-    (void)snprintf(settings, sizeof settings, "%u,%u,%u,%.9g", c->rows, c->train.local_epochs, c->train.batch_size,
-                   c->train.learning_rate);
+    for (uint32_t l = 0; l < w->spec.conv_count;
+         l++) /* height, width, channels; then channels, kernel, pool a layer */
+        at += snprintf(shape + at, sizeof shape - (size_t)at, "%s%ux%ux%u", l == 0 ? "" : "/",
+                       w->spec.conv[l].channels, w->spec.conv[l].kernel, w->spec.conv[l].pool);
+    if (at > 0)
+        at += snprintf(shape + at, sizeof shape - (size_t)at, ":");
+    at += snprintf(shape + at, sizeof shape - (size_t)at, "%u", w->spec.features);
+    for (uint32_t l = 0; ft_model_is_network(&w->spec) && l < w->spec.hidden_count; l++)
+        at += snprintf(shape + at, sizeof shape - (size_t)at, ",%u", w->spec.hidden[l]);
+    (void)snprintf(shape + at, sizeof shape - (size_t)at, ",%u", ft_model_outputs(&w->spec));
+    (void)snprintf(settings, sizeof settings, "%u,%u,%u,%.9g", c->rows, w->e.training.local_epochs,
+                   w->e.training.batch_size, w->e.training.learning_rate);
     bench_must(a != NULL && pipe2(down, O_CLOEXEC) == 0 && pipe2(up, O_CLOEXEC) == 0, "no pipes");
     a->pid = fork();
     bench_must(a->pid >= 0, "no process");
     if (a->pid == 0) {
-        char *const arguments[] = { "python3", BENCH_ANCHOR, (char *)(uintptr_t)mode, (char *)(uintptr_t)folder, shape,
-                                    settings, NULL };
+        char *const arguments[] = {
+            "python3", BENCH_ANCHOR, (char *)(uintptr_t)mode, (char *)(uintptr_t)folder, shape, settings, NULL
+        };
         (void)dup2(down[0], 0);
         (void)dup2(up[1], 1);
         run_python(arguments);
@@ -67,11 +75,11 @@ anchor_open(const struct bench_case *c, const char *mode, const char *folder)
 }
 
 double
-anchor_round(struct anchor *a, const uint32_t *sampled, uint32_t count)
+anchor_round(struct anchor *a, const struct sim_asked *asked, uint32_t count)
 {
     (void)fputs("round", a->to);
     for (uint32_t i = 0; i < count; i++)
-        (void)fprintf(a->to, " %u", sampled[i]);
+        (void)fprintf(a->to, " %u", asked[i].client);
     (void)fputc('\n', a->to);
     return answer(a);
 }

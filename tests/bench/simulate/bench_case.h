@@ -1,55 +1,50 @@
-/* One case of bench_simulate: a model, its clients and their generated rows. */
+/* What bench_simulate measures: experiments as `fedtill-simulate run` reads them, through the engine that it
+ * runs. */
 #ifndef BENCH_SIMULATE_CASE_H
 #define BENCH_SIMULATE_CASE_H
 
-#include "common/model/train.h"
+#include "aggregator/simulate/engine/engine.h"
+#include "aggregator/simulate/engine/sampling.h"
 
 struct bench_case {
     const char *name;
-    struct ft_model_spec spec;
-    struct ft_train_config train;
-    uint32_t clients, rows; /* rows of each client */
-    uint32_t sampled;       /* clients a round */
-    uint32_t test_rows;
-    double flops;           /* of a row: forward, backward, no step */
+    const char *classes; /* of the drawn rows, and their features */
+    const char *model, *clients_a_round;
+    uint32_t clients, rows, epochs; /* rows of each client */
+    double rate;
+    double flops; /* of a row: forward, backward, no step */
 };
 
-struct bench_data {
-    float *x, *y;           /* (clients * rows, features), client after client */
-    float *test_x, *test_y; /* (test_rows, features) */
-    float *start;           /* initial parameters */
+struct bench_world {
+    struct ft_sim_experiment e;
+    struct ft_sim_data data;
+    struct ft_sim_clients clients;
+    struct ft_model_spec spec;
+    struct ft_sim_engine *engine;
+    struct sim_sampling sampling; /* the engine's own draw of clients, for the others to follow */
+    struct sim_asked *asked;
 };
 
 void bench_must(bool good, const char *what);
 double bench_now(void);
 
-/*
- * Rows from a seed. Ten classes: like handwritten digits in what counts for speed and difficulty, images of 28 x 28
- * in [0, 1], mostly background, strokes along a path of each class that is bent, shifted and drawn again with noise.
- * Two classes: normal features and a label drawn from a logistic model.
+void bench_world_open(const struct bench_case *c, unsigned threads, int rounds, struct bench_world *out);
+void bench_world_close(struct bench_world *w);
+/* Raw float32 files x, y, test_x, test_y and start (the first parameters) in `folder`, client after client.
  */
-void bench_data_make(const struct bench_case *c, struct bench_data *data);
-void bench_data_free(struct bench_data *data);
-/* As raw float32 files x, y, test_x, test_y and start in `folder`. */
-void bench_data_write(const struct bench_case *c, const struct bench_data *data, const char *folder);
+void bench_world_write(const struct bench_world *w, const char *folder);
+/* The clients of a round (from 1), in w->asked; how many. */
+uint32_t bench_world_asked(struct bench_world *w, uint64_t round);
 
-/* GFLOP/s of large matrix products in OpenBLAS on `threads` threads at once: the most that this machine does. */
+/* GFLOP/s of large matrix products in OpenBLAS on `threads` threads at once: the most that this machine does.
+ */
 double bench_peak(unsigned threads);
-
-/* Share of the test rows that the parameters get right. */
-double bench_accuracy(const struct bench_case *c, const struct bench_data *data, const float *params);
-
-/* What is measured: rounds of the product's own code on `threads` threads. */
-struct product;
-struct product *product_open(const struct bench_case *c, const struct bench_data *data, unsigned threads);
-double product_round(struct product *p, const uint32_t *sampled, uint64_t round); /* seconds */
-const float *product_params(const struct product *p);
-void product_close(struct product *p);
 
 /* PyTorch rounds in a process of their own; NULL with a message when there is none. */
 struct anchor;
-struct anchor *anchor_open(const struct bench_case *c, const char *mode, const char *folder);
-double anchor_round(struct anchor *a, const uint32_t *sampled, uint32_t count); /* seconds */
+struct anchor *anchor_open(const struct bench_case *c, const struct bench_world *w, const char *mode,
+                           const char *folder);
+double anchor_round(struct anchor *a, const struct sim_asked *asked, uint32_t count); /* seconds */
 double anchor_accuracy(struct anchor *a);
 void anchor_close(struct anchor *a);
 

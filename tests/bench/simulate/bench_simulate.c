@@ -1,16 +1,18 @@
 /*
- * Seconds a round of federated averaging, the product's code beside PyTorch in the same call, turn by turn, the least
- * of several: the machine may have other work. Two threads everywhere.
+ * Seconds a round of federated averaging, the product's code beside PyTorch in the same call, turn by turn,
+ * the least of several: the machine may have other work. Two threads everywhere.
  *
  *   case       model                          clients              a round
  *   2nn        784-200-200-10 ReLU, batch 10  100 of 600 examples  10 %, 1 epoch    McMahan et al. 2017
  *   2nn-e5     the same                       the same             10 %, 5 epochs
  *   logistic   100 features, batch 10         1,000 of 200 rows    all, 1 epoch
+ *   cnn        two convolutions, batch 10     100 of 600 examples  10 %, 1 epoch    McMahan et al. 2017; by
+ * name only
  *
  * Usage: bench_simulate [--rounds N] [--case NAME] [--clients N] [--threads N] [--no-anchors] [--json]
- * OpenBLAS chooses its kernels itself: an environment that tells it which (OPENBLAS_CORETYPE) would slow the yardsticks,
- * so the program then starts itself again without.
- * From the source root: the PyTorch loops are tests/bench/simulate/torch_rounds.py.
+ * OpenBLAS chooses its kernels itself: an environment that tells it which (OPENBLAS_CORETYPE) would slow the
+ * yardsticks, so the program then starts itself again without. From the source root: the PyTorch loops are
+ * tests/bench/simulate/torch_rounds.py.
  */
 #include "bench_case.h"
 #include "common/base/alloc.h"
@@ -24,20 +26,26 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TWO_NN                                                                                               \
-    { .kind = FT_MODEL_MLP, .features = 784, .classes = 10, .hidden = { 200, 200 }, .hidden_count = 2,       \
-      .activation = FT_ACT_RELU }
-
-/* Products of a row: 2 each forward and for the weights' gradient, 2 more down to every layer but the first. */
+/* Products of a row: 2 each forward and for the weights' gradient, 2 more down to every layer but the first.
+ */
 #define TWO_NN_FLOPS   (2.0 * (2.0 * (784 * 200 + 200 * 200 + 200 * 10) + 200 * 200 + 200 * 10))
 #define LOGISTIC_FLOPS (2.0 * 2.0 * 100)
+#define CNN_FIRST      (784.0 * 25 * 32)
+#define CNN_REST       (196.0 * 800 * 64 + 3136.0 * 512 + 512 * 10)
+#define CNN_FLOPS      (2.0 * (2.0 * CNN_FIRST + 3.0 * CNN_REST))
+
+#define DIGITS "  classes: 10\n"
+#define TWO_NN "  kind: mlp\n  hidden: [200, 200]\n"
+#define CNN                                                                                                  \
+    "  kind: cnn\n  image: [28, 28, 1]\n  channels: [32, 64]\n  kernels: [5, 5]\n  pools: [2, 2]\n"          \
+    "  hidden: [512]\n"
 
 static const struct bench_case cases[] = {
-    { "2nn", TWO_NN, { .local_epochs = 1, .batch_size = 10, .learning_rate = 0.1 }, 100, 600, 10, 10000, TWO_NN_FLOPS },
-    { "2nn-e5", TWO_NN, { .local_epochs = 5, .batch_size = 10, .learning_rate = 0.1 }, 100, 600, 10, 10000,
-      TWO_NN_FLOPS },
-    { "logistic", { .kind = FT_MODEL_LOGISTIC, .features = 100 },
-      { .local_epochs = 1, .batch_size = 10, .learning_rate = 0.1 }, 1000, 200, 1000, 10000, LOGISTIC_FLOPS },
+    { "2nn", DIGITS, TWO_NN, "0.1", 100, 600, 1, 0.1, TWO_NN_FLOPS },
+    { "2nn-e5", DIGITS, TWO_NN, "0.1", 100, 600, 5, 0.1, TWO_NN_FLOPS },
+    { "logistic", "  classes: 2\n  features: 100\n", "  kind: logistic\n", "1", 1000, 200, 1, 0.1,
+      LOGISTIC_FLOPS },
+    { "cnn", DIGITS, CNN, "0.1", 100, 600, 1, 0.05, CNN_FLOPS },
 };
 
 static int rounds = 12, threads = 2, clients, no_anchors, json;
@@ -66,27 +74,8 @@ static const char *const names[RUNNERS] = { "fedtill", "flat", "idiomatic" };
 struct result {
     double seconds[RUNNERS]; /* least; 0: not measured */
     double accuracy[RUNNERS];
+    uint32_t clients; /* a round */
 };
-
-/* Sample without replacement, the same for everyone. */
-static void
-sample(const struct bench_case *c, int round, uint32_t *sampled)
-{
-    uint32_t *all = ft_calloc(c->clients, sizeof *all);
-    uint64_t state = (uint64_t)round + 1;
-
-    bench_must(all != NULL, "out of memory");
-    for (uint32_t i = 0; i < c->clients; i++)
-        all[i] = i;
-    for (uint32_t i = 0; i < c->sampled; i++) {
-        state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-        const uint32_t j = i + (uint32_t)((state >> 33) % (c->clients - i)), swap = all[i];
-        all[i] = all[j];
-        all[j] = swap;
-        sampled[i] = all[i];
-    }
-    ft_free(all);
-}
 
 static void
 keep_least(double *least, double seconds)
@@ -96,45 +85,49 @@ keep_least(double *least, double seconds)
 }
 
 static void
-run_rounds(const struct bench_case *c, const struct bench_data *data, const char *folder, struct result *r)
+run_rounds(const struct bench_case *c, struct bench_world *w, const char *folder, struct result *r)
 {
-    struct product *product = product_open(c, data, (unsigned)threads);
     struct anchor *anchors[RUNNERS] = { NULL };
-    uint32_t *sampled = ft_calloc(c->sampled, sizeof *sampled);
+    struct ft_sim_round round;
+    struct ft_sim_score score;
+    struct ft_error err = { 0 };
 
-    bench_must(sampled != NULL, "out of memory");
     for (int k = FLAT; k < RUNNERS && !no_anchors; k++)
-        anchors[k] = anchor_open(c, names[k], folder);
-    for (int round = 0; round < rounds; round++) {
-        sample(c, round, sampled);
-        keep_least(&r->seconds[PRODUCT], product_round(product, sampled, (uint64_t)round));
+        anchors[k] = anchor_open(c, w, names[k], folder);
+    for (int n = 1; n <= rounds; n++) {
+        const uint32_t asked = bench_world_asked(w, (uint64_t)n);
+        bench_must(ft_sim_engine_round(w->engine, &round, &err) == FT_OK && round.came == asked,
+                   "a round failed");
+        r->clients = asked;
+        keep_least(&r->seconds[PRODUCT], round.seconds);
         for (int k = FLAT; k < RUNNERS; k++)
             if (anchors[k] != NULL)
-                keep_least(&r->seconds[k], anchor_round(anchors[k], sampled, c->sampled));
+                keep_least(&r->seconds[k], anchor_round(anchors[k], w->asked, asked));
     }
-    r->accuracy[PRODUCT] = bench_accuracy(c, data, product_params(product));
+    bench_must(ft_sim_engine_score(w->engine, ft_sim_engine_params(w->engine), &score) == FT_OK,
+               "cannot score");
+    r->accuracy[PRODUCT] = score.accuracy;
     for (int k = FLAT; k < RUNNERS; k++)
         if (anchors[k] != NULL) {
             r->accuracy[k] = anchor_accuracy(anchors[k]);
             anchor_close(anchors[k]);
         }
-    product_close(product);
-    ft_free(sampled);
 }
 
 static void
 print_result(const struct bench_case *c, const struct result *r, double peak)
 {
-    const double flops = c->flops * c->rows * c->sampled * c->train.local_epochs;
+    const double flops = c->flops * c->rows * r->clients * c->epochs;
     const double own = r->seconds[PRODUCT], rate = flops / own * 1e-9;
 
     if (json)
-        printf("{\"case\":\"%s\",\"rounds\":%d,\"threads\":%d,\"kernel\":\"%s\",\"peak_gflops\":%.1f,\"gflops\":%.1f,"
+        printf("{\"case\":\"%s\",\"rounds\":%d,\"threads\":%d,\"kernel\":\"%s\",\"peak_gflops\":%.1f,"
+               "\"gflops\":%.1f,"
                "\"share_of_peak\":%.4f,\"clients_per_second\":%.1f",
-               c->name, rounds, threads, ft_model_kernel(), peak, rate, rate / peak, c->sampled / own);
+               c->name, rounds, threads, ft_model_kernel(), peak, rate, rate / peak, r->clients / own);
     else
-        printf("%s: %.0f GFLOP/s, %.1f %% of the measured peak %.0f, kernel %s, %.0f clients/s\n", c->name, rate,
-               100 * rate / peak, peak, ft_model_kernel(), c->sampled / own);
+        printf("%s: %.0f GFLOP/s, %.1f %% of the measured peak %.0f, kernel %s, %.0f clients/s\n", c->name,
+               rate, 100 * rate / peak, peak, ft_model_kernel(), r->clients / own);
     for (int k = 0; k < RUNNERS; k++) {
         if (r->seconds[k] <= 0)
             continue;
@@ -153,19 +146,17 @@ run_case(struct bench_case c, double peak)
 {
     static const char *const files[] = { "x", "y", "test_x", "test_y", "start" };
     char folder[] = "/tmp/bench_simulate.XXXXXX", path[512];
-    struct bench_data data = { 0 };
+    struct bench_world world;
     struct result result = { 0 };
     double again;
 
-    if (clients > 0) {
+    if (clients > 0)
         c.clients = (uint32_t)clients;
-        c.sampled = c.sampled < c.clients ? c.sampled : c.clients;
-    }
-    bench_data_make(&c, &data);
+    bench_world_open(&c, (unsigned)threads, rounds, &world);
     bench_must(mkdtemp(folder) != NULL, "no folder in /tmp");
     if (!no_anchors)
-        bench_data_write(&c, &data, folder);
-    run_rounds(&c, &data, folder, &result);
+        bench_world_write(&world, folder);
+    run_rounds(&c, &world, folder, &result);
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         (void)snprintf(path, sizeof path, "%s/%s", folder, files[i]);
         (void)unlink(path);
@@ -173,7 +164,7 @@ run_case(struct bench_case c, double peak)
     (void)rmdir(folder);
     again = bench_peak((unsigned)threads); /* before or after, whichever was less disturbed */
     print_result(&c, &result, again > peak ? again : peak);
-    bench_data_free(&data);
+    bench_world_close(&world);
 }
 
 static void
@@ -190,7 +181,7 @@ main(int argc, char **argv)
 {
     const struct poptOption options[] = {
         { "rounds", 'r', POPT_ARG_INT | POPT_ARGFLAG_SHOW_DEFAULT, &rounds, 0, "rounds of each", "N" },
-        { "case", 'c', POPT_ARG_STRING, &only, 0, "this case only: 2nn, 2nn-e5 or logistic", "NAME" },
+        { "case", 'c', POPT_ARG_STRING, &only, 0, "this case only: 2nn, 2nn-e5, logistic or cnn", "NAME" },
         { "clients", 'n', POPT_ARG_INT, &clients, 0, "clients instead of the case's own number", "N" },
         { "threads", 't', POPT_ARG_INT | POPT_ARGFLAG_SHOW_DEFAULT, &threads, 0, "threads", "N" },
         { "no-anchors", 0, POPT_ARG_NONE, &no_anchors, 0, "without PyTorch", NULL },
@@ -212,11 +203,11 @@ main(int argc, char **argv)
     ft_model_setup();
     peak = bench_peak((unsigned)threads);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        if (only == NULL || strcmp(only, cases[i].name) == 0) {
+        if (only != NULL ? strcmp(only, cases[i].name) == 0 : strcmp(cases[i].name, "cnn") != 0) {
             found = true;
             run_case(cases[i], peak);
         }
     (void)poptFreeContext(popt);
-    bench_must(found, "no such case; 2nn, 2nn-e5 and logistic are known");
+    bench_must(found, "no such case; 2nn, 2nn-e5, logistic and cnn are known");
     return 0;
 }

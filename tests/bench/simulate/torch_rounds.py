@@ -4,7 +4,10 @@ Usage: torch_rounds.py MODE FOLDER SHAPE ROWS,EPOCHS,BATCH,RATE
 
 MODE idiomatic: nn.Module, autograd, torch.optim.SGD, one client after the other, all threads to PyTorch.
 MODE flat: parameters are views of one flat tensor, gradients by hand straight into the weights, two processes of
-one thread with half of the clients each.
+one thread with half of the clients each. With convolutions: the idiomatic loop in two such processes.
+
+SHAPE is widths, "784,200,200,10"; convolutions of square grey images go before them as channels x kernel x pool,
+"32x5x2/64x5x2:784,512,10".
 
 Reads lines "round CLIENT ..." and "accuracy" from standard input, answers each with one number: seconds, or the share
 of test rows that are right.
@@ -20,7 +23,11 @@ except ImportError as missing:
     sys.exit(f"bench_simulate: no PyTorch here ({missing}); on Debian: apt-get install python3-torch")
 
 mode, folder, shape, settings = sys.argv[1:5]
-widths = [int(w) for w in shape.split(",")]
+convolutions, widths = [], shape
+if ":" in shape:
+    convolutions, widths = shape.split(":")
+    convolutions = [[int(n) for n in c.split("x")] for c in convolutions.split("/")]
+widths = [int(w) for w in widths.split(",")]
 rows, epochs, batch, rate = settings.split(",")
 rows, epochs, batch, rate = int(rows), int(epochs), int(batch), float(rate)
 binary = widths[-1] == 1
@@ -54,32 +61,67 @@ def scores(layers, inputs):
     return inputs
 
 
-def accuracy():
-    with torch.no_grad():
-        z = scores(views(flat), test_x)
-        right = (z[:, 0] > 0) == (test_y > 0.5) if binary else z.argmax(1) == test_y.long()
-        return right.float().mean().item()
+def correct(z):
+    right = (z[:, 0] > 0) == (test_y > 0.5) if binary else z.argmax(1) == test_y.long()
+    return right.float().mean().item()
 
 
 class Idiomatic:
+    """The model as a PyTorch user writes it; load and store go through the flat vector, inputs before outputs."""
+
     def __init__(self):
-        layers = []
-        for l, (i, o) in enumerate(zip(widths, widths[1:])):
-            layers += [torch.nn.Linear(i, o)] + ([torch.nn.ReLU()] if l + 2 < len(widths) else [])
+        layers, last = [], widths[0]
+        side, channels = round(last ** 0.5), 1
+        for c, kernel, pool in convolutions:
+            layers += [torch.nn.Conv2d(channels, c, kernel, padding=kernel // 2), torch.nn.ReLU(), torch.nn.MaxPool2d(pool)]
+            side, channels = side // pool, c
+        if convolutions:
+            layers = [torch.nn.Unflatten(1, (1, round(last ** 0.5), round(last ** 0.5)))] + layers + [torch.nn.Flatten()]
+            last = side * side * channels
+        self.image = (side, side, channels)
+        for l, o in enumerate(widths[1:]):
+            layers += [torch.nn.Linear(last, o)] + ([torch.nn.ReLU()] if l + 2 < len(widths) else [])
+            last = o
         self.model = torch.nn.Sequential(*layers)
         self.loss = torch.nn.BCEWithLogitsLoss() if binary else torch.nn.CrossEntropyLoss()
 
-    def linear(self):
-        return [m for m in self.model if isinstance(m, torch.nn.Linear)]
+    def places(self, vector):
+        """Every parameter, beside the vector's part for it in the parameter's own order of dimensions."""
+        at, first = 0, bool(convolutions)
+        for m in self.model:
+            if isinstance(m, torch.nn.Conv2d):
+                o, i, k, _ = m.weight.shape
+                yield m.weight, vector[at:at + m.weight.numel()].view(k, k, i, o).permute(3, 2, 0, 1)
+            elif isinstance(m, torch.nn.Linear):
+                part = vector[at:at + m.weight.numel()].view(-1, m.weight.shape[0])
+                if first:
+                    h, w, c = self.image
+                    yield m.weight.view(-1, c, h, w), part.view(h, w, c, -1).permute(3, 2, 0, 1)
+                    first = False
+                else:
+                    yield m.weight, part.t()
+            else:
+                continue
+            at += m.weight.numel()
+            yield m.bias, vector[at:at + m.bias.numel()]
+            at += m.bias.numel()
 
-    def round(self, clients):
-        total = torch.zeros_like(flat)
+    @torch.no_grad()
+    def load(self, vector):
+        for p, part in self.places(vector):
+            p.copy_(part)
+
+    @torch.no_grad()
+    def store(self, vector):
+        for p, part in self.places(vector):
+            part.copy_(p)
+
+    def train(self, clients, total):
+        """Sum of the parameters that the clients reach."""
+        total.zero_()
         mine = torch.empty_like(flat)
         for c in clients:
-            with torch.no_grad():
-                for m, (w, b) in zip(self.linear(), views(flat)):
-                    m.weight.copy_(w.t())
-                    m.bias.copy_(b)
+            self.load(flat)
             optimizer = torch.optim.SGD(self.model.parameters(), lr=rate)
             for _ in range(epochs):
                 for order in torch.randperm(rows).split(batch):
@@ -87,12 +129,22 @@ class Idiomatic:
                     z = self.model(x[c][order])
                     self.loss(z[:, 0] if binary else z, labels[c][order]).backward()
                     optimizer.step()
-            with torch.no_grad():
-                for m, (w, b) in zip(self.linear(), views(mine)):
-                    w.copy_(m.weight.t())
-                    b.copy_(m.bias)
+            self.store(mine)
             total += mine
+
+    def round(self, clients):
+        total = torch.zeros_like(flat)
+        self.train(clients, total)
         flat.copy_(total / len(clients))
+
+
+def accuracy():
+    with torch.no_grad():
+        if not convolutions:
+            return correct(scores(views(flat), test_x))
+        model = Idiomatic()
+        model.load(flat)
+        return correct(torch.cat([model.model(part) for part in test_x.split(500)]))
 
 
 def train_flat(clients, total):
@@ -133,13 +185,15 @@ def train_flat(clients, total):
 
 def flat_worker(pipe, total):
     torch.set_num_threads(1)
-    with torch.no_grad():
-        while True:
-            clients = pipe.recv()
-            if clients is None:
-                return
-            train_flat(clients, total)
-            pipe.send(True)
+    model = Idiomatic() if convolutions else None
+    while True:
+        clients = pipe.recv()
+        if model is not None:
+            model.train(clients, total)
+        else:
+            with torch.no_grad():
+                train_flat(clients, total)
+        pipe.send(True)
 
 
 class Flat:
