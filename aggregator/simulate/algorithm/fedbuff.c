@@ -29,4 +29,4 @@ server(struct sim_server *s, const double *sum, double weight, uint32_t clients)
     return sim_apply(s, s->e->algorithm.server_rate, mean_of, &m);
 }
 
-const struct sim_algorithm sim_fedbuff = { .kind = FT_SIM_FEDBUFF, .client = sim_train, .server = server };
+const struct sim_algorithm sim_fedbuff = { .kind = FT_SIM_FEDBUFF, .equal_weights = true, .client = sim_train, .server = server };

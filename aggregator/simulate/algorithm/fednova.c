@@ -7,20 +7,19 @@
  * Wang et al. 2020, "Tackling the objective inconsistency problem in heterogeneous federated optimization", equation 9.
  */
 #include "aggregator/simulate/algorithm/algorithm.h"
-
-#include <math.h>
+#include "aggregator/simulate/partition/draw.h"
 
 static double
-steps_weight(double steps, double rho)
+steps_weight(uint64_t steps, double rho)
 {
-    return rho > 0 ? (steps - rho * (1 - pow(rho, steps)) / (1 - rho)) / (1 - rho) : steps;
+    return rho > 0 ? ((double)steps - rho * (1 - sim_power(rho, steps)) / (1 - rho)) / (1 - rho) : (double)steps;
 }
 
 static enum ft_status
 client(struct sim_turn *t)
 {
     const uint64_t parameters = t->server->parameters;
-    const double a = steps_weight((double)t->steps, t->server->e->training.momentum);
+    const double a = steps_weight(t->steps, t->server->e->training.momentum);
     const enum ft_status st = sim_train(t);
     for (uint64_t i = 0; st == FT_OK && i < parameters; i++)
         t->vector[i] = (float)((double)t->vector[i] / a);

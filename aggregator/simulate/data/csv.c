@@ -7,6 +7,7 @@
 #include "client/source/csv.h"
 #include "common/base/alloc.h"
 
+#include <csv.h>
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -146,6 +147,13 @@ read_label(struct table *t, uint64_t line, const char *column, const char *text,
     }
     if (!as_number(text, &v) || text[0] == '\0')
         return fail_at(t, line, column, "a number, or data.positive in the experiment");
+    if (t->c->classes > 0 && (v != floor(v) || v < 0 || v >= (double)t->c->classes)) {
+        char expected[48];
+        (void)snprintf(expected, sizeof expected, "a class from 0 to %u", t->c->classes - 1);
+        return fail_at(t, line, column, expected);
+    }
+    if (!isfinite((float)v))
+        return fail_at(t, line, column, "a number that a float32 holds");
     *out = (float)v;
     return FT_OK;
 }
@@ -173,6 +181,8 @@ fill_row(struct table *t, uint64_t line, const struct ft_csv_field *fields)
                 x[c->feature + at] = 1;
         } else if (as_number(text, &v)) {
             x[c->feature] = (float)v;
+            if (!isfinite(x[c->feature]))
+                return fail_at(t, line, t->names[k].source, "a number that a float32 holds");
         } else {
             return fail_at(t, line, t->names[k].source, "a number, as in the train rows");
         }
@@ -206,44 +216,83 @@ read_through(struct table *t, const char *path)
     return ft_csv_read(path, &spec, &sink, NULL, t->err);
 }
 
+struct header {
+    struct table *t;
+    enum ft_status status;
+};
+
+/* libcsv's field of the header: a column. */
+static void
+add_column(void *field, size_t size, void *ctx)
+{
+    struct header *h = ctx;
+    struct table *t = h->t;
+    struct column *c = &t->columns[t->count];
+    char *name;
+    if (h->status != FT_OK)
+        return;
+    if (t->count == FT_SOURCE_COLUMNS_MAX) {
+        h->status = ft_fail(t->err, FT_ERR_LIMIT, "%s:1: more than %d columns", t->path, FT_SOURCE_COLUMNS_MAX);
+        return;
+    }
+    name = ft_asprintf("%.*s", (int)size, (const char *)field);
+    t->names[t->count].name = t->names[t->count].source = name;
+    t->count++;
+    if (name == NULL)
+        h->status = FT_ERR_NOMEM;
+    else if (name[0] == '\0')
+        h->status = ft_fail(t->err, FT_ERR_FORMAT, "%s:1: column %zu has no name", t->path, t->count);
+    else {
+        c->is_label = strcmp(name, t->c->label) == 0;
+        c->is_owner = t->c->by != NULL && strcmp(name, t->c->by) == 0;
+    }
+}
+
+static enum ft_status
+find_columns(const struct table *t)
+{
+    bool label = false, owner = t->c->by == NULL;
+    for (size_t k = 0; k < t->count; k++) {
+        label = label || t->columns[k].is_label;
+        owner = owner || t->columns[k].is_owner;
+        for (size_t i = 0; i < k; i++)
+            if (strcmp(t->names[i].source, t->names[k].source) == 0)
+                return ft_fail(t->err, FT_ERR_FORMAT, "%s:1: column %s is there twice", t->path, t->names[k].source);
+    }
+    return label && owner ? FT_OK
+                          : ft_fail(t->err, FT_ERR_FORMAT, "%s:1: no column %s", t->path, label ? t->c->by : t->c->label);
+}
+
 /* Every column by its name in the header. */
 static enum ft_status
 read_header(struct table *t, const char *path)
 {
-    char *line = ft_calloc(1, HEADER_MAX), *rest = NULL;
+    static const char mark[] = "\xef\xbb\xbf"; /* of byte order */
+    char *line = ft_calloc(1, HEADER_MAX);
     FILE *file = line != NULL ? fopen(path, "re") : NULL;
-    enum ft_status st = FT_OK;
-    bool label = false, owner = t->c->by == NULL;
+    struct header h = { t, FT_OK };
+    struct csv_parser parser;
 
+    t->path = path;
     if (line == NULL)
         return FT_ERR_NOMEM;
     if (file == NULL)
-        st = ft_fail(t->err, FT_ERR_NOTFOUND, "%s: %s", path, strerror(errno));
+        h.status = ft_fail(t->err, FT_ERR_NOTFOUND, "%s: %s", path, strerror(errno));
     else if (fgets(line, HEADER_MAX, file) == NULL)
-        st = ft_fail(t->err, FT_ERR_FORMAT, "%s:1: no header", path);
+        h.status = ft_fail(t->err, FT_ERR_FORMAT, "%s:1: no header", path);
     if (file != NULL)
         (void)fclose(file);
-    for (char *name = st == FT_OK ? strtok_r(line, ",\r\n", &rest) : NULL; name != NULL;
-         name = strtok_r(NULL, ",\r\n", &rest)) {
-        struct column *c = &t->columns[t->count];
-        if (t->count == FT_SOURCE_COLUMNS_MAX) {
-            st = ft_fail(t->err, FT_ERR_LIMIT, "%s:1: more than %d columns", path, FT_SOURCE_COLUMNS_MAX);
-            break;
-        }
-        c->is_label = strcmp(name, t->c->label) == 0;
-        c->is_owner = t->c->by != NULL && strcmp(name, t->c->by) == 0;
-        label = label || c->is_label;
-        owner = owner || c->is_owner;
-        t->names[t->count].name = t->names[t->count].source = ft_strdup(name);
-        if (t->names[t->count++].source == NULL) {
-            st = FT_ERR_NOMEM;
-            break;
-        }
+    if (h.status == FT_OK && csv_init(&parser, CSV_APPEND_NULL) == 0) {
+        const char *begin = strncmp(line, mark, 3) == 0 ? line + 3 : line;
+        const size_t size = strcspn(begin, "\r\n");
+        (void)csv_parse(&parser, begin, size, add_column, NULL, &h);
+        (void)csv_fini(&parser, add_column, NULL, &h);
+        csv_free(&parser);
+        if (h.status == FT_OK)
+            h.status = find_columns(t);
     }
-    if (st == FT_OK && !(label && owner))
-        st = ft_fail(t->err, FT_ERR_FORMAT, "%s:1: no column %s", path, label ? t->c->by : t->c->label);
     ft_free(line);
-    return st;
+    return h.status;
 }
 
 static void
@@ -256,18 +305,6 @@ number_features(struct table *t)
         c->feature = t->data->features;
         t->data->features += c->text ? c->values.count : 1;
     }
-}
-
-static uint32_t
-class_count(const struct ft_sim_data_config *c, const struct ft_sim_part *part)
-{
-    uint32_t classes = c->classes;
-    if (c->positive != NULL)
-        return 2;
-    for (uint64_t i = 0; classes > 0 && i < part->rows; i++) /* whole numbers are for the model to check */
-        if (part->y[i] >= (float)classes)
-            classes = (uint32_t)part->y[i] + 1;
-    return classes;
 }
 
 static void
@@ -363,7 +400,7 @@ sim_read_csv(const struct ft_sim_data_config *c, uint64_t seed, struct ft_sim_da
     take_owner_names(t);
     if (c->test == NULL)
         FT_TRY(sim_set_aside(out, c->test_share, seed, err));
-    out->classes = class_count(c, &out->train);
+    out->classes = c->positive != NULL ? 2 : c->classes;
     if (c->standardise)
         sim_standardise(out);
 out:

@@ -26,13 +26,13 @@ struct ft_sim_data_config {
     char *folder;      /* idx */
     char *train, *test; /* libsvm, csv: files; test may be NULL */
     char *label;       /* csv: its column */
-    char *by;          /* csv: the column that says whose row it is (partition: column) */
+    char *by;          /* csv, task: the column that says whose row, or line, it is (partition: column) */
     char *positive;    /* csv: the label that counts as 1; NULL: labels are numbers */
     char *task;        /* task: its YAML */
-    char *files;       /* task: one CSV a shop, a glob */
+    char *files;       /* task: one CSV a shop, a glob; or the one CSV whose column `by` is the shop */
     double test_share; /* libsvm, csv without a test file: share of rows set aside */
     bool standardise;  /* libsvm, csv: features to mean 0 and deviation 1 of the train rows */
-    uint32_t rows, test_rows, features, classes; /* synthetic: classes 2 or 10; libsvm: classes 0: binary */
+    uint32_t rows, test_rows, features, classes; /* synthetic: classes 2 or 10; libsvm 0: binary; csv 0: a number */
 };
 
 struct ft_sim_part {

@@ -116,7 +116,8 @@ enum ft_status
 sim_read_idx(const struct ft_sim_data_config *c, struct ft_sim_data *out, struct ft_error *err)
 {
     uint32_t test_features = 0, one = 0;
-    enum ft_status st;
+    float most = 1;
+    enum ft_status st = FT_OK;
 
     FT_TRY(read_one(c->folder, "train-images-idx3-ubyte", false, &out->train, &out->features, err));
     FT_TRY(read_one(c->folder, "train-labels-idx1-ubyte", true, &out->train, &one, err));
@@ -125,12 +126,14 @@ sim_read_idx(const struct ft_sim_data_config *c, struct ft_sim_data *out, struct
     if (test_features != out->features)
         st = ft_fail(err, FT_ERR_FORMAT, "%s: test images of %u values, expected %u as the train images have", c->folder,
                      test_features, out->features);
-    out->classes = 0;
     for (uint64_t i = 0; i < out->train.rows; i++)
-        if (out->train.y[i] + 1 > (float)out->classes)
-            out->classes = (uint32_t)out->train.y[i] + 1;
-    if (out->classes < 2)
-        out->classes = 2;
+        most = out->train.y[i] > most ? out->train.y[i] : most;
+    out->classes = (uint32_t)most + 1;
+    for (uint64_t i = 0; st == FT_OK && i < out->test.rows; i++)
+        if (out->test.y[i] > most)
+            st = ft_fail(err, FT_ERR_FORMAT, "%s/t10k-labels-idx1-ubyte: at byte %llu the label %g, expected 0 to %g as the "
+                                             "train labels are",
+                         c->folder, (unsigned long long)i + 8, (double)out->test.y[i], (double)most);
 out:
     return st;
 }

@@ -4,8 +4,8 @@
 #include "common/base/buf.h"
 #include "common/base/file.h"
 
-#include <locale.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,20 +49,23 @@ number(struct line *l, double *out)
 }
 
 static enum ft_status
-read_label(struct line *l, uint32_t classes, float *out, struct ft_error *err)
+read_label(struct line *l, uint32_t classes, uint32_t base, float *out, struct ft_error *err)
 {
+    char expected[64];
     double v;
     if (!number(l, &v))
         return bad(l, err, "a label that is no number", "a number");
-    if (classes == 0 && (v == -1 || v == 1 || v == 0)) {
+    if (classes == 0) {
+        if (v != -1 && v != 0 && v != 1)
+            return bad(l, err, "a label out of range", "-1, 0 or 1, or data.classes in the experiment");
         *out = v > 0 ? 1 : 0;
         return FT_OK;
     }
-    if (classes == 0)
-        return bad(l, err, "another label", "-1, 0 or 1");
-    if (v != floor(v) || v < 0 || v > (double)classes)
-        return bad(l, err, "a label out of range", "a class number");
-    *out = (float)v;
+    if (v != floor(v) || v < (double)base || v > (double)(base + classes - 1)) {
+        (void)snprintf(expected, sizeof expected, "a class from %u to %u", base, base + classes - 1);
+        return bad(l, err, "a label out of range", expected);
+    }
+    *out = (float)(v - base);
     return FT_OK;
 }
 
@@ -109,13 +112,12 @@ next_line(struct line *l, const char **rest, const char *end)
 }
 
 enum ft_status
-sim_parse_libsvm(struct ft_bytes text, const char *origin, uint32_t features, uint32_t classes, struct ft_sim_part *out,
-                 struct ft_error *err)
+sim_parse_libsvm(struct ft_bytes text, const char *origin, uint32_t features, uint32_t classes, uint32_t base,
+                 struct ft_sim_part *out, struct ft_error *err)
 {
     const char *begin = (const char *)text.data, *end = begin + text.size, *rest = begin;
     struct line l = { .origin = origin };
     uint64_t rows = 0;
-    float least = 1;
     enum ft_status st;
 
     while (next_line(&l, &rest, end))
@@ -126,15 +128,23 @@ sim_parse_libsvm(struct ft_bytes text, const char *origin, uint32_t features, ui
     l.number = 0;
     rest = begin;
     for (uint64_t i = 0; next_line(&l, &rest, end); i++) {
-        FT_TRY(read_label(&l, classes, &out->y[i], err));
+        FT_TRY(read_label(&l, classes, base, &out->y[i], err));
         FT_TRY(read_values(&l, features, out->x + i * features, NULL, err));
-        if (out->y[i] < least)
-            least = out->y[i];
     }
-    for (uint64_t i = 0; classes > 0 && least == 1 && i < rows; i++)
-        out->y[i] -= 1; /* classes counted from 1 */
 out:
     return st;
+}
+
+uint32_t
+sim_libsvm_base(struct ft_bytes text)
+{
+    const char *rest = (const char *)text.data, *end = rest + text.size;
+    struct line l = { .origin = "" };
+    double label;
+    while (next_line(&l, &rest, end))
+        if (number(&l, &label) && label >= 0 && label < 1)
+            return 0;
+    return 1;
 }
 
 static enum ft_status
@@ -156,6 +166,7 @@ enum ft_status
 sim_read_libsvm(const struct ft_sim_data_config *c, uint64_t seed, struct ft_sim_data *out, struct ft_error *err)
 {
     struct ft_buf train = { 0 }, test = { 0 };
+    uint32_t base;
     enum ft_status st;
 
     FT_TRY(ft_file_read(c->train, FILE_MAX, &train, err));
@@ -172,9 +183,10 @@ sim_read_libsvm(const struct ft_sim_data_config *c, uint64_t seed, struct ft_sim
         st = ft_fail(err, FT_ERR_FORMAT, "%s: no row has a feature", c->train);
         goto out;
     }
-    FT_TRY(sim_parse_libsvm(ft_buf_bytes(&train), c->train, out->features, c->classes, &out->train, err));
+    base = sim_libsvm_base(ft_buf_bytes(&train));
+    FT_TRY(sim_parse_libsvm(ft_buf_bytes(&train), c->train, out->features, c->classes, base, &out->train, err));
     if (c->test != NULL)
-        FT_TRY(sim_parse_libsvm(ft_buf_bytes(&test), c->test, out->features, c->classes, &out->test, err));
+        FT_TRY(sim_parse_libsvm(ft_buf_bytes(&test), c->test, out->features, c->classes, base, &out->test, err));
     else
         FT_TRY(sim_set_aside(out, c->test_share, seed, err));
     if (c->standardise)

@@ -33,8 +33,12 @@ void sim_standardise(struct ft_sim_data *data);
  * messages. Errors: FORMAT (magic, sizes, what was found and expected), LIMIT, NOMEM. */
 FT_NODISCARD enum ft_status sim_parse_idx(struct ft_bytes bytes, const char *origin, bool labels, struct ft_sim_part *out,
                                           uint32_t *values, struct ft_error *err);
-/* LIBSVM text. Labels -1 and 1 become 0 and 1; classes 0: binary, else labels 0 .. classes-1 or 1 .. classes. */
+/* LIBSVM text. classes 0: labels -1 and 1, or 0 and 1, become 0 and 1; else base .. base + classes - 1 become 0 and up.
+ * Errors: FORMAT (line, found and expected), LIMIT, NOMEM. */
 FT_NODISCARD enum ft_status sim_parse_libsvm(struct ft_bytes text, const char *origin, uint32_t features,
-                                             uint32_t classes, struct ft_sim_part *out, struct ft_error *err);
+                                             uint32_t classes, uint32_t base, struct ft_sim_part *out,
+                                             struct ft_error *err);
+/* Where the classes of the train rows start: 0 when a row has it, else 1. The test rows follow. */
+uint32_t sim_libsvm_base(struct ft_bytes text);
 
 #endif

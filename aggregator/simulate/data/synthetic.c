@@ -4,6 +4,7 @@
  * features and a label drawn from a logistic model whose weights have deviation 0.4.
  */
 #include "aggregator/simulate/data/readers.h"
+#include "aggregator/simulate/partition/draw.h"
 #include "common/base/env.h"
 
 #include <math.h>
@@ -13,40 +14,27 @@
 #define POINTS  14
 #define CLASSES 10
 
-struct draw {
-    uint64_t state;
-};
-
-/* SplitMix64: the same numbers on every machine, and fast enough for billions. */
-static double
-uniform(struct draw *d)
-{
-    uint64_t z = (d->state += UINT64_C(0x9e3779b97f4a7c15));
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return (double)((z ^ (z >> 31)) >> 11) * 0x1p-53;
-}
 
 /* Near enough to normal: four uniform numbers. */
 static double
-normal(struct draw *d)
+normal(struct sim_draw *d)
 {
-    const double a = uniform(d), b = uniform(d), c = uniform(d);
-    return (a + b + c + uniform(d) - 2) * 1.7320508;
+    const double a = sim_draw_uniform(d), b = sim_draw_uniform(d), c = sim_draw_uniform(d);
+    return (a + b + c + sim_draw_uniform(d) - 2) * 1.7320508;
 }
 
 /* The path of a class: a walk of POINTS points in the middle of the image. */
 static void
-make_path(struct draw *d, double path[POINTS][2])
+make_path(struct sim_draw *d, double path[POINTS][2])
 {
-    double angle = uniform(d) * 6.283, x = 9 + 10 * uniform(d), y = 9 + 10 * uniform(d);
+    double angle = sim_draw_uniform(d), x = 9 + 10 * sim_draw_uniform(d), y = 9 + 10 * sim_draw_uniform(d);
 
     for (int i = 0; i < POINTS; i++) {
         path[i][0] = x;
         path[i][1] = y;
-        angle += (uniform(d) - 0.5) * 2.2;
-        x = fmin(21, fmax(6, x + 2.6 * cos(angle)));
-        y = fmin(21, fmax(6, y + 2.6 * sin(angle)));
+        angle += (sim_draw_uniform(d) - 0.5) * 0.35;
+        x = fmin(21, fmax(6, x + 2.6 * sim_cos_turn(angle)));
+        y = fmin(21, fmax(6, y + 2.6 * sim_cos_turn(angle - 0.25)));
     }
 }
 
@@ -60,21 +48,22 @@ draw_dot(float *image, double x, double y, double ink)
         for (int j = cx - 1; j <= cx + 1; j++) {
             const double d2 = (i - y) * (i - y) + (j - x) * (j - x);
             if (i >= 0 && i < SIDE && j >= 0 && j < SIDE)
-                image[i * SIDE + j] = (float)fmin(1, (double)image[i * SIDE + j] + ink * exp(-d2));
+                image[i * SIDE + j] = (float)fmin(1, (double)image[i * SIDE + j] + ink * sim_exp(-d2));
         }
 }
 
 static void
-draw_image(struct draw *d, double path[POINTS][2], float *image)
+draw_image(struct sim_draw *d, double path[POINTS][2], float *image)
 {
-    const double dx = normal(d), dy = normal(d), turn = 0.25 * normal(d), size = 1 + 0.12 * normal(d);
+    const double dx = normal(d), dy = normal(d), turn = 0.04 * normal(d), size = 1 + 0.12 * normal(d);
+    const double cosine = sim_cos_turn(turn), sine = sim_cos_turn(turn - 0.25);
     double at[POINTS][2];
 
     memset(image, 0, sizeof *image * SIDE * SIDE);
     for (int i = 0; i < POINTS; i++) {
         const double x = path[i][0] - 14 + 0.9 * normal(d), y = path[i][1] - 14 + 0.9 * normal(d);
-        at[i][0] = 14 + dx + size * (x * cos(turn) - y * sin(turn));
-        at[i][1] = 14 + dy + size * (x * sin(turn) + y * cos(turn));
+        at[i][0] = 14 + dx + size * (x * cosine - y * sine);
+        at[i][1] = 14 + dy + size * (x * sine + y * cosine);
     }
     for (int i = 0; i + 1 < POINTS; i++)
         for (int s = 0; s < 4; s++)
@@ -83,17 +72,17 @@ draw_image(struct draw *d, double path[POINTS][2], float *image)
 }
 
 static void
-make_images(struct draw *d, double paths[CLASSES][POINTS][2], struct ft_sim_part *part)
+make_images(struct sim_draw *d, double paths[CLASSES][POINTS][2], struct ft_sim_part *part)
 {
     for (uint64_t i = 0; i < part->rows; i++) {
-        const int label = (int)(uniform(d) * CLASSES);
+        const int label = (int)(sim_draw_uniform(d) * CLASSES);
         draw_image(d, paths[label], part->x + i * SIDE * SIDE);
         part->y[i] = (float)label;
     }
 }
 
 static void
-make_lines(struct draw *d, const float *w, uint32_t features, struct ft_sim_part *part)
+make_lines(struct sim_draw *d, const float *w, uint32_t features, struct ft_sim_part *part)
 {
     for (uint64_t i = 0; i < part->rows; i++) {
         float *x = part->x + i * features;
@@ -102,7 +91,7 @@ make_lines(struct draw *d, const float *w, uint32_t features, struct ft_sim_part
             x[k] = (float)normal(d);
             z += (double)w[k] * (double)x[k];
         }
-        part->y[i] = uniform(d) < 1 / (1 + exp(-z)) ? 1 : 0;
+        part->y[i] = sim_draw_uniform(d) < 1 / (1 + sim_exp(-z)) ? 1 : 0;
     }
 }
 
@@ -111,7 +100,7 @@ sim_read_synthetic(const struct ft_sim_data_config *c, uint64_t seed, struct ft_
 {
     double paths[CLASSES][POINTS][2];
     float w[FT_MODEL_WIDTH_MAX];
-    struct draw d = { seed };
+    struct sim_draw d = { seed };
     enum ft_status st;
 
     out->classes = c->classes;

@@ -1,12 +1,9 @@
 /* A task's rows of many shops, made by the code that runs in each of them; every shop owns its own. */
 #include "aggregator/simulate/data/readers.h"
+#include "aggregator/simulate/data/shops.h"
 #include "aggregator/simulate/rows.h"
 #include "common/base/alloc.h"
 #include "common/base/file.h"
-
-#include <glob.h>
-#include <libgen.h>
-#include <string.h>
 
 static enum ft_status
 load_task(const char *path, struct ft_task *task, struct ft_error *err)
@@ -21,22 +18,11 @@ out:
     return st;
 }
 
-static char *
-name_of(const char *path)
-{
-    char *copy = ft_strdup(path), *name = copy != NULL ? ft_strdup(basename(copy)) : NULL;
-    char *dot = name != NULL ? strrchr(name, '.') : NULL;
-    if (dot != NULL)
-        *dot = '\0';
-    ft_free(copy);
-    return name;
-}
-
 /* The pooled rows become the data's; they are allocated alike. */
 static enum ft_status
-hand_over(struct ft_examples *pool, const struct ft_examples *shops, size_t count, char *const *paths,
-          struct ft_sim_data *out)
+hand_over(struct ft_examples *pool, const struct ft_examples *shops, struct sim_shops *files, struct ft_sim_data *out)
 {
+    const size_t count = files->count;
     uint64_t at = 0;
     out->features = (uint32_t)pool->feature_count;
     out->train = (struct ft_sim_part){ pool->x_train, pool->y_train, pool->rows_train };
@@ -50,9 +36,8 @@ hand_over(struct ft_examples *pool, const struct ft_examples *shops, size_t coun
     for (size_t s = 0; s < count; s++) {
         for (size_t i = 0; i < shops[s].rows_train; i++)
             out->owner[at++] = (uint32_t)s;
-        out->owner_names[s] = name_of(paths[s]);
-        if (out->owner_names[s] == NULL)
-            return FT_ERR_NOMEM;
+        out->owner_names[s] = files->names[s];
+        files->names[s] = NULL;
     }
     return FT_OK;
 }
@@ -78,33 +63,30 @@ sim_read_task(const struct ft_sim_data_config *c, struct ft_sim_data *out, struc
 {
     struct ft_task task = { 0 };
     struct ft_examples *shops = NULL, pool = { 0 };
-    glob_t found = { 0 };
+    struct sim_shops files = { 0 };
     enum ft_status st;
 
     FT_TRY(load_task(c->task, &task, err));
-    if (glob(c->files, 0, NULL, &found) != 0 || found.gl_pathc == 0) {
-        st = ft_fail(err, FT_ERR_NOTFOUND, "data.files: no file matches %s", c->files);
-        goto out;
-    }
-    shops = ft_calloc(found.gl_pathc, sizeof *shops);
+    FT_TRY(c->by != NULL ? sim_shops_split(c->files, c->by, &files, err) : sim_shops_find(c->files, &files, err));
+    shops = ft_calloc(files.count, sizeof *shops);
     if (shops == NULL) {
         st = FT_ERR_NOMEM;
         goto out;
     }
-    for (size_t i = 0; i < found.gl_pathc; i++)
-        FT_TRY(ft_sim_rows_from_csv(found.gl_pathv[i], &task, &shops[i], err));
-    FT_TRY(ft_sim_pool(shops, found.gl_pathc, &pool));
+    for (size_t i = 0; i < files.count; i++)
+        FT_TRY(ft_sim_rows_from_csv(files.paths[i], &task, &shops[i], err));
+    FT_TRY(ft_sim_pool(shops, files.count, &pool));
     FT_TRY(standardise(&task, &pool));
-    FT_TRY(hand_over(&pool, shops, found.gl_pathc, found.gl_pathv, out));
+    FT_TRY(hand_over(&pool, shops, &files, out));
     out->classes = task.model == FT_MODEL_LINEAR || task.model == FT_MODEL_POISSON ? 0
                    : task.classes > 2                                              ? task.classes
                                                                                    : 2;
 out:
-    for (size_t i = 0; shops != NULL && i < found.gl_pathc; i++)
+    for (size_t i = 0; shops != NULL && i < files.count; i++)
         ft_examples_clear(&shops[i]);
     ft_free(shops);
     ft_examples_clear(&pool);
-    globfree(&found);
+    sim_shops_clear(&files);
     ft_task_clear(&task);
     return st;
 }

@@ -301,11 +301,13 @@ ft_sim_engine_round(struct ft_sim_engine *g, struct ft_sim_round *out, struct ft
 
     *out = (struct ft_sim_round){ .round = g->rounds + 1, .score = { NAN, NAN, NAN } };
     g->rate = out->rate = sim_rate(e, out->round);
-    if (buffered)
-        FT_TRY(sim_buffered_plan(g));
-    else
+    if (!buffered)
         plan(g, &out->asked);
-    out->asked = g->place_count;
+    else if (sim_buffered_plan(g, &out->asked) != FT_OK) {
+        st = ft_fail(err, FT_ERR_LATER, "round %llu: no update comes: every client that trains is without rows or is lost",
+                     (unsigned long long)out->round);
+        goto out;
+    }
     FT_TRY(sim_run_places(g, &weight, &out->came, err));
     if (out->came > 0) { /* a round of nobody leaves the model as it was */
         st = g->algorithm->server(&g->server, g->sum, weight, out->came);

@@ -77,7 +77,7 @@ FT_NODISCARD enum ft_status sim_secure_end(struct ft_sim_engine *g, uint32_t cam
 /* buffered.c */
 FT_NODISCARD enum ft_status sim_buffered_open(struct ft_sim_engine *g, struct ft_error *err);
 void sim_buffered_close(struct ft_sim_engine *g);
-FT_NODISCARD enum ft_status sim_buffered_plan(struct ft_sim_engine *g); /* fills places */
+FT_NODISCARD enum ft_status sim_buffered_plan(struct ft_sim_engine *g, uint32_t *asked); /* fills places */
 FT_NODISCARD enum ft_status sim_buffered_done(struct ft_sim_engine *g); /* the server has stepped */
 FT_NODISCARD enum ft_status sim_buffered_save(const struct ft_sim_engine *g, struct ft_buf *out);
 FT_NODISCARD enum ft_status sim_buffered_load(struct ft_sim_engine *g, struct ft_bytes *in);

@@ -199,7 +199,8 @@ check_data(const struct checker *c)
     needs(c, d->source != FT_SIM_SYNTHETIC || d->rows > 0, "data.rows", "source synthetic draws so many");
     has_no(c, d->source != FT_SIM_IDX && d->folder != NULL, "data.folder", "only source idx reads a folder");
     has_no(c, !table && d->train != NULL, "data.train", "only libsvm and csv read it");
-    has_no(c, d->source != FT_SIM_CSV && d->by != NULL, "data.by", "only csv has columns");
+    has_no(c, d->source != FT_SIM_CSV && d->source != FT_SIM_TASK && d->by != NULL, "data.by",
+           "only csv and task have columns");
     has_no(c, c->e->partition.kind == FT_SIM_COLUMN && c->e->partition.clients > 0, "partition.clients",
            "column: as many as there are owners");
     needs(c, c->e->partition.kind == FT_SIM_COLUMN || c->e->partition.clients > 0, "partition.clients",

@@ -5,7 +5,7 @@
  *   column     the rows' own owners (a column, or the shop a row is from)
  *   iid        rows shuffled and dealt out evenly
  *   dirichlet  each class is dealt out by shares drawn from Dirichlet(alpha); small alpha: few classes a client
- *              (Hsu, Qi, Brown 2019, "Measuring the effects of non-identical data distribution")
+ *              (Yurochkin et al. 2019, "Bayesian nonparametric federated learning of neural networks", section 4)
  *   shards     rows sorted by label, cut into clients x shards_per_client pieces, dealt out at random: the pathological
  *              split of McMahan et al. 2017, section 3
  *   quantity   shuffled, and sizes by shares drawn from Dirichlet(alpha)
