@@ -1,8 +1,8 @@
 #include "common/model/conv.h"
 #include "common/base/alloc.h"
 #include "common/model/model_internal.h"
+#include "common/model/product.h"
 
-#include <cblas.h>
 #include <string.h>
 
 struct conv_work {
@@ -234,19 +234,18 @@ unpool_image(const struct conv_layer *layer, const float *down, const uint8_t *t
 }
 
 const float *
-conv_forward(struct conv_work *w, const float *params, const float *x, size_t rows)
+conv_forward(struct conv_work *w, const float *params, const float *x, size_t rows, float *room)
 {
     for (uint32_t l = 0; l < w->count; l++) {
         const struct conv_layer *layer = &w->layers[l];
         const size_t in = pixels(layer) * layer->in, out = conv_outputs(layer);
-        const int n = (int)pixels(layer), k = (int)patch(layer), c = (int)layer->out;
+        const size_t n = pixels(layer), k = patch(layer), c = layer->out;
         const float *from = l == 0 ? x : w->act[l - 1];
         for (size_t r = 0; r < rows; r++) {
             lay_out(layer, from + r * in, w->patches);
-            for (int i = 0; i < n; i++)
+            for (size_t i = 0; i < n; i++)
                 memcpy(w->z + i * c, params + layer->biases, layer->out * sizeof *w->z);
-            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, c, k, 1, w->patches, k,
-                        params + layer->weights, c, 1, w->z, c);
+            product_plain(n, c, k, w->patches, params + layer->weights, true, w->z, room);
             pool_image(layer, w->z, w->act[l] + r * out, w->top[l] + r * out);
         }
         model_activate(w->activation, w->act[l], rows * out);
@@ -255,30 +254,26 @@ conv_forward(struct conv_work *w, const float *params, const float *x, size_t ro
 }
 
 void
-conv_backward(struct conv_work *w, const float *params, const float *x, size_t rows, float keep,
-              const float *down, float *grad)
+conv_backward(struct conv_work *w, const float *params, const float *x, size_t rows, bool keep, const float *down,
+              float *grad, float *room)
 {
     for (uint32_t l = w->count - 1;; l--) {
         const struct conv_layer *layer = &w->layers[l];
         const size_t in = pixels(layer) * layer->in, out = conv_outputs(layer);
-        const int n = (int)pixels(layer), k = (int)patch(layer), c = (int)layer->out;
+        const size_t n = pixels(layer), k = patch(layer), c = layer->out;
         const float *from = l == 0 ? x : w->act[l - 1];
         const float *dact = l + 1 == w->count ? down : w->back[l];
         if (l + 1 < w->count)
             model_slope(w->activation, w->act[l], rows * out, w->back[l]);
         for (size_t r = 0; r < rows; r++) {
-            const float beta = r > 0 ? 1 : keep;
+            const bool add = r > 0 || keep;
             lay_out(layer, from + r * in, w->patches);
             unpool_image(layer, dact + r * out, w->top[l] + r * out, w->z);
-            cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, k, c, n, 1, w->patches, k, w->z, c, beta,
-                        grad + layer->weights, c);
-            if (beta <= 0)
-                memset(grad + layer->biases, 0, layer->out * sizeof *grad);
-            cblas_sgemv(CblasRowMajor, CblasTrans, n, c, 1, w->z, c, w->ones, 1, 1, grad + layer->biases, 1);
+            product_left_turned(k, c, n, w->patches, w->z, add, grad + layer->weights, room);
+            product_sum_of_rows(w->z, n, c, w->ones, add, grad + layer->biases, room);
             if (l == 0)
                 continue;
-            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, n, k, c, 1, w->z, c, params + layer->weights, c, 0,
-                        w->patches, k);
+            product_right_turned(n, k, c, w->z, params + layer->weights, false, w->patches, room);
             gather_up(layer, w->patches, w->back[l - 1] + r * in);
         }
         if (l == 0)

@@ -1,5 +1,6 @@
 #include "common/model/model_internal.h"
 #include "common/base/alloc.h"
+#include "common/model/product.h"
 
 #include <cblas.h>
 #include <math.h>
@@ -44,7 +45,8 @@ ft_model_open(const struct ft_model_spec *spec, struct ft_model **out, struct ft
     }
     m->arena_count = (width_sum + 2 * (size_t)m->shape.width_max + 1) * m->chunk;
     m->arena = ft_calloc(m->arena_count, sizeof *m->arena);
-    if (m->arena == NULL) {
+    m->room = ft_calloc(PRODUCT_ROOM, sizeof *m->room);
+    if (m->arena == NULL || m->room == NULL) {
         st = FT_ERR_NOMEM;
         goto out;
     }
@@ -75,6 +77,9 @@ ft_model_close(struct ft_model *m)
     if (m->arena != NULL)
         explicit_bzero(m->arena, m->arena_count * sizeof *m->arena); /* traces of the rows */
     ft_free(m->arena);
+    if (m->room != NULL)
+        explicit_bzero(m->room, PRODUCT_ROOM * sizeof *m->room);
+    ft_free(m->room);
     conv_close(m->conv);
     explicit_bzero(m->losses, sizeof m->losses);
     ft_free(m);
@@ -100,18 +105,17 @@ floats_finite(const float *v, size_t count)
 
 /* out = in W + b, (rows, out). */
 static void
-layer_forward(const struct model_layer *layer, const float *params, const float *in, size_t rows, float *out)
+layer_forward(const struct model_layer *layer, const float *params, const float *in, size_t rows, float *out, float *room)
 {
     const float *w = params + layer->weights, *b = params + layer->biases;
-    const int n = (int)rows, fan_in = (int)layer->in, fan_out = (int)layer->out;
 
+    if (layer->out == 1) {
+        product_rows_by_vector(in, rows, layer->in, w, b[0], out);
+        return;
+    }
     for (size_t i = 0; i < rows; i++)
         memcpy(out + i * layer->out, b, layer->out * sizeof *out);
-    if (layer->out == 1)
-        cblas_sgemv(CblasRowMajor, CblasNoTrans, n, fan_in, 1.0f, in, fan_in, w, 1, 1.0f, out, 1);
-    else
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, fan_out, fan_in, 1.0f, in, fan_in, w, fan_out,
-                    1.0f, out, fan_out);
+    product_plain(rows, layer->out, layer->in, in, w, true, out, room);
 }
 
 /* tanh as a quotient of polynomials on [-7.905, 7.905], beyond which float32 has nothing left: within 3e-7, and
@@ -171,38 +175,24 @@ model_forward(struct ft_model *m, const float *params, const float *x, size_t ro
     const float *in;
 
     if (m->conv != NULL)
-        m->conv_out = conv_forward(m->conv, params, x, rows);
+        m->conv_out = conv_forward(m->conv, params, x, rows, m->room);
     in = model_input(m, x);
     for (uint32_t l = 0; l < m->shape.layer_count; l++) {
         const struct model_layer *layer = &m->shape.layers[l];
-        layer_forward(layer, params, in, rows, m->act[l]);
+        layer_forward(layer, params, in, rows, m->act[l], m->room);
         if (l + 1 < m->shape.layer_count)
             model_activate(m->spec.activation, m->act[l], rows * layer->out);
         in = m->act[l];
     }
 }
 
-/* grad = keep * grad + that of one layer, from dz (rows, out) and its input (rows, in). keep is 0 or 1. */
+/* grad = that of one layer, from dz (rows, out) and its input (rows, in); added to what is there when `keep`. */
 static void
 layer_gradient(const struct ft_model *m, const struct model_layer *layer, const float *in, const float *dz,
-               size_t rows, float keep, float *grad)
+               size_t rows, bool keep, float *grad)
 {
-    float *dw = grad + layer->weights, *db = grad + layer->biases;
-    const int n = (int)rows, fan_in = (int)layer->in, fan_out = (int)layer->out;
-
-    if (!(keep > 0)) { /* not left to the product by 0 in sgemv: a NaN of an earlier call would stay */
-        memset(db, 0, layer->out * sizeof *db);
-        if (layer->out == 1)
-            memset(dw, 0, layer->in * sizeof *dw);
-    }
-    if (layer->out == 1) {
-        cblas_sgemv(CblasRowMajor, CblasTrans, n, fan_in, 1.0f, in, fan_in, dz, 1, 1.0f, dw, 1);
-        db[0] += cblas_sdot(n, dz, 1, m->ones, 1);
-    } else {
-        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, fan_in, fan_out, n, 1.0f, in, fan_in, dz, fan_out,
-                    keep, dw, fan_out);
-        cblas_sgemv(CblasRowMajor, CblasTrans, n, fan_out, 1.0f, dz, fan_out, m->ones, 1, 1.0f, db, 1);
-    }
+    product_left_turned(layer->in, layer->out, rows, in, dz, keep, grad + layer->weights, m->room);
+    product_sum_of_rows(dz, rows, layer->out, m->ones, keep, grad + layer->biases, m->room);
 }
 
 /* down = (dz W^T) times the slope of the activation whose output is `act`, (rows, in). */
@@ -211,15 +201,13 @@ layer_backward(const struct ft_model *m, const struct model_layer *layer, const 
                const float *dz, size_t rows, float *down)
 {
     const float *w = params + layer->weights;
-    const int n = (int)rows, fan_in = (int)layer->in, fan_out = (int)layer->out;
 
     if (layer->out == 1) {
         for (size_t i = 0; i < rows; i++)
             for (size_t j = 0; j < layer->in; j++)
                 down[i * layer->in + j] = dz[i] * w[j];
     } else {
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, n, fan_in, fan_out, 1.0f, dz, fan_out, w, fan_out,
-                    0.0f, down, fan_in);
+        product_right_turned(rows, layer->in, layer->out, dz, w, false, down, m->room);
     }
     model_slope(m->spec.activation, act, rows * layer->in, down);
 }
@@ -232,7 +220,7 @@ model_layer_backward(struct ft_model *m, uint32_t layer, const float *params, co
 
 static void
 model_backward(struct ft_model *m, const float *params, const float *x, const float *y, size_t rows, float scale,
-               float keep, float *grad)
+               bool keep, float *grad)
 {
     const uint32_t last = m->shape.layer_count - 1;
     int side = 0;
@@ -249,7 +237,7 @@ model_backward(struct ft_model *m, const float *params, const float *x, const fl
         if (l == 0)
             break;
     }
-    conv_backward(m->conv, params, x, rows, keep, m->back[side], grad);
+    conv_backward(m->conv, params, x, rows, keep, m->back[side], grad, m->room);
 }
 
 static size_t
@@ -322,7 +310,7 @@ model_gradient(struct ft_model *m, const float *params, const struct ft_dataset 
         model_forward(m, params, data->x + from * m->spec.features, n);
         if (with_loss)
             sum += chunk_loss(m, data->y + from, n);
-        model_backward(m, params, data->x + from * m->spec.features, data->y + from, n, scale, from > 0 ? 1.0f : 0,
+        model_backward(m, params, data->x + from * m->spec.features, data->y + from, n, scale, from > 0,
                        grad);
     }
     for (uint32_t b = 0, count; weight_decay > 0 && b < model_weight_blocks(&m->shape); b++) {

@@ -15,7 +15,7 @@
  * without overflow (log1p and shifted exponentials). A NaN or infinity in any result is NONFINITE.
  *
  * A struct ft_model is the shape and one workspace, made once and reused: nothing is allocated by a call. Rows
- * are processed FT_MODEL_CHUNK at a time in OpenBLAS. Not thread-safe; programs call ft_model_setup() first.
+ * are processed FT_MODEL_CHUNK at a time (product.h). Not thread-safe; programs call ft_model_setup() first.
  */
 #ifndef FT_MODEL_MODEL_H
 #define FT_MODEL_MODEL_H
@@ -69,8 +69,8 @@ struct ft_model;
 void ft_model_setup(void);
 
 /*
- * What trains batches of up to 256 rows: "auto" (the default: the best of this processor), "plain", "avx2", "avx512"
- * (the same bits, kernel/kernel.h), or "blas" (as larger batches; other bits, and they depend on the processor).
+ * What computes products, and trains batches of up to 256 rows: "auto" (the default: the best of this processor),
+ * "plain", "avx2", "avx512" (the same bits, kernel/kernel.h), or "blas" (other bits, and they depend on the processor).
  * Before threads and trainers. Errors: ARGUMENT (unknown, or not for this processor; the choice stays).
  */
 FT_NODISCARD enum ft_status ft_model_use_kernel(const char *name, struct ft_error *err);

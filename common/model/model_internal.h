@@ -35,6 +35,7 @@ struct ft_model {
     float *act[FT_MODEL_HIDDEN_MAX + 1]; /* output of each layer, (chunk, out); the last is z */
     float *back[2];                      /* gradients going down, (chunk, width_max) each */
     float *ones;                         /* (chunk) */
+    float *room;                         /* (PRODUCT_ROOM) */
     double losses[FT_MODEL_CHUNK];
 };
 

@@ -1,6 +1,7 @@
 #include "common/model/per_customer.h"
 #include "common/base/alloc.h"
 #include "common/model/model_internal.h"
+#include "common/model/product.h"
 
 #include <cblas.h>
 #include <math.h>
@@ -135,10 +136,8 @@ squared_length(struct ft_per_customer *p, size_t at, size_t n)
             total += (square(a, in) + 1) * square(d, out);
             continue;
         }
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)n, (int)n, (int)in, 1.0f, a, (int)in, a, (int)in,
-                    0.0f, p->gram[0], (int)n);
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)n, (int)n, (int)out, 1.0f, d, (int)out, d,
-                    (int)out, 0.0f, p->gram[1], (int)n);
+        product_right_turned(n, n, in, a, a, false, p->gram[0], p->model->room);
+        product_right_turned(n, n, out, d, d, false, p->gram[1], p->model->room);
         for (size_t i = 0; i < n * n; i++)
             total += ((double)p->gram[0][i] + 1) * (double)p->gram[1][i];
     }
@@ -167,8 +166,7 @@ write_sum(struct ft_per_customer *p, size_t at, size_t n, bool keep, float *v)
             memset(dw, 0, in * out * sizeof *dw);
             memset(db, 0, out * sizeof *db);
         }
-        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)in, (int)out, (int)n, 1.0f, a, (int)in, d,
-                    (int)out, 1.0f, dw, (int)out);
+        product_left_turned(in, out, n, a, d, true, dw, p->model->room);
         for (size_t i = 0; i < n; i++)
             for (size_t j = 0; j < out; j++)
                 db[j] += d[i * out + j];

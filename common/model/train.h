@@ -5,8 +5,8 @@
  *   v = momentum v + gradient(batch);   theta = theta - learning_rate v
  *
  * Each epoch visits every row once, in an order drawn from the caller's env (one batch needs none). The order
- * is the only randomness: the same env gives the same delta on the same machine. Batches of up to 256 rows give the
- * same delta on every kind of processor that has a kernel (kernel/kernel.h); larger ones go through OpenBLAS.
+ * is the only randomness: the same env gives the same delta on every processor that has a kernel (kernel/kernel.h),
+ * in any number of threads; others go through OpenBLAS.
  */
 #ifndef FT_MODEL_TRAIN_H
 #define FT_MODEL_TRAIN_H

@@ -67,6 +67,23 @@ struct kernel_line {
     size_t next_count;
 };
 
+/*
+ * A product of any two matrices: C (m, n) = A (m, k) B (k, n), or C + A B. Element (i, l) of A lies at i a_row + l a_step,
+ * (l, j) of B at l b_step + j b_col, (i, j) of C at i c_row + j; so turned-round matrices are strides. Each sum starts from
+ * C or 0 and goes up l, each step one fused multiply-add. k is at least 1. Nothing overlaps.
+ */
+struct kernel_product {
+    size_t m, n, k;
+    const float *a, *b;
+    size_t a_row, a_step, b_step, b_col;
+    float *c;
+    size_t c_row;
+    bool add;
+};
+#define KERNEL_PRODUCT_DEPTH   256
+#define KERNEL_PRODUCT_COLUMNS 256
+#define KERNEL_PRODUCT_ROOM    ((size_t)KERNEL_PRODUCT_DEPTH * KERNEL_PRODUCT_COLUMNS) /* floats a product works in */
+
 struct model_kernel {
     const char *name;
     /* out = activation(in W + b), all padded columns. rows_max: of both panels. */
@@ -83,6 +100,9 @@ struct model_kernel {
                    const float *dz, size_t rows, size_t rows_max, size_t from, size_t to);
     /* A whole batch of a line: w is (in padded to 16), then the bias. */
     void (*line)(const struct kernel_line *line, const struct kernel_step *step);
+    void (*product)(const struct kernel_product *p, float *room);
+    /* out (rows) = x (rows, count) w + bias, each the dot product of a line. */
+    void (*dots)(const float *x, size_t rows, size_t count, const float *w, float bias, float *out);
 };
 
 /* The fastest of this processor; NULL when its fused multiply-add is a library's slow emulation. */

@@ -10,6 +10,7 @@
 #define VW               8
 #define WIDE             2
 #define ROW_MAX          6
+#define PRODUCT_ROWS     6
 #define STEP_INPUTS      4
 #define LINE_QUADS       1
 #define SET1(x)          _mm256_set1_ps(x)

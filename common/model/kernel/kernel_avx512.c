@@ -10,6 +10,7 @@
 #define VW               16
 #define WIDE             2
 #define ROW_MAX          10
+#define PRODUCT_ROWS     12
 #define STEP_INPUTS      8
 #define LINE_QUADS       3
 #define SET1(x)          _mm512_set1_ps(x)

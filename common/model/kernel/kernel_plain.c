@@ -118,4 +118,27 @@ line(const struct kernel_line *l, const struct kernel_step *step)
     kernel_step_one(step, bias, sum, false);
 }
 
-const struct model_kernel kernel_plain = { "plain", forward, head, down, update, line };
+static void
+product(const struct kernel_product *p, float *room)
+{
+    (void)room;
+    for (size_t i = 0; i < p->m; i++) {
+        float *restrict c = p->c + i * p->c_row;
+        if (!p->add)
+            memset(c, 0, p->n * sizeof *c);
+        for (size_t l = 0; l < p->k; l++) {
+            const float one = p->a[i * p->a_row + l * p->a_step];
+            for (size_t j = 0; j < p->n; j++)
+                c[j] = fmaf(one, p->b[l * p->b_step + j * p->b_col], c[j]);
+        }
+    }
+}
+
+static void
+dots(const float *x, size_t rows, size_t count, const float *w, float bias, float *out)
+{
+    for (size_t i = 0; i < rows; i++)
+        out[i] = dot(x + i * count, w, (uint32_t)count) + bias;
+}
+
+const struct model_kernel kernel_plain = { "plain", forward, head, down, update, line, product, dots };

@@ -4,6 +4,7 @@
  *   KERNEL_NAME        the table                     V, VW       vector type, its lanes
  *   TARGET             function attribute            SET1, LOAD, STORE, LOAD_FIRST(p, n), FMA, FNMA, ADD, SUB, MUL,
  *                                                 ZERO, WHERE_POSITIVE(a, v), NOT_BELOW_ZERO(v)
+ *   PRODUCT_ROWS       rows of a product's block, at most 12
  *   ROW_MAX            rows of a forward tile        STEP_INPUTS inputs of an update tile
  *   WIDE               vectors of a tile's step      LINE_QUADS  4 rows each of a line's dot products
  *   transpose(V [VW])  of a square block             fold(V [16 / VW]) to the 4 partial sums (l, l + 4) of (l, l + 8)
@@ -476,4 +477,6 @@ line(const struct kernel_line *l, const struct kernel_step *step)
     kernel_step_one(step, bias, sum, false);
 }
 
-const struct model_kernel KERNEL_NAME = { KERNEL_TEXT, forward, head, down, update, line };
+#include "common/model/kernel/product_x86.h"
+
+const struct model_kernel KERNEL_NAME = { KERNEL_TEXT, forward, head, down, update, line, product, dots };

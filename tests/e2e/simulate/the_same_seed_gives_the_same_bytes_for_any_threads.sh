@@ -9,7 +9,7 @@ run() { # run DIR ARGUMENTS...
     expect 0 "$sim" run "$dir/experiment.yaml" --out "$dir/$out" --set evaluation.pooled=false --set evaluation.local=false "$@"
 }
 
-for algorithm in fedavg fedavgm fedprox scaffold fedadam fedyogi fedadagrad fednova ditto fedbuff; do
+for algorithm in fedsgd fedavg fedavgm fedprox scaffold fedadam fedyogi fedadagrad fednova ditto fedbuff; do
     set -- --set "algorithm.name=$algorithm"
     case $algorithm in
     fedsgd) set -- "$@" --set training.local_epochs=1 --set training.batch_size=0 ;;
