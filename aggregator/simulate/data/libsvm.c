@@ -45,7 +45,7 @@ number(struct line *l, double *out)
     text[size] = '\0';
     *out = strtod(text, &rest);
     l->at += size;
-    return size > 0 && *rest == '\0' && isfinite(*out);
+    return size > 0 && *rest == '\0' && isfinite((float)*out);
 }
 
 static enum ft_status
