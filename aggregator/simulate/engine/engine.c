@@ -437,7 +437,7 @@ load_own(struct ft_sim_engine *g, uint32_t k, struct ft_bytes *in)
 {
     const size_t size = g->server.parameters * sizeof **g->own;
     const bool there = in->size > 0 && in->data[0] == 1;
-    if (in->size < 1 + (there ? size : 0))
+    if (in->size < 1 + (there ? size : 0) || in->data[0] > 1)
         return FT_ERR_FORMAT;
     *in = FT_BYTES(in->data + 1, in->size - 1);
     ft_free(g->own[k]);
