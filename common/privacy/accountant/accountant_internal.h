@@ -18,8 +18,9 @@ double ft_normal_log_cdf(double x);
 void ft_binomial_log_weights(uint32_t m, double q, double *out);
 /* ln of the likelihood ratio r(x) of the mixture against N(0, z^2). */
 double ft_mixture_log_ratio(const double *log_w, uint32_t m, double z, double x);
-/* R(order) of one step with m > 1. */
-FT_NODISCARD enum ft_status ft_mixture_rdp(double q, double z, uint32_t m, uint32_t order, double *r);
+/* R of one step with m > 1 at each of these orders; the mixture is worked out once for all. Errors: NONFINITE, NOMEM. */
+FT_NODISCARD enum ft_status ft_mixture_rdp(double q, double z, uint32_t m, const uint16_t *orders, size_t count,
+                                           double *r);
 
 /*
  * Complex Fourier transforms of 2^log2 points without reordering: forward leaves the frequencies in an order of its

@@ -1,13 +1,16 @@
 /*
- * A customer in up to m shops, each sampling apart: the sum moves by k clips with the weights of Binomial(m, q).
- * E[r^a] and E[r^(1-a)] by the trapezoid rule in log space. Both integrands are analytic in a strip around the real
- * line and fall off like a Gaussian, so a step of z/12 is already exact to the last digits (Trefethen, Weideman,
- * "The exponentially convergent trapezoidal rule", 2014).
+ * A customer in up to m shops, each sampling apart: the sum moves by k clips with the weights of Binomial(m,
+ * q). E[r^a] and E[r^(1-a)] by the trapezoid rule in log space. Both integrands are analytic in a strip
+ * around the real line and fall off like a Gaussian, so a step of z/12 is already exact to the last digits
+ * (Trefethen, Weideman, "The exponentially convergent trapezoidal rule", 2014).
  */
 #include "common/privacy/accountant/accountant_internal.h"
 
+#include "common/base/alloc.h"
 #include <math.h>
 
+#define NOTHING                                                                                              \
+    60.0 /* e^-60 of the largest term: with every point of a grid such, still below the last digit */
 #define REACH 38.0 /* deviations: beyond, a double cannot tell the integrand from 0 */
 
 void
@@ -34,40 +37,73 @@ ft_mixture_log_ratio(const double *log_w, uint32_t m, double z, double x)
     return most + log(sum);
 }
 
-/* ln E[r(x)^power] for x ~ N(0, z^2), over [low, high]: a running sum about the largest term so far. */
-static double
-log_moment(const double *log_w, uint32_t m, double z, double power, double low, double high)
+/* ln r on a grid of step z/12 from -REACH z - 2 on. */
+struct grid {
+    double low, dx;
+    size_t points;
+    double *log_ratio;
+};
+
+static enum ft_status
+grid_make(double q, double z, uint32_t m, uint32_t order, struct grid *g)
 {
-    const double width = high - low;
-    const double points = fmin(ceil(width / (z / 12)), 4e6);
-    const double dx = width / points;
+    double log_w[FT_ACCOUNT_STORES_MAX + 1];
+
+    g->low = -REACH * z - 2;
+    g->dx = z / 12;
+    g->points = (size_t)ceil(((double)order * m + REACH * z - g->low) / g->dx) + 1;
+    g->log_ratio = ft_calloc(g->points, sizeof *g->log_ratio);
+    if (g->log_ratio == NULL)
+        return FT_ERR_NOMEM;
+    ft_binomial_log_weights(m, q, log_w);
+    for (size_t i = 0; i < g->points; i++)
+        g->log_ratio[i] = ft_mixture_log_ratio(log_w, m, z, g->low + (double)i * g->dx);
+    return FT_OK;
+}
+
+/* ln E[r(x)^power] for x ~ N(0, z^2) up to `high`: a running sum about the largest term so far. */
+static double
+log_moment(const struct grid *g, double z, double power, double high)
+{
+    const double wanted = ceil((high - g->low) / g->dx) + 1;
+    const size_t points = wanted < (double)g->points ? (size_t)wanted : g->points;
     double most = -INFINITY, sum = 0;
 
-    for (double i = 0; i <= points; i++) {
-        const double x = low + i * dx;
-        const double l = power * ft_mixture_log_ratio(log_w, m, z, x) - x * x / (2 * z * z);
+    for (size_t i = 0; i < points; i++) {
+        const double x = g->low + (double)i * g->dx;
+        const double l = power * g->log_ratio[i] - x * x / (2 * z * z);
         if (l > most) {
             sum = sum * exp(most - l) + 1;
             most = l;
-        } else {
+        } else if (l > most - NOTHING) {
             sum += exp(l - most);
         }
     }
-    return most + log(sum) + log(dx) - 0.5 * log(2 * M_PI) - log(z);
+    return most + log(sum) + log(g->dx) - 0.5 * log(2 * M_PI) - log(z);
 }
 
 enum ft_status
-ft_mixture_rdp(double q, double z, uint32_t m, uint32_t order, double *r)
+ft_mixture_rdp(double q, double z, uint32_t m, const uint16_t *orders, size_t count, double *r)
 {
-    double log_w[FT_ACCOUNT_STORES_MAX + 1];
-    const double a = order, low = -REACH * z - 2;
+    struct grid g = { 0 };
+    uint32_t most = 0;
+    enum ft_status st;
 
-    ft_binomial_log_weights(m, q, log_w);
-    const double forth = log_moment(log_w, m, z, a, low, a * m + REACH * z);
-    const double back = log_moment(log_w, m, z, 1 - a, low, m + REACH * z);
-    const double v = fmax(forth, back) / (a - 1);
-    if (!isfinite(v))
-        return FT_ERR_NONFINITE;
-    *r = fmax(v, 0);
-    return FT_OK;
+    for (size_t o = 0; o < count; o++)
+        most = orders[o] > most ? orders[o] : most;
+    FT_TRY(grid_make(q, z, m, most, &g));
+    for (size_t o = 0; o < count; o++) {
+        const double a = orders[o];
+        const double forth = log_moment(&g, z, a, a * m + REACH * z);
+        const double back = log_moment(&g, z, 1 - a, m + REACH * z);
+        const double v = fmax(forth, back) / (a - 1);
+        if (!isfinite(v)) {
+            st = FT_ERR_NONFINITE;
+            goto out;
+        }
+        r[o] = fmax(v, 0);
+    }
+out:
+    ft_free(g.log_ratio);
+    return st;
 }

@@ -93,6 +93,8 @@ pld_bounds_the_exact_gaussian_from_above(void **state)
             assert_true(pld.worst >= exact - 1e-9);
             assert_true(pld.worst <= exact * 1.002 + 1e-4);
             assert_approx(pld.remove, pld.add, 1e-3 * exact + 1e-4); /* the mechanism is symmetric */
+            if (((i + d) & 1) != 0) /* the way back, at every case and every delta, not at every pair */
+                continue;
             assert_int_equal(ft_gauss_delta(e.z, e.steps, exact, &exact_delta), FT_OK);
             assert_int_equal(ft_pld_delta(&e, 1, exact, &delta), FT_OK);
             assert_true(delta.worst >= exact_delta * (1 - 1e-6) && delta.worst <= exact_delta * 1.02);
@@ -144,12 +146,11 @@ pld_lies_below_rdp(void **state)
         }
         const struct ft_account_event e = { pow(10, -4 + 3.5 * r[0]), 0.5 + 3 * r[1], 1 + (uint64_t)pow(10, 3.5 * r[2]),
                                             1 + (uint32_t)(2 * r[3]) };
-        struct ft_account_cost cost;
         struct ft_pld_answer pld;
-        assert_int_equal(ft_account_cost(&e, 1, 1e-6, &cost), FT_OK);
-        assert_true(cost.pld <= cost.rdp);
+        double rdp;
+        assert_int_equal(ft_account_cost_rdp(&e, 1, 1e-6, &rdp, NULL), FT_OK);
         assert_int_equal(ft_pld_epsilon(&e, 1, 1e-6, &pld), FT_OK);
-        assert_true(pld.worst <= cost.rdp * 1.001 + 1e-3);
+        assert_true(pld.worst <= rdp * 1.001 + 1e-3);
         struct ft_pld_answer delta; /* there and back */
         assert_int_equal(ft_pld_delta(&e, 1, pld.worst, &delta), FT_OK);
         assert_true(delta.worst <= 1.02e-6);
