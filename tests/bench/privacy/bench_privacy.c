@@ -1,17 +1,21 @@
 /*
- * What customer-level privacy costs a shop, each part beside the floor of its own kind in the same run: the least CPU
- * time of several turns (getrusage), one core.
+ * What customer-level privacy costs a shop, each part beside the floor of its own kind in the same run: the
+ * least CPU time of several turns (getrusage), one core.
  *
  *   lengths    each customer's gradient length, batch 256        / the plain gradient of the batch
- *   clip       the sum of the clipped gradients, without any one  / the same: clipping as central DP-SGD does it
- *   vectors    each customer's vector written out                / the same
- *   gate       vectors through the encoder: rounded, each one's integers measured and added / writing as many integers
- *   noise      exact discrete Gaussian                           / the ChaCha20 words it uses at least (15 a sample)
- *   rotation   2^20 coordinates                                  / copying them
+ *   clip       the sum of the clipped gradients, without any one  / the same: clipping as central DP-SGD does
+ * it vectors    each customer's vector written out                / the same gate       vectors through the
+ * encoder: rounded, each one's integers measured and added / writing as many integers noise      exact
+ * discrete Gaussian                           / the ChaCha20 words it uses at least (15 a sample) rotation
+ * 2^20 coordinates                                  / copying them pld        epsilon of 10,000 steps by the
+ * losses' distribution / by RDP, which only bounds it
+ *
+ * Usage: bench_privacy [--json]
  */
 #include "common/base/alloc.h"
 #include "common/base/env.h"
 #include "common/model/per_customer.h"
+#include "common/privacy/accountant/accountant.h"
 #include "common/privacy/encode.h"
 
 #include <sodium.h>
@@ -163,10 +167,46 @@ copy(struct work *w)
     w->sink = w->copy[ROTATED / 2];
 }
 
+static const struct ft_account_event ten_thousand = { .q = 0.01, .z = 1, .steps = 10000, .m = 1 };
+
 static void
-line(const char *name, double t, const char *floor_name, double floor)
+pld(struct work *w)
 {
-    printf("%-10s %9.2f ms   %-22s %9.2f ms   ratio %6.2f\n", name, 1e3 * t, floor_name, 1e3 * floor, t / floor);
+    struct ft_pld_answer answer;
+    must(ft_pld_epsilon(&ten_thousand, 1, 1e-6, &answer));
+    w->sink = (float)answer.worst;
+}
+
+static void
+rdp(struct work *w)
+{
+    double epsilon;
+    must(ft_account_cost_rdp(&ten_thousand, 1, 1e-6, &epsilon, NULL));
+    w->sink = (float)epsilon;
+}
+
+static bool json;
+
+/* `most`: what it may cost, as seconds or, when `times`, as a ratio; 0: no limit is set. */
+static void
+line(const char *name, double t, const char *floor_name, double floor, double most, bool times)
+{
+    if (json) {
+        printf("{\"case\":\"%s\",\"seconds\":%.9f,\"floor\":\"%s\",\"floor_s\":%.9f,\"ratio\":%.3f", name, t,
+               floor_name, floor, t / floor);
+        if (most > 0)
+            printf(",\"limit_%s\":%g,\"within\":%s", times ? "ratio" : "s", most,
+                   (times ? t / floor : t) <= most ? "true" : "false");
+        printf("}\n");
+        return;
+    }
+    printf("%-10s %9.2f ms   %-22s %9.2f ms   ratio %6.2f", name, 1e3 * t, floor_name, 1e3 * floor,
+           t / floor);
+    if (most > 0 && times)
+        printf("   limit %.2f", most);
+    else if (most > 0)
+        printf("   limit %.0f ms", 1e3 * most);
+    printf("\n");
 }
 
 static void
@@ -185,16 +225,25 @@ fill(struct work *w)
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
     static struct work w;
     struct ft_encoder_config config = { .clip = 1, .coordinate_max = INT64_C(1) << 40 };
     struct ft_noise *own = NULL;
     struct ft_error err = { 0 };
 
+    json = argc > 1 && strcmp(argv[1], "--json") == 0;
+    if (argc > 2 || (argc == 2 && !json)) {
+        (void)fprintf(stderr, "usage: bench_privacy [--json]\n");
+        return FT_EXIT_USAGE;
+    }
     ft_model_setup();
-    w.spec = (struct ft_model_spec){ .kind = FT_MODEL_MLP, .features = FEATURES, .classes = 10, .hidden = { 200, 200 },
-                                     .hidden_count = 2, .activation = FT_ACT_RELU };
+    w.spec = (struct ft_model_spec){ .kind = FT_MODEL_MLP,
+                                     .features = FEATURES,
+                                     .classes = 10,
+                                     .hidden = { 200, 200 },
+                                     .hidden_count = 2,
+                                     .activation = FT_ACT_RELU };
     must(ft_model_open(&w.spec, &w.model, NULL));
     must(ft_per_customer_open(&w.spec, &w.customers, NULL));
     w.parameters = (size_t)ft_model_parameters(&w.spec);
@@ -211,24 +260,28 @@ main(void)
     ft_model_init(&w.spec, 3, w.params);
 
     config.coordinates = w.parameters;
-    config.params = (struct ft_privacy_params){ .q_num = FT_PRIVACY_Q_ONE, .dim = w.parameters, .clip = 1,
-                                                .sigma_share = 1000, .t_min = 10, .m_stores = 1, .steps = 1 };
+    config.params = (struct ft_privacy_params){ .q_num = FT_PRIVACY_Q_ONE,
+                                                .dim = w.parameters,
+                                                .clip = 1,
+                                                .sigma_share = 1000,
+                                                .t_min = 10,
+                                                .m_stores = 1,
+                                                .steps = 1 };
     config.params.scale = ft_privacy_scale(w.parameters);
     config.params.delta_int_sq = ft_privacy_delta_int_sq(config.params.scale, w.parameters, 0);
     must(ft_noise_draw(ft_env_system(), w.parameters, 1000, &own));
     must(ft_encoder_open(&config, ft_env_system(), &own, &w.encoder, &err));
 
-    printf("784-200-200-10, batch %d, %zu parameters; %s; least CPU time of %d turns\n", BATCH, w.parameters,
-           ft_model_kernel(), TURNS);
+    if (!json)
+        printf("784-200-200-10, batch %d, %zu parameters; %s; least CPU time of %d turns\n", BATCH,
+               w.parameters, ft_model_kernel(), TURNS);
     const double step = least(&w, plain);
-    line("lengths", least(&w, lengths), "plain gradient", step);
-    line("clip", least(&w, clip), "plain gradient", step);
-    line("vectors", least(&w, vectors), "plain gradient", step);
-    const double whole = least(&w, gate);
-    line("gate", whole, "plain gradient", step);
-    line("gate", whole, "adding 51 M integers", least(&w, write_integers));
-    line("noise", least(&w, noise), "60 MB of ChaCha20", least(&w, words));
-    line("rotation", least(&w, rotation), "copy of 4 MB", least(&w, copy));
-    printf("limits: clip at most 1.5 plain steps; noise of 10^6 at most 250 ms; rotation of 2^20 at most 10 ms\n");
+    line("lengths", least(&w, lengths), "plain gradient", step, 0, false);
+    line("clip", least(&w, clip), "plain gradient", step, 1.5, true);
+    line("vectors", least(&w, vectors), "plain gradient", step, 0, false);
+    line("gate", least(&w, gate), "adding 51 M integers", least(&w, write_integers), 0, false);
+    line("noise", least(&w, noise), "60 MB of ChaCha20", least(&w, words), 0.25, false);
+    line("rotation", least(&w, rotation), "copy of 4 MB", least(&w, copy), 0.01, false);
+    line("pld", least(&w, pld), "RDP of the same", least(&w, rdp), 1, false);
     return 0;
 }
