@@ -7,25 +7,68 @@
 #include <string.h>
 
 const struct ft_cli_option ft_cmd_audit_options[] = {
-    { .name = "noise", .kind = FT_CLI_REAL, .argument = "Z", .help = "noise multiplier under audit (default: 1)" },
-    { .name = "epsilon", .kind = FT_CLI_REAL, .argument = "E", .help = "or: the least noise for this epsilon" },
+    { .name = "noise",
+      .kind = FT_CLI_REAL,
+      .argument = "Z",
+      .help = "noise multiplier under audit (default: 1)" },
+    { .name = "epsilon",
+      .kind = FT_CLI_REAL,
+      .argument = "E",
+      .help = "or: the least noise for this epsilon" },
     { .name = "delta", .kind = FT_CLI_REAL, .argument = "D", .help = "of the claim", .fallback = "1e-5" },
-    { .name = "q", .kind = FT_CLI_REAL, .argument = "Q", .help = "chance of a customer to be in a round",
+    { .name = "q",
+      .kind = FT_CLI_REAL,
+      .argument = "Q",
+      .help = "chance of a customer to be in a round",
       .fallback = "1" },
-    { .name = "rounds", .kind = FT_CLI_UINT, .argument = "T", .least = 1, .most = 10000,
-      .help = "rounds that the canaries are in", .fallback = "1" },
-    { .name = "shops", .kind = FT_CLI_UINT, .argument = "N", .least = 4, .most = 1000, .help = "shops",
+    { .name = "rounds",
+      .kind = FT_CLI_UINT,
+      .argument = "T",
+      .least = 1,
+      .most = 10000,
+      .help = "rounds that the canaries are in",
+      .fallback = "1" },
+    { .name = "shops",
+      .kind = FT_CLI_UINT,
+      .argument = "N",
+      .least = 4,
+      .most = 1000,
+      .help = "shops",
       .fallback = "13" },
-    { .name = "dropouts", .kind = FT_CLI_UINT, .argument = "D", .help = "shops that leave in every round",
+    { .name = "dropouts",
+      .kind = FT_CLI_UINT,
+      .argument = "D",
+      .help = "shops that leave in every round",
       .fallback = "2" },
-    { .name = "corrupted", .kind = FT_CLI_UINT, .argument = "F", .help = "shops that send no noise", .fallback = "2" },
-    { .name = "canaries", .kind = FT_CLI_UINT, .argument = "M", .least = FT_AUDIT_CANARIES_MIN,
-      .most = FT_AUDIT_CANARIES_MAX, .help = "synthetic customers", .fallback = "4000" },
-    { .name = "significance", .kind = FT_CLI_REAL, .argument = "P", .help = "of a refutation", .fallback = "0.05" },
+    { .name = "corrupted",
+      .kind = FT_CLI_UINT,
+      .argument = "F",
+      .help = "shops that send no noise",
+      .fallback = "2" },
+    { .name = "canaries",
+      .kind = FT_CLI_UINT,
+      .argument = "M",
+      .least = FT_AUDIT_CANARIES_MIN,
+      .most = FT_AUDIT_CANARIES_MAX,
+      .help = "synthetic customers",
+      .fallback = "4000" },
+    { .name = "significance",
+      .kind = FT_CLI_REAL,
+      .argument = "P",
+      .help = "of a refutation",
+      .fallback = "0.05" },
     { .name = "rotated", .kind = FT_CLI_FLAG, .help = "vectors are rotated before rounding" },
-    { .name = "only", .kind = FT_CLI_TEXT, .argument = "TEST", .help = "noise-floor, canaries or membership" },
+    { .name = "only",
+      .kind = FT_CLI_TEXT,
+      .argument = "TEST",
+      .help = "noise-floor, canaries or membership" },
     { .name = "seed", .kind = FT_CLI_UINT, .argument = "S", .help = "repeats an audit", .fallback = "1" },
-    { .name = "threads", .kind = FT_CLI_UINT, .argument = "N", .least = 1, .most = 256, .help = "for masking",
+    { .name = "threads",
+      .kind = FT_CLI_UINT,
+      .argument = "N",
+      .least = 1,
+      .most = 256,
+      .help = "for masking",
       .fallback = "1" },
     FT_CLI_OPTIONS_END,
 };
@@ -43,7 +86,8 @@ static void
 show_progress(void *ctx, const char *what, uint64_t done, uint64_t of)
 {
     (void)ctx;
-    (void)fprintf(stderr, "\r%-12s round %" PRIu64 " of %" PRIu64 "%s", what, done, of, done == of ? "\r\033[K" : "");
+    (void)fprintf(stderr, "\r%-12s round %" PRIu64 " of %" PRIu64 "%s", what, done, of,
+                  done == of ? "\r\033[K" : "");
     (void)fflush(stderr);
 }
 
@@ -58,7 +102,8 @@ run_one(const struct ft_audit_wish *wish, int test, struct audit *a, struct ft_e
 static bool
 passes(const struct audit *a)
 {
-    return (!a->ran[0] || a->floor.pass) && (!a->ran[1] || a->canaries.pass) && (!a->ran[2] || a->membership.pass);
+    return (!a->ran[0] || a->floor.pass) && (!a->ran[1] || a->canaries.pass) &&
+           (!a->ran[2] || a->membership.pass);
 }
 
 /* ---- what is printed ---- */
@@ -66,25 +111,29 @@ passes(const struct audit *a)
 static json_t *
 claim_json(const struct ft_audit_claim *c)
 {
-    return json_pack("{s:f, s:f, s:I, s:I, s:I, s:I}", "epsilon", c->epsilon, "noise_multiplier", c->noise_multiplier, "t_min",
-                     (json_int_t)c->t_min, "survivors", (json_int_t)c->survivors, "sigma_share",
-                     (json_int_t)c->sigma_share, "delta_int_sq", (json_int_t)c->delta_int_sq);
+    return json_pack("{s:f, s:f, s:I, s:I, s:I, s:I}", "epsilon", c->epsilon, "noise_multiplier",
+                     c->noise_multiplier, "t_min", (json_int_t)c->t_min, "survivors",
+                     (json_int_t)c->survivors, "sigma_share", (json_int_t)c->sigma_share, "delta_int_sq",
+                     (json_int_t)c->delta_int_sq);
 }
 
 static json_t *
 audit_json(const struct ft_audit_wish *w, const struct audit *a)
 {
-    json_t *root = json_pack("{s:b, s:I, s:f, s:f, s:I, s:f}", "pass", passes(a), "seed", (json_int_t)w->seed, "delta",
-                             w->delta, "q", w->q, "rounds", (json_int_t)w->rounds, "significance", w->significance);
+    json_t *root =
+        json_pack("{s:b, s:I, s:f, s:f, s:I, s:f}", "pass", passes(a), "seed", (json_int_t)w->seed, "delta",
+                  w->delta, "q", w->q, "rounds", (json_int_t)w->rounds, "significance", w->significance);
     if (root == NULL)
         return NULL;
     if (a->ran[0])
-        (void)json_object_set_new(
-            root, "noise_floor",
-            json_pack("{s:o, s:b, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "claim", claim_json(&a->floor.claim), "pass",
-                      a->floor.pass, "rounds", (json_int_t)a->floor.rounds, "integers", (json_int_t)a->floor.integers,
-                      "variance", a->floor.variance, "least", a->floor.least, "most", a->floor.most, "between_rounds",
-                      a->floor.again, "neighbours", a->floor.related, "neighbours_most", a->floor.related_most));
+        (void)json_object_set_new(root, "noise_floor",
+                                  json_pack("{s:o, s:b, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "claim",
+                                            claim_json(&a->floor.claim), "pass", a->floor.pass, "rounds",
+                                            (json_int_t)a->floor.rounds, "integers",
+                                            (json_int_t)a->floor.integers, "variance", a->floor.variance,
+                                            "least", a->floor.least, "most", a->floor.most, "between_rounds",
+                                            a->floor.again, "neighbours", a->floor.related, "neighbours_most",
+                                            a->floor.related_most));
     if (a->ran[1])
         (void)json_object_set_new(
             root, "canaries",
@@ -93,13 +142,14 @@ audit_json(const struct ft_audit_wish *w, const struct audit *a)
                       (json_int_t)a->canaries.included, "guesses", (json_int_t)a->canaries.guesses, "right",
                       (json_int_t)a->canaries.right, "epsilon_lower", a->canaries.lower));
     if (a->ran[2])
-        (void)json_object_set_new(
-            root, "membership",
-            json_pack("{s:o, s:b, s:I, s:I, s:f, s:f, s:f, s:f, s:f}", "claim", claim_json(&a->membership.claim), "pass",
-                      a->membership.pass, "members", (json_int_t)a->membership.members, "others",
-                      (json_int_t)a->membership.others, "auc", a->membership.auc, "false_rate", a->membership.false_rate,
-                      "true_rate", a->membership.true_rate, "true_rate_least", a->membership.true_least, "allowed",
-                      a->membership.allowed));
+        (void)json_object_set_new(root, "membership",
+                                  json_pack("{s:o, s:b, s:I, s:I, s:f, s:f, s:f, s:f, s:f}", "claim",
+                                            claim_json(&a->membership.claim), "pass", a->membership.pass,
+                                            "members", (json_int_t)a->membership.members, "others",
+                                            (json_int_t)a->membership.others, "auc", a->membership.auc,
+                                            "false_rate", a->membership.false_rate, "true_rate",
+                                            a->membership.true_rate, "true_rate_least",
+                                            a->membership.true_least, "allowed", a->membership.allowed));
     return root;
 }
 
@@ -112,23 +162,28 @@ verdict(bool pass)
 static void
 print(const struct ft_audit_wish *w, const struct audit *a)
 {
-    const struct ft_audit_claim *c = a->ran[1] ? &a->canaries.claim : a->ran[0] ? &a->floor.claim : &a->membership.claim;
+    const struct ft_audit_claim *c = a->ran[1]   ? &a->canaries.claim
+                                     : a->ran[0] ? &a->floor.claim
+                                                 : &a->membership.claim;
 
-    printf("under audit   %u shops: %u leave, %u send no noise, %u shares of %u units are credited; noise multiplier %.6g\n",
-           w->shops, w->dropouts, w->corrupted, c->t_min, c->sigma_share, c->noise_multiplier);
+    printf("under audit   %u shops: %u leave, %u send no noise, %u shares of %u units are credited; noise "
+           "multiplier %.6g\n",
+           w->shops, w->dropouts, c->survivors - c->t_min, c->t_min, c->sigma_share, c->noise_multiplier);
     if (a->ran[0])
-        printf("noise floor   variance %.4f of what is credited, expected %.4f to %.4f, over %" PRIu64 " integers;\n"
+        printf("noise floor   variance %.4f of what is credited, expected %.4f to %.4f, over %" PRIu64
+               " integers;\n"
                "              between rounds %.4f, between neighbours %+.5f: %s\n",
-               a->floor.variance, a->floor.least, a->floor.most, a->floor.integers, a->floor.again, a->floor.related,
-               verdict(a->floor.pass));
+               a->floor.variance, a->floor.least, a->floor.most, a->floor.integers, a->floor.again,
+               a->floor.related, verdict(a->floor.pass));
     if (a->ran[1])
         printf("canaries      %u of %u guesses right, of %u customers: epsilon is at least %.3f (p = %g);\n"
                "              stated epsilon %.3f at delta %g, %" PRIu64 " round%s, q %g: %s\n",
-               a->canaries.right, a->canaries.guesses, a->canaries.canaries, a->canaries.lower, w->significance,
-               a->canaries.claim.epsilon, w->delta, w->rounds, w->rounds == 1 ? "" : "s", w->q,
-               verdict(a->canaries.pass));
+               a->canaries.right, a->canaries.guesses, a->canaries.canaries, a->canaries.lower,
+               w->significance, a->canaries.claim.epsilon, w->delta, w->rounds, w->rounds == 1 ? "" : "s",
+               w->q, verdict(a->canaries.pass));
     if (a->ran[2])
-        printf("membership    of a released model: %.2f %% of members found at %.2f %% false alarms (AUC %.3f), allowed %.2f "
+        printf("membership    of a released model: %.2f %% of members found at %.2f %% false alarms (AUC "
+               "%.3f), allowed %.2f "
                "%%;\n              stated epsilon %.3f: %s\n",
                100 * a->membership.true_rate, 100 * a->membership.false_rate, a->membership.auc,
                100 * a->membership.allowed, a->membership.claim.epsilon, verdict(a->membership.pass));
@@ -145,7 +200,9 @@ ft_cmd_audit(struct ft_cli *cli)
         .dropouts = (uint32_t)ft_cli_uint(cli, "dropouts", 2),
         .corrupted = (uint32_t)ft_cli_uint(cli, "corrupted", 2),
         .epsilon = ft_cli_given(cli, "epsilon") ? ft_cli_real(cli, "epsilon", 0) : 0,
-        .noise = ft_cli_given(cli, "noise") ? ft_cli_real(cli, "noise", 0) : ft_cli_given(cli, "epsilon") ? 0 : 1,
+        .noise = ft_cli_given(cli, "noise")     ? ft_cli_real(cli, "noise", 0)
+                 : ft_cli_given(cli, "epsilon") ? 0
+                                                : 1,
         .delta = ft_cli_real(cli, "delta", 1e-5),
         .q = ft_cli_real(cli, "q", 1),
         .rounds = ft_cli_uint(cli, "rounds", 1),

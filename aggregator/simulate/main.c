@@ -1,3 +1,4 @@
+#include "aggregator/simulate/cmd_audit.h"
 #include "aggregator/simulate/cmd_baseline.h"
 #include "aggregator/simulate/cmd_budget.h"
 #include "aggregator/simulate/cmd_compare.h"
@@ -13,6 +14,13 @@ static const struct ft_cli_command commands[] = {
                  "Exit: 0 done, 65 bad data, 66 a file is missing, 75 stopped by a signal (--resume goes on), 78 the experiment\n"
                  "or the folder is not as it should be.",
       .run = ft_cmd_run },
+    { .name = "audit", .help = "does the build keep the epsilon it states? noise floor, canaries, membership",
+      .options = ft_cmd_audit_options,
+      .example = "fedtill-simulate audit --noise 1 --delta 1e-5 --canaries 4000 --shops 13 --dropouts 2 --corrupted 2",
+      .details = "Runs the shops' own contribution and a real secure sum; prints the lower bound that the sums show beside\n"
+                 "the bound that is stated. --only runs one of the three tests.\n"
+                 "Exit: 0 the claim holds, 1 it is refuted, 64 a value out of its range.",
+      .run = ft_cmd_audit },
     { .name = "baseline", .help = "compare a federated model with pooled training and with each shop alone",
       .operands = "HOME...", .operands_least = 1, .operands_most = 4096, .options = ft_cmd_baseline_options,
       .example = "fedtill-simulate baseline --task cj_return.yaml --model model.json shops/store-367 shops/store-321",

@@ -1,5 +1,5 @@
 /*
- * Planted bugs: faults that the deterministic simulation must find, so that the harness itself is tested. They exist
+ * Planted bugs: faults that the deterministic simulation or the audit must find, so that the harness itself is tested. They exist
  * only in a test build configured with FT_PLANTED; everywhere else FT_PLANT is the constant 0 and the compiler
  * drops what depends on it. A test reads back from the shipped programs that none is in them.
  */
@@ -17,11 +17,21 @@
     X(RECORD_NOT_STORED, "a session is announced and never stored")                                       \
     X(STALE_MODEL, "an update is computed on an older model")
 
+/* Faults of privacy, which no message shows: the audit must find them (tests/protocol/simulate/test_simulate_audit.c). */
+#define FT_PRIVACY_PLANTS(X)                                                                                 \
+    X(NOISE_LEFT_OUT, "a share of noise is all zeros")                                                       \
+    X(NOISE_REUSED, "the same noise in every round")                                                         \
+    X(CLIP_OFF, "no vector is scaled down, and the gate lets everything through")                            \
+    X(SAMPLE_KEPT, "customers are drawn once, not anew for every contribution")
+
 enum ft_plant {
 #define X(name, text) FT_PLANT_##name,
     FT_PLANTS(X)
 #undef X
-        FT_PLANT_COUNT
+        FT_PLANT_COUNT,
+#define X(name, text) FT_PLANT_##name,
+    FT_PRIVACY_PLANTS(X)
+#undef X
 };
 
 #ifdef FT_PLANTED

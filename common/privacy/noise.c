@@ -2,10 +2,12 @@
 #include "common/privacy/noise_internal.h"
 
 #include "common/base/alloc.h"
+#include "common/base/plant.h"
 #include "common/privacy/parameters.h"
 
 #include <sodium.h>
 #include <stdbool.h>
+#include <string.h>
 
 #define FACTORIAL_12 479001600u /* the largest factorial below 2^32 */
 
@@ -13,6 +15,8 @@ void
 ft_noise_words_open(struct ft_noise_words *w, const struct ft_env *env)
 {
     env->random(env->ctx, w->key, sizeof w->key);
+    if (FT_PLANT(NOISE_REUSED))
+        memset(w->key, 7, sizeof w->key);
     w->refills = 0;
     w->at = FT_NOISE_WORDS;
 }
@@ -176,7 +180,7 @@ ft_noise_draw(const struct ft_env *env, uint64_t dim, uint32_t sigma, struct ft_
     }
     ft_noise_words_open(&words, env);
     for (uint64_t i = 0; i < dim; i++)
-        n->values[i] = ft_noise_sample(&words, sigma);
+        n->values[i] = FT_PLANT(NOISE_LEFT_OUT) ? 0 : ft_noise_sample(&words, sigma);
     ft_noise_words_close(&words);
     *out = n;
     return FT_OK;

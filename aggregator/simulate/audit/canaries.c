@@ -21,8 +21,9 @@ by_score(const void *a, const void *b)
 }
 
 /*
- * Canary i has feature i alone, as far as it reaches, and a label as far: from a model of zeros the descent direction of its
- * squared error is REACH^2 along coordinate i and REACH along the bias, clipped to Delta along coordinate i.
+ * Canary i has feature i alone, as far as it reaches, and a label as far: from a model of zeros the descent
+ * direction of its squared error is REACH^2 along coordinate i and REACH along the bias, clipped to Delta
+ * along coordinate i.
  */
 static enum ft_status
 place(struct audit_federation *f, const struct canary *list, uint32_t count)
@@ -71,8 +72,8 @@ out:
 }
 
 /*
- * The r most extreme of the sorted scores, r fixed beforehand: without sampling the highest are guessed in and the lowest
- * out; with it a low score says nothing, so all guesses are "in".
+ * The r most extreme of the sorted scores, r fixed beforehand: without sampling the highest are guessed in
+ * and the lowest out; with it a low score says nothing, so all guesses are "in".
  */
 static uint32_t
 right_guesses(const struct canary *sorted, uint32_t count, uint32_t guesses, bool both)
@@ -118,7 +119,8 @@ ft_audit_run_canaries(const struct ft_audit_wish *wish, struct ft_audit_canaries
     FT_TRY(score(wish, f, list, err));
     qsort(list, wish->canaries, sizeof *list, by_score);
     out->right = right_guesses(list, wish->canaries, out->guesses, wish->q >= 1);
-    FT_TRY(ft_onerun_epsilon(wish->canaries, out->guesses, out->right, wish->delta, wish->significance, &out->lower));
+    FT_TRY(ft_onerun_epsilon(wish->canaries, out->guesses, out->right, wish->delta, wish->significance,
+                             &out->lower));
     out->pass = out->lower <= out->claim.epsilon;
 out:
     audit_close(f);

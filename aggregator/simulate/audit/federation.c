@@ -4,6 +4,7 @@
 #include "client/vault/contribute.h"
 #include "common/base/alloc.h"
 #include "common/privacy/rotate.h"
+#include "common/secure_sum/prg.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -24,7 +25,7 @@ struct audit_federation {
     struct ft_sim_session *session;
     struct member *members; /* (t_min) */
     uint32_t honest;
-    uint64_t rounds; /* done */
+    uint64_t rounds;  /* done */
     uint64_t **words; /* (shops) */
     uint64_t *sum;
     int64_t *z;
@@ -44,7 +45,8 @@ put_names(struct ft_task *t, const struct audit_setting *setting, uint32_t shops
         goto out;
     for (; t->feature_count < setting->features; t->feature_count++) {
         (void)snprintf(name, sizeof name, "f%u", t->feature_count);
-        t->features[t->feature_count] = (struct ft_task_feature){ ft_strdup(name), 0, setting->range };
+        t->features[t->feature_count] =
+            (struct ft_task_feature){ ft_strdup(name), setting->least, setting->range };
         if (t->features[t->feature_count].name == NULL)
             goto out;
     }
@@ -76,15 +78,17 @@ noise_for(const struct ft_audit_wish *w, uint64_t rounds, double *z, struct ft_e
     const double q = ft_privacy_q(ft_privacy_q_num(w->q, 1));
     const enum ft_status st = ft_account_noise(q, rounds, 1, w->delta, w->epsilon, FT_ACCOUNT_RDP, z);
     if (st == FT_ERR_LIMIT)
-        return ft_fail(err, FT_ERR_CONFIG, "no noise multiplier up to 1000 reaches epsilon %g in %llu rounds", w->epsilon,
-                       (unsigned long long)rounds);
+        return ft_fail(err, FT_ERR_CONFIG, "no noise multiplier up to 1000 reaches epsilon %g in %llu rounds",
+                       w->epsilon, (unsigned long long)rounds);
     return st;
 }
 
 static enum ft_status
-make_task(const struct ft_audit_wish *w, const struct audit_setting *s, struct ft_task *out, struct ft_error *err)
+make_task(const struct ft_audit_wish *w, const struct audit_setting *s, struct ft_task *out,
+          struct ft_error *err)
 {
     const uint64_t each = s->customers / w->shops > 0 ? s->customers / w->shops : 1;
+    const struct ft_audit_cohort cohort = ft_audit_cohort(w);
     enum ft_status st;
 
     *out = (struct ft_task){
@@ -95,7 +99,7 @@ make_task(const struct ft_audit_wish *w, const struct audit_setting *s, struct f
         .classes = s->model == FT_MODEL_MLP ? 2 : 0,
         .hidden = { s->hidden },
         .hidden_count = s->hidden > 0,
-        .activation = FT_ACT_RELU,
+        .activation = s->model == FT_MODEL_MLP ? FT_ACT_RELU : 0,
         .rounds = (uint32_t)s->rounds,
         .local_epochs = 1,
         .learning_rate = s->learning_rate,
@@ -114,11 +118,11 @@ make_task(const struct ft_audit_wish *w, const struct audit_setting *s, struct f
                      .m_stores = 1,
                      .contribution = FT_CONTRIBUTION_GRADIENT,
                      .rotated = w->rotated },
-        .n_min = w->shops - w->dropouts,
+        .n_min = cohort.n_min,
         .n_cap = w->shops,
-        .h_min = w->shops - w->dropouts - w->corrupted,
+        .h_min = (uint32_t)cohort.t_min,
         .corrupted = w->corrupted,
-        .drop_permille = (w->dropouts * 1000 + w->shops - 1) / w->shops,
+        .drop_permille = cohort.drop_permille,
         .sigma = 40,
         .eta = 30,
         .suite = FT_SS_SUITE_AES256CTR,
@@ -168,7 +172,8 @@ open_model(struct audit_federation *f)
     if (means != NULL && stds != NULL && params != NULL) {
         for (uint32_t i = 0; i < features; i++)
             stds[i] = 1;
-        st = ft_model_state_init(&f->model, f->hash, FT_STAGE_TRAIN, 0, means, stds, features, params, parameters);
+        st = ft_model_state_init(&f->model, f->hash, FT_STAGE_TRAIN, 0, means, stds, features, params,
+                                 parameters);
     }
     ft_free(means);
     ft_free(stds);
@@ -177,8 +182,8 @@ open_model(struct audit_federation *f)
 }
 
 enum ft_status
-audit_open(const struct ft_audit_wish *wish, const struct audit_setting *setting, struct audit_federation **out,
-           struct ft_error *err)
+audit_open(const struct ft_audit_wish *wish, const struct audit_setting *setting,
+           struct audit_federation **out, struct ft_error *err)
 {
     struct audit_federation *f = ft_calloc(1, sizeof *f);
     struct ft_buf canonical = { 0 };
@@ -188,15 +193,18 @@ audit_open(const struct ft_audit_wish *wish, const struct audit_setting *setting
     if (f == NULL)
         return st;
     f->wish = *wish;
-    f->honest = wish->shops - wish->dropouts - wish->corrupted;
+    f->honest = (uint32_t)ft_audit_cohort(wish).t_min;
     FT_TRY(make_task(wish, setting, &f->task, err));
     FT_TRY(ft_task_encode(&f->task, &canonical));
     ft_task_hash(ft_buf_bytes(&canonical), f->hash);
     FT_TRY(ft_round_plan_init(&f->plan, &f->task, FT_STAGE_TRAIN, err));
     FT_TRY(open_model(f));
     FT_TRY(open_members(f));
-    const struct ft_sim_session_config config = { .task = &f->task, .task_hash = f->hash, .shops = wish->shops,
-                                                  .seed = wish->seed, .threads = wish->threads };
+    const struct ft_sim_session_config config = { .task = &f->task,
+                                                  .task_hash = f->hash,
+                                                  .shops = wish->shops,
+                                                  .seed = wish->seed,
+                                                  .threads = wish->threads };
     FT_TRY(ft_sim_session_open(&config, &f->session, err));
     f->words = ft_calloc(wish->shops, sizeof *f->words);
     f->sum = ft_calloc(f->plan.codec.words, sizeof *f->sum);
@@ -286,7 +294,8 @@ contribution_of(struct audit_federation *f, uint32_t shop, uint64_t **words, str
     enum ft_status st;
 
     if (shop < f->honest)
-        return ft_contribute(f->members[shop].contributor, &work, &f->members[shop].examples, &standardised, words, err);
+        return ft_contribute(f->members[shop].contributor, &work, &f->members[shop].examples, &standardised,
+                             words, err);
     *words = ft_big_alloc((size_t)f->plan.codec.words * sizeof **words);
     if (*words == NULL)
         return FT_ERR_NOMEM;
@@ -298,7 +307,7 @@ contribution_of(struct audit_federation *f, uint32_t shop, uint64_t **words, str
 enum ft_status
 audit_round(struct audit_federation *f, const float *params, const int64_t **z, struct ft_error *err)
 {
-    const uint32_t shops = f->wish.shops, corrupted_to = f->honest + f->wish.corrupted;
+    const uint32_t shops = f->wish.shops, staying = f->wish.shops - f->wish.dropouts;
     const size_t size = (size_t)f->plan.codec.words * sizeof(uint64_t);
     uint32_t survivors = 0;
     uint64_t weight;
@@ -306,12 +315,12 @@ audit_round(struct audit_federation *f, const float *params, const int64_t **z, 
 
     if (params != NULL)
         memcpy(f->model.params, params, f->model.parameters * sizeof *params);
-    for (uint32_t i = 0; i < corrupted_to; i++)
+    for (uint32_t i = 0; i < staying; i++)
         FT_TRY(contribution_of(f, i, &f->words[i], err));
     f->rounds++;
     FT_TRY(ft_sim_session_sum(f->session, &f->plan, f->rounds, f->words, f->sum, &survivors, err));
-    if (survivors != corrupted_to) {
-        st = ft_fail(err, FT_ERR_COHORT, "%u shops in the sum, expected %u", survivors, corrupted_to);
+    if (survivors != staying) {
+        st = ft_fail(err, FT_ERR_COHORT, "%u shops in the sum, expected %u", survivors, staying);
         goto out;
     }
     FT_TRY(ft_ss_unpack(&f->plan.codec, f->sum, survivors, f->z, &weight));
@@ -362,7 +371,7 @@ audit_claim(const struct audit_federation *f, uint64_t rounds, struct ft_audit_c
     *out = (struct ft_audit_claim){ .noise_multiplier = e.z,
                                     .epsilon = cost.pld,
                                     .t_min = p->t_min,
-                                    .survivors = f->honest + f->wish.corrupted,
+                                    .survivors = f->wish.shops - f->wish.dropouts,
                                     .sigma_share = p->sigma_share,
                                     .delta_int_sq = p->delta_int_sq };
     if (e.q >= 1) {
@@ -388,8 +397,8 @@ audit_binomial_tail(uint64_t n, double p, uint64_t k)
     if (p >= 1)
         return 1;
     for (uint64_t i = n + 1; i-- > k;)
-        sum += exp(lgamma_r((double)n + 1, &sign) - lgamma_r((double)i + 1, &sign) - lgamma_r((double)(n - i) + 1, &sign) +
-                   (double)i * log(p) + (double)(n - i) * log1p(-p));
+        sum += exp(lgamma_r((double)n + 1, &sign) - lgamma_r((double)i + 1, &sign) -
+                   lgamma_r((double)(n - i) + 1, &sign) + (double)i * log(p) + (double)(n - i) * log1p(-p));
     return fmin(sum, 1);
 }
 

@@ -1,13 +1,14 @@
 #include "aggregator/simulate/audit/federation.h"
 
 #include "common/base/alloc.h"
+#include "common/privacy/parameters.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define PEOPLE   4000u
-#define FEATURES 200u /* random, so that a model without privacy would learn its rows by heart */
+#define FEATURES 1000u /* random, so that a model without privacy would learn its rows by heart */
 #define ROUNDS   20u
 #define RATE     4.0 /* in clips a round */
 #define ALARMS   0.001
@@ -116,15 +117,35 @@ judge(struct person *list, double delta, struct ft_audit_membership *out)
     out->pass = out->true_least <= out->allowed;
 }
 
+/* The epsilon stated for the audit's rounds, over the rounds that are run here. */
+static enum ft_status
+same_epsilon(const struct ft_audit_wish *wish, struct ft_audit_wish *own)
+{
+    const struct ft_account_event e = { ft_privacy_q(ft_privacy_q_num(wish->q, 1)), wish->noise, wish->rounds,
+                                        1 };
+    enum ft_status st = FT_OK;
+    uint32_t order;
+
+    *own = *wish;
+    if (wish->noise > 0) {
+        st = ft_account_cost_rdp(&e, 1, wish->delta, &own->epsilon, &order);
+        own->noise = 0;
+    }
+    return st;
+}
+
 enum ft_status
-ft_audit_run_membership(const struct ft_audit_wish *wish, struct ft_audit_membership *out, struct ft_error *err)
+ft_audit_run_membership(const struct ft_audit_wish *wish, struct ft_audit_membership *out,
+                        struct ft_error *err)
 {
     const struct audit_setting setting = { .model = FT_MODEL_LOGISTIC,
                                            .features = FEATURES,
+                                           .least = -1,
                                            .range = 1,
                                            .customers = PEOPLE,
                                            .rounds = ROUNDS,
                                            .learning_rate = 1 };
+    struct ft_audit_wish own;
     struct ft_env_seeded draws;
     struct audit_federation *f = NULL;
     struct person *list = ft_calloc(PEOPLE, sizeof *list);
@@ -138,13 +159,14 @@ ft_audit_run_membership(const struct ft_audit_wish *wish, struct ft_audit_member
     ft_env_seeded_init(&draws, wish->seed, UINT64_C(0x70656f706c65));
     for (uint32_t i = 0; i < PEOPLE; i++) {
         for (uint32_t k = 0; k < FEATURES; k++)
-            x[(size_t)i * FEATURES + k] = (float)(ft_random_u64(&draws.env) & 1);
+            x[(size_t)i * FEATURES + k] = (ft_random_u64(&draws.env) & 1) != 0 ? 1 : -1;
         y[i] = (float)(ft_random_u64(&draws.env) & 1);
         list[i].in = (ft_random_u64(&draws.env) & 1) != 0;
         out->members += list[i].in;
     }
     out->others = PEOPLE - out->members;
-    FT_TRY(audit_open(wish, &setting, &f, err));
+    FT_TRY(same_epsilon(wish, &own));
+    FT_TRY(audit_open(&own, &setting, &f, err));
     FT_TRY(audit_claim(f, ROUNDS, &out->claim));
     FT_TRY(place(f, list, x, y));
     FT_TRY(train(wish, f, params, err));

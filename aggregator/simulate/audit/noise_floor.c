@@ -9,7 +9,8 @@
 #define ONE_IN_MILLION 4.753424 /* deviations of the normal law */
 #define FEATURES       256u
 
-/* So many integers that one share of t_min left out is found but one time in a million, over two rounds and more. */
+/* So many integers that one share of t_min left out is found but one time in a million, over two rounds and
+ * more. */
 static double
 integers_for(uint32_t t_min)
 {
@@ -33,7 +34,8 @@ look(const int64_t *z, const int64_t *before, size_t dim, double variance, struc
 }
 
 static enum ft_status
-rounds(const struct ft_audit_wish *wish, struct audit_federation *f, struct ft_audit_floor *out, struct ft_error *err)
+rounds(const struct ft_audit_wish *wish, struct audit_federation *f, struct ft_audit_floor *out,
+       struct ft_error *err)
 {
     const size_t dim = audit_dim(f);
     const double share = out->claim.sigma_share, variance = out->claim.t_min * share * share;
@@ -59,11 +61,12 @@ rounds(const struct ft_audit_wish *wish, struct audit_federation *f, struct ft_a
     out->again = s.differences / between;
     out->related = s.products / n;
     out->related_most = ONE_IN_MILLION / sqrt(n);
-    /* differences of neighbouring rounds share a round each: their mean square spreads by a factor of at most sqrt(3/2) more */
+    /* differences of neighbouring rounds share a round each: their mean square spreads by a factor of at most
+     * sqrt(3/2) more */
     const double loose = ONE_IN_MILLION * sqrt(1.5);
     out->pass = out->variance >= out->least && out->variance <= out->most &&
-                out->again >= audit_chi_square(between, -loose) && out->again <= audit_chi_square(between, loose) &&
-                fabs(out->related) <= out->related_most;
+                out->again >= audit_chi_square(between, -loose) &&
+                out->again <= audit_chi_square(between, loose) && fabs(out->related) <= out->related_most;
 out:
     ft_free(before);
     return st;
@@ -72,7 +75,7 @@ out:
 enum ft_status
 ft_audit_noise_floor(const struct ft_audit_wish *wish, struct ft_audit_floor *out, struct ft_error *err)
 {
-    const uint32_t t_min = wish->shops - wish->dropouts - wish->corrupted;
+    const uint32_t t_min = (uint32_t)ft_audit_cohort(wish).t_min;
     const double integers = integers_for(t_min);
     struct audit_federation *f = NULL;
     struct audit_setting setting = { .model = FT_MODEL_MLP,

@@ -67,7 +67,9 @@ open_roster(struct ft_sim_session *s, struct ft_error *err)
     struct ft_buf signed_roster = { 0 };
     enum ft_status st;
 
-    s->roster = (struct ft_ss_roster){ .serial = 1, .count = s->config.shops, .corrupted = s->config.task->corrupted };
+    s->roster = (struct ft_ss_roster){ .serial = 1,
+                                       .count = s->config.shops,
+                                       .corrupted = s->config.task->corrupted };
     memcpy(s->roster.deployment, s->config.task->deployment, sizeof s->roster.deployment);
     s->roster.members = ft_calloc(s->config.shops, sizeof *s->roster.members);
     if (s->roster.members == NULL)
@@ -96,21 +98,24 @@ open_directory(struct ft_sim_session *s, struct ft_error *err)
         struct shop *shop = &s->shops[i];
         ft_ss_epoch_key_make(&shop->env.env, shop->sk, s->roster.deployment, i, EPOCH, shop->xsk, &shop->key);
         FT_TRY(ft_ss_directory_put(&s->directory, &shop->key, err));
-        FT_TRY(ft_ss_pairs_open(s->config.shops, i, shop->xsk, shop->key.xpk, s->roster.deployment, EPOCH, &shop->pairs));
+        FT_TRY(ft_ss_pairs_open(s->config.shops, i, shop->xsk, shop->key.xpk, s->roster.deployment, EPOCH,
+                                &shop->pairs));
     }
 out:
     return st;
 }
 
 enum ft_status
-ft_sim_session_open(const struct ft_sim_session_config *config, struct ft_sim_session **out, struct ft_error *err)
+ft_sim_session_open(const struct ft_sim_session_config *config, struct ft_sim_session **out,
+                    struct ft_error *err)
 {
     struct ft_sim_session *s = NULL;
     enum ft_status st;
 
     *out = NULL;
     if (config->shops < 2 || config->shops > config->task->n_cap)
-        return ft_fail(err, FT_ERR_ARGUMENT, "%u shops, expected 2 to %u", config->shops, config->task->n_cap);
+        return ft_fail(err, FT_ERR_ARGUMENT, "%u shops, expected 2 to %u", config->shops,
+                       config->task->n_cap);
     s = ft_calloc(1, sizeof *s);
     if (s == NULL)
         return FT_ERR_NOMEM;
@@ -167,7 +172,8 @@ ft_sim_session_close(struct ft_sim_session *s)
 /* ---- one round ---- */
 
 static void
-describe(const struct ft_sim_session *s, const struct ft_round_plan *plan, uint64_t round, struct ft_ss_descriptor *d)
+describe(const struct ft_sim_session *s, const struct ft_round_plan *plan, uint64_t round,
+         struct ft_ss_descriptor *d)
 {
     ft_round_plan_describe(plan, s->config.task, s->task_hash, d);
     d->round = round;
@@ -238,7 +244,8 @@ send_upload(struct ft_sim_session *s, uint32_t id)
     if (!ft_ss_client_upload(shop->client, &upload))
         return FT_ERR_STATE;
     FT_TRY(ft_ss_server_upload_begin(s->server, id, upload.header, &slot, &at));
-    FT_TRY(ft_ss_server_upload_chunk(s->server, slot, at, FT_BYTES(upload.words.data + at, upload.words.size - at)));
+    FT_TRY(ft_ss_server_upload_chunk(s->server, slot, at,
+                                     FT_BYTES(upload.words.data + at, upload.words.size - at)));
     FT_TRY(ft_ss_server_upload_end(s->server, slot, upload.trailer));
     ft_ss_client_uploaded(shop->client);
 out:
@@ -247,7 +254,8 @@ out:
 
 /* Do what the client says. *moved: something has reached the server. */
 static enum ft_status
-act(struct ft_sim_session *s, uint32_t id, size_t words, enum ft_ss_action action, bool *moved, struct ft_error *err)
+act(struct ft_sim_session *s, uint32_t id, size_t words, enum ft_ss_action action, bool *moved,
+    struct ft_error *err)
 {
     struct shop *shop = &s->shops[id];
     uint64_t *own = shop->words;
@@ -269,7 +277,8 @@ act(struct ft_sim_session *s, uint32_t id, size_t words, enum ft_ss_action actio
     case FT_SS_UPLOAD:
         return send_upload(s, id);
     case FT_SS_ABORTED:
-        return ft_fail(err, FT_ERR_COHORT, "shop %u left: %s", id, ft_ss_abort_text(ft_ss_client_abort_code(shop->client)));
+        return ft_fail(err, FT_ERR_COHORT, "shop %u left: %s", id,
+                       ft_ss_abort_text(ft_ss_client_abort_code(shop->client)));
     case FT_SS_RESULT:
     case FT_SS_ENDED:
         shop->done = true;
@@ -357,8 +366,8 @@ out:
 }
 
 enum ft_status
-ft_sim_session_sum(struct ft_sim_session *s, const struct ft_round_plan *plan, uint64_t round, uint64_t **words,
-                   uint64_t *sum, uint32_t *survivors, struct ft_error *err)
+ft_sim_session_sum(struct ft_sim_session *s, const struct ft_round_plan *plan, uint64_t round,
+                   uint64_t **words, uint64_t *sum, uint32_t *survivors, struct ft_error *err)
 {
     const size_t count = (size_t)plan->codec.words;
     struct ft_ss_descriptor d;

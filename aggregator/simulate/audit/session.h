@@ -1,6 +1,7 @@
 /*
- * A real secure sum in one process: the shops' and the aggregator's state machines of common/secure_sum, with keys,
- * signatures, masks and dropouts, and messages handed over instead of sent. Time moves only to the next deadline.
+ * A real secure sum in one process: the shops' and the aggregator's state machines of common/secure_sum, with
+ * keys, signatures, masks and dropouts, and messages handed over instead of sent. Time moves only to the next
+ * deadline.
  *
  * Deterministic in the seed. Not thread-safe.
  */
@@ -26,12 +27,13 @@ FT_NODISCARD enum ft_status ft_sim_session_open(const struct ft_sim_session_conf
 void ft_sim_session_close(struct ft_sim_session *s); /* NULL is allowed */
 
 /*
- * One round. words[i] (plan->codec.words, from ft_big_alloc) is shop i's packed contribution, which changes hands
- * whatever the outcome; NULL: the shop leaves once the cohort is closed. `sum` (plan->codec.words) is what the
- * aggregator learns, over *survivors shops. Errors: COHORT (the session failed; err says why), NOMEM, INTERNAL.
+ * One round. words[i] (plan->codec.words, from ft_big_alloc) is shop i's packed contribution, which changes
+ * hands whatever the outcome; NULL: the shop leaves once the cohort is closed. `sum` (plan->codec.words) is
+ * what the aggregator learns, over *survivors shops. Errors: COHORT (the session failed; err says why),
+ * NOMEM, INTERNAL.
  */
-FT_NODISCARD enum ft_status ft_sim_session_sum(struct ft_sim_session *s, const struct ft_round_plan *plan, uint64_t round,
-                                               uint64_t **words, uint64_t *sum, uint32_t *survivors,
-                                               struct ft_error *err);
+FT_NODISCARD enum ft_status ft_sim_session_sum(struct ft_sim_session *s, const struct ft_round_plan *plan,
+                                               uint64_t round, uint64_t **words, uint64_t *sum,
+                                               uint32_t *survivors, struct ft_error *err);
 
 #endif
