@@ -72,9 +72,18 @@ out:
 }
 
 /*
- * The r most extreme of the sorted scores, r fixed beforehand: without sampling the highest are guessed in
- * and the lowest out; with it a low score says nothing, so all guesses are "in".
+ * The r most extreme of the sorted scores, r fixed beforehand: without sampling the highest are guessed in and
+ * the lowest out; with it a low score says nothing, so all guesses are "in", and no more than a sample that is
+ * kept would bring to the top.
  */
+static uint32_t
+guesses_for(const struct ft_audit_wish *wish)
+{
+    const uint32_t tenth = wish->canaries / 10;
+    const double kept = wish->q * wish->canaries / 3;
+    return wish->q >= 1 || kept >= tenth ? tenth : kept < 10 ? 10 : (uint32_t)kept;
+}
+
 static uint32_t
 right_guesses(const struct canary *sorted, uint32_t count, uint32_t guesses, bool both)
 {
@@ -105,7 +114,7 @@ ft_audit_run_canaries(const struct ft_audit_wish *wish, struct ft_audit_canaries
     struct ft_env_seeded coins;
     enum ft_status st = FT_ERR_NOMEM;
 
-    *out = (struct ft_audit_canaries){ .canaries = wish->canaries, .guesses = wish->canaries / 10 };
+    *out = (struct ft_audit_canaries){ .canaries = wish->canaries, .guesses = guesses_for(wish) };
     if (list == NULL)
         goto out;
     ft_env_seeded_init(&coins, wish->seed, UINT64_C(0x636f696e73));

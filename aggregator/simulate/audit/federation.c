@@ -293,9 +293,17 @@ contribution_of(struct audit_federation *f, uint32_t shop, uint64_t **words, str
     bool standardised = false;
     enum ft_status st;
 
-    if (shop < f->honest)
-        return ft_contribute(f->members[shop].contributor, &work, &f->members[shop].examples, &standardised,
-                             words, err);
+    if (shop < f->honest) {
+#ifdef FT_PLANTED
+        ft_planted = shop < f->wish.plant_shops ? f->wish.plant : FT_PLANT_NOTHING;
+#endif
+        st = ft_contribute(f->members[shop].contributor, &work, &f->members[shop].examples, &standardised,
+                           words, err);
+#ifdef FT_PLANTED
+        ft_planted = FT_PLANT_NOTHING;
+#endif
+        return st;
+    }
     *words = ft_big_alloc((size_t)f->plan.codec.words * sizeof **words);
     if (*words == NULL)
         return FT_ERR_NOMEM;
