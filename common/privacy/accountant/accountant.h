@@ -46,7 +46,7 @@ FT_NODISCARD enum ft_status ft_account_event_check(const struct ft_account_event
 struct ft_account_cost {
     double rdp;         /* epsilon by RDP */
     uint32_t rdp_order; /* at which it is least */
-    double pld;         /* epsilon by PLD, at most rdp; rdp itself where PLD would need too fine a grid */
+    double pld;         /* epsilon by PLD (q = 1: exactly), at most rdp; rdp itself where PLD would need too fine a grid */
     bool pld_is_rdp;
 };
 FT_NODISCARD enum ft_status ft_account_cost(const struct ft_account_event *events, size_t count, double delta,

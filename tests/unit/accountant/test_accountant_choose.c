@@ -118,10 +118,30 @@ a_wish_that_cannot_be_is_refused_with_the_numbers(void **state)
     }
 }
 
+/* Without sampling the answer is the closed form, at once; PLD on its grid agrees to within what it may be high by. */
+static void
+cost_without_sampling_is_the_closed_form(void **state)
+{
+    const struct ft_account_event events[2] = { { 1, 15, 34, 4 }, { 1, 20, 10, 1 } };
+    struct ft_account_cost one, both;
+    struct ft_pld_answer pld;
+    double exact;
+
+    (void)state;
+    assert_int_equal(ft_account_cost(events, 1, 1e-5, &one), FT_OK);
+    assert_int_equal(ft_gauss_epsilon(15.0 / 4, 34, 1e-5, &exact), FT_OK);
+    assert_true(fabs(one.pld - exact) < 1e-8);
+    assert_int_equal(ft_account_cost(events, 2, 1e-5, &both), FT_OK);
+    assert_int_equal(ft_pld_epsilon(events, 2, 1e-5, &pld), FT_OK);
+    assert_true(both.pld > one.pld && both.pld < both.rdp);
+    assert_true(both.pld <= pld.worst + 1e-6 && both.pld > pld.worst - 0.05);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(cost_without_sampling_is_the_closed_form),
         cmocka_unit_test(the_worked_example_follows),
         cmocka_unit_test(each_way_of_asking_agrees),
         cmocka_unit_test(lanes_widen_where_a_sum_needs_it),
