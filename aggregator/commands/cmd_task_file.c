@@ -1,4 +1,5 @@
 #include "aggregator/commands/cmd_task_file.h"
+#include "aggregator/commands/cmd_task_privacy.h"
 
 #include "common/base/alloc.h"
 #include "common/base/config.h"
@@ -101,10 +102,19 @@ check_dates(struct ft_bytes yaml, const struct ft_task *task, int64_t day, struc
     return findings->total == 0 ? FT_OK : FT_ERR_CONFIG;
 }
 
-/* The three kinds of rounds must fit into a secure sum. */
+/* What noise leads to is filled in; the three kinds of rounds must fit into a secure sum. */
 static enum ft_status
-make_plans(const struct ft_task *task, struct ft_round_plan plans[3], struct ft_findings *findings)
+make_plans(struct ft_task *task, struct ft_round_plan plans[3], struct ft_findings *findings)
 {
+    struct ft_error wrong = { 0 };
+    enum ft_status derived = ft_plan_privacy_derive(task, &wrong);
+
+    if (derived == FT_ERR_NOMEM)
+        return derived;
+    if (derived != FT_OK) {
+        ft_find(findings, 0, 0, "%s", wrong.status != FT_OK ? wrong.text : ft_status_str(derived));
+        return FT_ERR_CONFIG;
+    }
     for (unsigned stage = FT_STAGE_STATISTICS; stage <= FT_STAGE_EVALUATE; stage++) {
         struct ft_error err = { 0 };
         enum ft_status st = ft_round_plan_init(&plans[stage - 1], task, (enum ft_stage)stage, &err);
@@ -143,7 +153,8 @@ out:
 static const char *const stage_names[] = { "statistics", "training", "evaluation" };
 
 static void
-print_verdict(const char *path, const struct ft_task *t, const struct ft_round_plan plans[3])
+print_verdict(const char *path, const struct ft_task *t, const struct ft_round_plan plans[3],
+              const struct ft_task_privacy_answer *privacy)
 {
     const uint32_t sizes[] = { t->n_min, t->n_cap };
 
@@ -166,6 +177,7 @@ print_verdict(const char *path, const struct ft_task *t, const struct ft_round_p
         printf("  cohort of %-3u D = %u may drop out, %u survive, %lld of them honest; q = %u, t = %u\n", c.n,
                c.dropouts, c.survivors, (long long)c.honest, c.quorum, c.threshold);
     }
+    ft_task_privacy_print(t, privacy);
 }
 
 static json_t *
@@ -178,7 +190,8 @@ cohort_json(const struct ft_task *t, uint32_t n)
 }
 
 static int
-print_verdict_json(const struct ft_task *t, const struct ft_round_plan plans[3])
+print_verdict_json(const struct ft_task *t, const struct ft_round_plan plans[3],
+                   const struct ft_task_privacy_answer *privacy)
 {
     json_t *stages = json_object(), *cohorts = json_array();
 
@@ -192,11 +205,12 @@ print_verdict_json(const struct ft_task *t, const struct ft_round_plan plans[3])
     if (t->n_cap > t->n_min)
         json_array_append_new(cohorts, cohort_json(t, t->n_cap));
     return ft_cli_print_json(
-        json_pack("{s:s, s:s, s:s, s:s, s:i, s:I, s:i, s:I, s:f, s:o, s:o}", "verdict", "good", "task",
+        json_pack("{s:s, s:s, s:s, s:s, s:i, s:I, s:i, s:I, s:f, s:o, s:o, s:o}", "verdict", "good", "task",
                   t->name, "purpose", t->purpose, "model", ft_model_kind_name(t->model), "features",
                   (int)t->feature_count, "parameters", (json_int_t)ft_task_parameters(t), "rounds",
                   (int)t->rounds, "quant_max", (json_int_t)ft_task_quant_max(t), "quant_step",
-                  plans[1].codec.quant_step, "stages", stages, "cohorts", cohorts));
+                  plans[1].codec.quant_step, "stages", stages, "cohorts", cohorts, "privacy",
+                  ft_task_privacy_json(t, privacy)));
 }
 
 int
@@ -206,6 +220,7 @@ ft_cmd_task_check(struct ft_cli *cli)
     const char *path = ft_cli_operand(cli, 0);
     struct ft_round_plan plans[3];
     struct ft_findings findings;
+    struct ft_task_privacy_answer privacy;
     struct ft_error err = { 0 };
     struct ft_task task;
     enum ft_status st = read_task(path, any_deployment, today(), &task, plans, &findings, &err);
@@ -213,10 +228,13 @@ ft_cmd_task_check(struct ft_cli *cli)
 
     if (st != FT_OK)
         return findings.total > 0 ? ft_cli_fail_findings(cli, &findings) : ft_cli_fail(cli, st, &err);
-    if (ft_cli_json(cli))
-        code = print_verdict_json(&task, plans);
+    st = ft_task_privacy_answer(&task, &plans[FT_STAGE_TRAIN - 1], &privacy, &err);
+    if (st != FT_OK)
+        code = ft_cli_fail(cli, st, &err);
+    else if (ft_cli_json(cli))
+        code = print_verdict_json(&task, plans, &privacy);
     else
-        print_verdict(path, &task, plans);
+        print_verdict(path, &task, plans, &privacy);
     ft_task_clear(&task);
     return code;
 }

@@ -28,6 +28,9 @@ int ft_cmd_task_status(struct ft_cli *cli);
 int ft_cmd_model_list(struct ft_cli *cli);
 int ft_cmd_model_show(struct ft_cli *cli);
 int ft_cmd_model_export(struct ft_cli *cli);
+int ft_cmd_budget(struct ft_cli *cli);
+int ft_cmd_report_model(struct ft_cli *cli);
+extern const struct ft_cli_option ft_cmd_report_options[];
 
 /* The option tables that main.c refers to. */
 extern const struct ft_cli_option ft_cmd_init_options[], ft_cmd_serve_options[];

@@ -118,6 +118,14 @@ static const struct ft_cli_command commands[] = {
       .operands_most = 1, .options = model_export_options,
       .example = "fedtill-aggregator model export cj_return --home /srv/fedtill --format json --out cj_return.json",
       .run = ft_cmd_model_export },
+    { .name = "budget", .help = "what the tasks have spent of their customers' privacy and may still spend",
+      .operands = "[TASK]", .operands_most = 1, .options = home_only,
+      .example = "fedtill-aggregator budget --home /srv/fedtill --json", .run = ft_cmd_budget },
+    { .name = "report model", .help = "what a model is, what it promises and how good it is, on one page",
+      .operands = "TASK", .operands_least = 1, .operands_most = 1, .options = ft_cmd_report_options,
+      .example = "fedtill-aggregator report model cj_return --home /srv/fedtill --format json --out cj_return.report.json",
+      .details = "Exit: 76 when the log does not pass its check or no committed round made the model.",
+      .run = ft_cmd_report_model },
     { .name = NULL },
 };
 

@@ -1,4 +1,5 @@
 #include "aggregator/export/export_internal.h"
+#include "common/statement/statement.h"
 
 #include <string.h>
 
@@ -53,7 +54,7 @@ export_layers(const struct ft_export *model, struct ft_model_spec *spec,
         return ft_fail(err, FT_ERR_ARGUMENT, "a model with convolutions is not exported: no format here describes them");
     ft_export_spec(model->task, spec);
     FT_TRY(ft_model_spec_check(spec, err));
-    if (model->privacy == NULL || model->privacy[0] == '\0')
+    if (ft_statement_text(model->statement) == NULL)
         return ft_fail(err, FT_ERR_ARGUMENT, "a model is exported with its privacy statement, or not at all");
     if (state->features != spec->features || state->parameters != ft_model_parameters(spec))
         return ft_fail(err, FT_ERR_ARGUMENT, "the model has %u features and %llu parameters, the task %u and %llu",

@@ -7,7 +7,8 @@
  *
  * safetensors (format of the library of that name): tensors "layers.<n>.weight" F32 (inputs, outputs),
  * "layers.<n>.bias" F32 (outputs), "features.mean", "features.std", "features.min", "features.max" F64 (features);
- * every metadata value is a string. A privacy statement goes with the file: what was promised to whom.
+ * every metadata value is a string. A privacy statement goes with the file, "privacy" in words and "statement" for
+ * programs: `fedtill-verify release FILE` works it out again.
  */
 #ifndef FT_EXPORT_EXPORT_H
 #define FT_EXPORT_EXPORT_H
@@ -17,6 +18,8 @@
 #include "common/model/statistics.h"
 #include "common/task/task.h"
 
+typedef struct json_t json_t;
+
 #define FT_EXPORT_FORMAT  "fedtill-model"
 #define FT_EXPORT_VERSION 1
 
@@ -24,7 +27,7 @@
 struct ft_export {
     const struct ft_task *task;
     const struct ft_model_state *state;
-    const char *privacy; /* statement in words, not empty */
+    const json_t *statement; /* privacy statement (common/statement): no model leaves without */
 };
 
 /* Append the file's bytes to *out. Errors: ARGUMENT (state and task do not fit), NOMEM. */
@@ -32,16 +35,21 @@ FT_NODISCARD enum ft_status ft_export_safetensors(const struct ft_export *model,
                                                   struct ft_error *err);
 FT_NODISCARD enum ft_status ft_export_json(const struct ft_export *model, struct ft_buf *out, struct ft_error *err);
 
-/* What a JSON export says, read back. Owned; clear it. */
+/* What an export says, read back. Owned; clear it. */
 struct ft_exported_model {
     struct ft_model_spec spec;
     struct ft_model_state state;
     char **names;             /* (features) */
     struct ft_bounds *bounds; /* (features) */
+    json_t *statement;        /* NULL: the file has none */
 };
 /* Errors: FORMAT (with what was wrong), NOMEM. */
 FT_NODISCARD enum ft_status ft_export_read_json(struct ft_bytes json, struct ft_exported_model *out,
                                                 struct ft_error *err);
+/* The numbers of a safetensors export that the model's hash covers, and the statement; names and spec stay empty. Any
+ * bytes may come. Errors: FORMAT, LIMIT, NOMEM. */
+FT_NODISCARD enum ft_status ft_export_read_safetensors(struct ft_bytes file, struct ft_exported_model *out,
+                                                       struct ft_error *err);
 void ft_exported_model_clear(struct ft_exported_model *model);
 
 /* "linear", "logistic", "softmax", "poisson", "mlp"; "relu", "tanh"; NULL for another number. */

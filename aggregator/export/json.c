@@ -1,5 +1,6 @@
 #include "aggregator/export/export_internal.h"
 #include "common/base/alloc.h"
+#include "common/statement/statement.h"
 
 #include <jansson.h>
 #include <string.h>
@@ -91,11 +92,12 @@ ft_export_json(const struct ft_export *model, struct ft_buf *out, struct ft_erro
 
     FT_TRY(export_layers(model, &spec, layers, &count, err));
     ft_hex(hash, model->state->task_hash, 32);
-    root = json_pack("{s:s, s:i, s:{s:s, s:s, s:s, s:s}, s:I, s:o, s:o, s:o, s:s}", "format", FT_EXPORT_FORMAT,
+    root = json_pack("{s:s, s:i, s:{s:s, s:s, s:s, s:s}, s:I, s:o, s:o, s:o, s:s, s:o}", "format", FT_EXPORT_FORMAT,
                      "format_version", FT_EXPORT_VERSION, "task", "name", model->task->name, "hash", hash, "purpose",
                      model->task->purpose, "label", model->task->label, "model_version",
                      (json_int_t)model->state->version, "model", shape_json(&spec), "features",
-                     features_json(model), "layers", layers_json(layers, count), "privacy", model->privacy);
+                     features_json(model), "layers", layers_json(layers, count), "privacy", ft_statement_text(model->statement), "statement",
+                     json_deep_copy(model->statement));
     if (root == NULL || json_dump_callback(root, append_text, out, JSON_COMPACT | JSON_REAL_PRECISION(17)) != 0 ||
         ft_buf_append(out, "\n", 1) != FT_OK) {
         out->size = before;

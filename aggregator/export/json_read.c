@@ -153,6 +153,7 @@ ft_export_read_json(struct ft_bytes json, struct ft_exported_model *out, struct 
     FT_TRY(read_features(json_object_get(root, "features"), &m, err));
     FT_TRY(read_shape(json_object_get(root, "model"), layers, &m.spec, err));
     FT_TRY(read_layers(layers, &m, err));
+    m.statement = json_incref(json_object_get(root, "statement"));
     *out = m;
     memset(&m, 0, sizeof m);
 out:
@@ -168,6 +169,7 @@ ft_exported_model_clear(struct ft_exported_model *m)
         ft_free(m->names[i]);
     ft_free(m->names);
     ft_free(m->bounds);
+    json_decref(m->statement);
     ft_model_state_clear(&m->state);
     memset(m, 0, sizeof *m);
 }

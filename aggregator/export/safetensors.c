@@ -1,7 +1,9 @@
 #include "aggregator/export/export_internal.h"
 #include "common/base/alloc.h"
+#include "common/statement/statement.h"
 
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define TENSORS_MAX (2 * (FT_MODEL_HIDDEN_MAX + 1) + 4)
@@ -60,26 +62,28 @@ list_tensors(const struct ft_export *model, const struct export_layer *layers, u
 static json_t *
 metadata_json(const struct ft_export *model, const struct ft_model_spec *spec)
 {
-    char hash[65], version[24], format[16], *names_text = NULL;
+    char hash[65], version[24], format[16], *names_text = NULL, *statement = ft_statement_dump(model->statement);
     json_t *names = json_array(), *metadata = NULL;
 
     for (uint32_t i = 0; i < model->state->features; i++)
         (void)json_array_append_new(names, json_string(model->task->features[i].name));
     names_text = json_dumps(names, JSON_COMPACT);
     json_decref(names);
-    if (names_text == NULL)
-        return NULL;
+    if (names_text == NULL || statement == NULL)
+        goto out;
     ft_hex(hash, model->state->task_hash, 32);
     (void)snprintf(version, sizeof version, "%llu", (unsigned long long)model->state->version);
     (void)snprintf(format, sizeof format, "%d", FT_EXPORT_VERSION);
-    metadata = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "format", FT_EXPORT_FORMAT,
+    metadata = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "format", FT_EXPORT_FORMAT,
                          "format_version", format, "task", model->task->name, "task_hash", hash, "purpose",
                          model->task->purpose, "label", model->task->label, "model_version", version, "kind",
                          ft_export_kind_name(spec->kind), "prediction", export_prediction(spec), "features",
-                         names_text, "privacy", model->privacy);
+                         names_text, "privacy", ft_statement_text(model->statement), "statement", statement);
     if (metadata != NULL && spec->kind == FT_MODEL_MLP)
         (void)json_object_set_new(metadata, "activation", json_string(ft_export_activation_name(spec->activation)));
+out:
     free(names_text);
+    free(statement);
     return metadata;
 }
 

@@ -148,6 +148,9 @@ FT_NODISCARD enum ft_status ft_task_open(struct ft_bytes signed_task, const uint
                                          size_t key_count, struct ft_task *out,
                                          uint8_t hash[FT_TASK_HASH_SIZE], struct ft_error *err);
 
+/* The key that a signed task names; whether its signature holds is ft_task_open's to say. Errors: FORMAT, NOMEM. */
+FT_NODISCARD enum ft_status ft_task_signer(struct ft_bytes signed_task, uint8_t key[32], struct ft_error *err);
+
 /* Number of model parameters (weights and biases, all layers). */
 uint64_t ft_task_parameters(const struct ft_task *task);
 

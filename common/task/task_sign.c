@@ -64,3 +64,14 @@ out:
     ft_buf_clear(&canonical);
     return st;
 }
+
+enum ft_status
+ft_task_signer(struct ft_bytes signed_task, uint8_t key[32], struct ft_error *err)
+{
+    struct ft_buf canonical = { 0 };
+    uint8_t signature[64];
+    const enum ft_status st = wire_signed_task_decode(signed_task, &canonical, key, signature);
+
+    ft_buf_clear(&canonical);
+    return st == FT_OK ? FT_OK : ft_fail(err, st, "the signed task: %s", ft_status_str(st));
+}

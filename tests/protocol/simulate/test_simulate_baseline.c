@@ -11,6 +11,7 @@
 #include "tests/support/approx.h"
 
 #include <glob.h>
+#include <jansson.h>
 #include <math.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -79,7 +80,8 @@ an_exported_model_is_scored_on_the_pooled_rows(void **state)
     const double zero[12] = { 0 }, one[12] = { 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 };
     const float params[13] = { 0 };
     struct ft_model_state model;
-    const struct ft_export export_of = { &task, &model, "none" };
+    json_t *statement = json_pack("{s:s}", "text", "none");
+    const struct ft_export export_of = { &task, &model, statement };
     struct ft_exported_model back;
     struct ft_buf json = { 0 };
     struct ft_baseline b;
@@ -97,6 +99,7 @@ an_exported_model_is_scored_on_the_pooled_rows(void **state)
     ft_exported_model_clear(&back);
     ft_model_state_clear(&model);
     ft_buf_clear(&json);
+    json_decref(statement);
 }
 
 /* No rows at all, or a model of another shape: a sentence, not a table. */

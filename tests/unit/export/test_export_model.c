@@ -9,6 +9,7 @@
 #include "common/base/file.h"
 #include "tests/support/approx.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,7 @@ static const double means[3] = { 1.5, 0.1, 2.5 }, stds[3] = { 0.7, 1, 0.25 };
 static const float raw[3] = { 2.25f, -3, 2.75f }; /* the second lies outside its bounds */
 static const uint8_t hash[32] = { 0xab, 0xcd, 1 };
 static float params[64];
+static json_t *promise; /* a statement: the words are what is looked for */
 
 static struct ft_task
 task_of(enum ft_model_kind kind, uint32_t classes)
@@ -109,7 +111,7 @@ an_independent_reader_predicts_the_same(void **state)
     for (size_t k = 0; k < CASES; k++) {
         const struct ft_task task = task_of(cases[k].kind, cases[k].classes);
         struct ft_model_state s;
-        const struct ft_export model = { &task, &s, PRIVACY };
+        const struct ft_export model = { &task, &s, promise };
         struct ft_buf bytes = { 0 };
 
         state_of(&task, &s);
@@ -143,7 +145,7 @@ json_comes_back_bit_for_bit(void **state)
     const struct ft_task task = task_of(FT_MODEL_MLP, 2);
     struct ft_model_state s;
     struct ft_exported_model back;
-    const struct ft_export model = { &task, &s, PRIVACY };
+    const struct ft_export model = { &task, &s, promise };
     struct ft_buf bytes = { 0 };
 
     (void)state;
@@ -174,7 +176,7 @@ damaged_json_is_refused(void **state)
     const struct ft_task task = task_of(FT_MODEL_LOGISTIC, 0);
     struct ft_model_state s;
     struct ft_exported_model back;
-    const struct ft_export model = { &task, &s, PRIVACY };
+    const struct ft_export model = { &task, &s, promise };
     struct ft_buf bytes = { 0 };
     size_t refused = 0;
 
@@ -204,7 +206,7 @@ what_does_not_fit_the_task_is_not_exported(void **state)
 {
     const struct ft_task task = task_of(FT_MODEL_LOGISTIC, 0), other = task_of(FT_MODEL_MLP, 2);
     struct ft_model_state s;
-    struct ft_export model = { &other, &s, PRIVACY };
+    struct ft_export model = { &other, &s, promise };
     struct ft_buf bytes = { 0 };
     struct ft_error err = { 0 };
 
@@ -213,7 +215,7 @@ what_does_not_fit_the_task_is_not_exported(void **state)
     assert_int_equal(ft_export_json(&model, &bytes, &err), FT_ERR_ARGUMENT);
     assert_non_null(strstr(err.text, "4 parameters"));
     assert_int_equal(ft_export_safetensors(&model, &bytes, NULL), FT_ERR_ARGUMENT);
-    model = (struct ft_export){ &task, &s, "" };
+    model = (struct ft_export){ &task, &s, NULL };
     assert_int_equal(ft_export_json(&model, &bytes, NULL), FT_ERR_ARGUMENT);
     assert_int_equal(bytes.size, 0);
     ft_model_state_clear(&s);
@@ -223,11 +225,14 @@ what_does_not_fit_the_task_is_not_exported(void **state)
 int
 main(void)
 {
+    promise = json_pack("{s:s, s:{s:i}}", "text", PRIVACY, "rounds", "train", 12);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_independent_reader_predicts_the_same),
         cmocka_unit_test(json_comes_back_bit_for_bit),
         cmocka_unit_test(damaged_json_is_refused),
         cmocka_unit_test(what_does_not_fit_the_task_is_not_exported),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    json_decref(promise);
+    return failed;
 }

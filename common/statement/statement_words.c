@@ -1,0 +1,151 @@
+/* What a statement says in words. Every number in it is one that the statement also holds for programs. */
+#include "common/statement/statement_internal.h"
+
+#include <stdio.h>
+
+static const char *
+one_of(const struct statement *s)
+{
+    return s->task->unit == FT_UNIT_CUSTOMER ? "customer" : "record";
+}
+
+const char *
+statement_relation(const struct statement *s)
+{
+    return s->task->unit == FT_UNIT_CUSTOMER ? "add or remove one customer with all their transactions"
+                                             : "add or remove one record";
+}
+
+static void
+add(json_t *list, const char *text)
+{
+    json_array_append_new(list, json_string(text));
+}
+
+json_t *
+statement_covered(const struct statement *s)
+{
+    json_t *list = json_array();
+    char text[400];
+
+    snprintf(text, sizeof text,
+             "every sum of this task: feature means and deviations, %u training rounds and the evaluation, "
+             "with the models "
+             "and figures made from them",
+             s->task->rounds);
+    add(list, text);
+    if (s->task->noise == 0)
+        return list;
+    snprintf(text, sizeof text, "all rows of one %s in up to %u shop%s, however many they are", one_of(s),
+             s->task->privacy.m_stores, s->task->privacy.m_stores == 1 ? "" : "s");
+    add(list, text);
+    add(list, "everything computed from those sums later, by anybody");
+    return list;
+}
+
+json_t *
+statement_not_covered(const struct statement *s)
+{
+    json_t *list = json_array();
+
+    if (s->task->noise == 0)
+        add(list,
+            "what the sums themselves tell about one person: no noise was added, so no bound is claimed");
+    add(list, "other tasks over the same customers; each shop's ledger adds them up");
+    add(list, "facts about a whole population that the model learns and that also fit people who did not "
+              "take part");
+    add(list, "a shop as a whole: its size, and that it took part, are no secret");
+    add(list, "what a shop does with its own data and its own scores");
+    return list;
+}
+
+json_t *
+statement_assumptions(const struct statement *s)
+{
+    const struct ft_task *t = s->task;
+    json_t *list = json_array();
+    char text[400];
+
+    snprintf(text, sizeof text, "at most %u shops collude with the aggregator or leave their noise out",
+             t->corrupted);
+    add(list, text);
+    add(list, "the other shops run their programs unchanged, and keep their keys");
+    add(list, "the ciphers behind masks and random numbers are sound");
+    if (t->noise == 0)
+        return list;
+    snprintf(text, sizeof text,
+             "no sum was revealed of fewer than %u shops, so at least %u honest shares of noise are in each; "
+             "only those count",
+             t->privacy.t_min + t->corrupted, t->privacy.t_min);
+    add(list, text);
+    snprintf(text, sizeof text, "no customer's data lies in more than %u of the task's shops",
+             t->privacy.m_stores);
+    add(list, text);
+    if (t->privacy.q_num < FT_PRIVACY_Q_ONE)
+        add(list, "each shop draws who is in a round afresh and tells nobody");
+    return list;
+}
+
+static enum ft_status
+say_noise(const struct statement *s, struct ft_buf *out)
+{
+    const struct ft_task *t = s->task;
+    const struct ft_task_privacy *p = &t->privacy;
+    enum ft_status st;
+
+    FT_TRY(ft_buf_printf(
+        out,
+        "Differential privacy: epsilon %.4g at delta %.3g, for %s (%s), over the %llu rounds that are "
+        "charged (accountant: RDP, order %u; PLD gives %.4g). If all %llu planned rounds are used: %.4g "
+        "(PLD %.4g). ",
+        s->spent.rdp, p->delta, one_of(s), statement_relation(s), (unsigned long long)s->charged,
+        s->spent.rdp_order, s->spent.pld, (unsigned long long)s->planned, s->whole.rdp, s->whole.pld));
+    FT_TRY(ft_buf_printf(
+        out,
+        "In plain words: whatever anybody concludes from this model about one %s, they would have "
+        "concluded with odds at most e^%.4g times different, had that %s never been in the data, but for a "
+        "chance of %.3g. ",
+        one_of(s), s->spent.rdp, one_of(s), p->delta));
+    FT_TRY(ft_buf_printf(
+        out,
+        "Mechanism: each %s is in a round with probability q = %.6g; their vector is clipped to length "
+        "%.6g%s; each shop adds discrete Gaussian noise before masking; t_min = %u shares are counted, a "
+        "noise multiplier of z_eff = %.6g; at most m = %u shops a customer. ",
+        one_of(s), ft_plan_q(t), t->clip, p->clip_quantile > 0 ? " (adapted from noisy sums)" : "", p->t_min,
+        s->event.z, p->m_stores));
+out:
+    return st;
+}
+
+json_t *
+statement_words(const struct statement *s)
+{
+    const struct ft_statement_rounds *r = &s->facts->rounds;
+    const struct ft_task *t = s->task;
+    struct ft_buf out = { 0 };
+    json_t *text = NULL;
+    enum ft_status st;
+
+    FT_TRY(ft_buf_printf(
+        &out,
+        "Secure aggregation: each of %u committed rounds revealed one sum over at least %u shops, and no "
+        "shop's own contribution, to anyone; this holds while at most %u shops collude with the "
+        "aggregator. ",
+        r->committed[1] + r->committed[2] + r->committed[3], r->least_survivors, t->corrupted));
+    if (t->noise != 0)
+        FT_TRY(say_noise(s, &out));
+    else
+        FT_TRY(ft_buf_printf(
+            &out,
+            "Unit of the data: %s, at most %u rows each; each shop's update was clipped to an L2 norm of "
+            "%g. Differential privacy: none; no noise was added, so no bound is claimed on what the sums "
+            "themselves tell about one %s. ",
+            one_of(s), t->unit == FT_UNIT_CUSTOMER ? t->rows_per_customer : 1u, t->clip, one_of(s)));
+    FT_TRY(ft_buf_str(
+        &out, "Not covered: other tasks over the same customers, which add to this one; and what is true of "
+              "people in general."));
+    text = json_stringn((const char *)out.data, out.size);
+out:
+    ft_buf_clear(&out);
+    return text;
+}
