@@ -34,6 +34,9 @@ sqlite3
 procps
 iproute2
 git
+libopenmpi-dev
+openmpi-bin
+dataset-fashion-mnist
 "
 
 what=${1:-build}

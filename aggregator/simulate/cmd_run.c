@@ -1,5 +1,6 @@
 #include "aggregator/simulate/cmd_run.h"
 #include "aggregator/simulate/engine/pool.h"
+#include "aggregator/simulate/engine/ranks.h"
 #include "aggregator/simulate/run/progress.h"
 #include "aggregator/simulate/run/run.h"
 #include "common/base/alloc.h"
@@ -146,8 +147,8 @@ run_in(struct ft_cli *cli, const struct ft_sim_experiment *e, const char *dir)
     return st == FT_OK ? print_result(cli, dir) : ft_cli_fail(cli, st, &err);
 }
 
-int
-ft_cmd_run(struct ft_cli *cli)
+static int
+run_experiment(struct ft_cli *cli)
 {
     struct ft_error err = { 0 };
     struct ft_findings findings;
@@ -158,19 +159,34 @@ ft_cmd_run(struct ft_cli *cli)
     enum ft_status st;
     int code;
 
-    if (ft_cli_flag(cli, "resume") && ft_cli_flag(cli, "force"))
-        return ft_cli_usage(cli, "--resume goes on with a run and --force begins anew, expected one of them");
-    ft_model_setup();
-    ft_alloc_keep();
-    st = ft_sim_experiment_load(ft_cli_operand(cli, 0), sets, set_count, &e, &findings, &err);
+    st = sim_ranks_agree(ft_sim_experiment_load(ft_cli_operand(cli, 0), sets, set_count, &e, &findings, &err), &err);
     if (findings.total > 0)
         return ft_cli_fail_findings(cli, &findings);
-    if (st != FT_OK)
+    if (st != FT_OK) {
+        ft_sim_experiment_clear(&e);
         return ft_cli_fail(cli, st, &err);
-    dir =
-        ft_cli_text(cli, "out") != NULL ? ft_strdup(ft_cli_text(cli, "out")) : ft_asprintf("runs/%s", e.name);
+    }
+    dir = ft_cli_text(cli, "out") != NULL ? ft_strdup(ft_cli_text(cli, "out")) : ft_asprintf("runs/%s", e.name);
     code = dir != NULL ? run_in(cli, &e, dir) : ft_cli_fail(cli, FT_ERR_NOMEM, NULL);
     ft_free(dir);
     ft_sim_experiment_clear(&e);
+    return code;
+}
+
+int
+ft_cmd_run(struct ft_cli *cli)
+{
+    int code;
+
+    if (ft_cli_flag(cli, "resume") && ft_cli_flag(cli, "force"))
+        return ft_cli_usage(cli, "--resume goes on with a run and --force begins anew, expected one of them");
+    if (ft_sim_ranks_open())
+        return ft_cli_usage(cli, "started by mpirun, but this program was built without MPI: install libopenmpi-dev, build again");
+    if (ft_sim_rank() > 0 && (freopen("/dev/null", "w", stdout) == NULL || freopen("/dev/null", "w", stderr) == NULL))
+        return FT_EXIT_INTERNAL; /* process 0 speaks for all */
+    ft_model_setup();
+    ft_alloc_keep();
+    code = run_experiment(cli);
+    ft_sim_ranks_close();
     return code;
 }

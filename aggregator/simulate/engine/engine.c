@@ -1,4 +1,5 @@
 #include "aggregator/simulate/engine/engine_internal.h"
+#include "aggregator/simulate/engine/ranks.h"
 #include "common/base/alloc.h"
 
 #include <math.h>
@@ -73,9 +74,11 @@ open_wave(struct ft_sim_engine *g)
     g->wave = fit < g->most ? (uint32_t)fit : g->most;
     g->vectors = ft_calloc(g->wave, g->vector * sizeof *g->vectors);
     g->changes = g->own != NULL ? ft_calloc(g->wave, g->server.parameters * sizeof *g->changes) : NULL;
-    g->weights = ft_calloc(g->wave, sizeof *g->weights);
-    g->sum = ft_calloc(g->vector, sizeof *g->sum);
-    return g->vectors != NULL && g->weights != NULL && g->sum != NULL && (g->own == NULL || g->changes != NULL)
+    g->weights = ft_calloc(g->most, sizeof *g->weights);
+    g->secure_sum = secure(g) ? ft_calloc(g->vector, sizeof *g->secure_sum) : NULL;
+    sim_sum_open(&g->sum, g->vector);
+    return g->vectors != NULL && g->weights != NULL && (g->secure_sum != NULL || !secure(g)) &&
+                   (g->own == NULL || g->changes != NULL)
                ? FT_OK
                : FT_ERR_NOMEM;
 }
@@ -102,6 +105,8 @@ ft_sim_engine_open(const struct ft_sim_input *input, struct ft_sim_engine **out,
     g->most = g->algorithm->kind == FT_SIM_FEDBUFF ? input->e->algorithm.buffer : sim_sampling_most(&g->sampling);
     g->asked = ft_calloc(g->most, sizeof *g->asked);
     g->places = ft_calloc(g->most, sizeof *g->places);
+    g->client_from = (uint32_t)((uint64_t)input->clients->count * ft_sim_rank() / ft_sim_ranks());
+    g->client_to = (uint32_t)((uint64_t)input->clients->count * (ft_sim_rank() + 1) / ft_sim_ranks());
     g->own = g->algorithm->own_state ? ft_calloc(input->clients->count, sizeof *g->own) : NULL;
     if (g->asked == NULL || g->places == NULL || (g->algorithm->own_state && g->own == NULL)) {
         st = FT_ERR_NOMEM;
@@ -141,13 +146,21 @@ ft_sim_engine_close(struct ft_sim_engine *g)
     ft_free(g->vectors);
     ft_free(g->changes);
     ft_free(g->weights);
-    ft_free(g->sum);
+    ft_free(g->secure_sum);
+    sim_sum_close(&g->sum);
     sim_sampling_close(&g->sampling);
     sim_server_close(&g->server);
     ft_free(g);
 }
 
 /* ---- one wave ---- */
+
+/* Without its staleness. */
+static uint64_t
+weight_of(const struct ft_sim_engine *g, const struct sim_place *p)
+{
+    return g->algorithm->equal_weights || g->in.e->algorithm.weighting == FT_SIM_EQUAL ? 1 : rows_of(g, p->client);
+}
 
 static enum ft_status
 take_turn(struct ft_sim_engine *g, unsigned number, uint32_t at)
@@ -168,8 +181,6 @@ take_turn(struct ft_sim_engine *g, unsigned number, uint32_t at)
                           .own_change = g->changes != NULL ? g->changes + at * g->server.parameters : NULL,
                           .vector = g->vectors + at * g->vector,
                           .scratch = g->workers[number].scratch };
-    const bool equal = g->algorithm->equal_weights || g->in.e->algorithm.weighting == FT_SIM_EQUAL;
-    const uint64_t weight = equal ? 1 : rows;
     enum ft_status st;
 
     ft_env_seeded_init(&env, g->in.e->seed, p->stream);
@@ -177,9 +188,8 @@ take_turn(struct ft_sim_engine *g, unsigned number, uint32_t at)
     ft_trainer_set_epochs(trainer, p->epochs);
     FT_TRY(ft_trainer_set_correction(trainer, 0, NULL));
     FT_TRY(g->algorithm->client(&t));
-    g->weights[at] = p->factor * (double)weight;
     if (secure(g))
-        FT_TRY(sim_secure_add(g, number, p, weight, t.vector));
+        FT_TRY(sim_secure_add(g, number, p, weight_of(g, p), t.vector));
 out:
     return st;
 }
@@ -192,23 +202,6 @@ train_wave(void *ctx, unsigned number)
         const enum ft_status st = g->places[g->from + at].came ? take_turn(g, number, at) : FT_OK;
         if (st != FT_OK)
             atomic_store(&g->status, (int)st);
-    }
-}
-
-/* This thread's share of the coordinates, all clients in their order. */
-static void
-add_wave(void *ctx, unsigned number)
-{
-    struct ft_sim_engine *g = ctx;
-    const unsigned threads = sim_pool_threads(g->pool);
-    const uint64_t from = g->vector * number / threads, to = g->vector * (number + 1) / threads;
-    for (uint32_t at = 0; at < g->to - g->from; at++) {
-        const float *v = g->vectors + at * g->vector;
-        const double w = g->weights[at];
-        if (!g->places[g->from + at].came)
-            continue;
-        for (uint64_t k = from; k < to; k++)
-            g->sum[k] += w * (double)v[k];
     }
 }
 
@@ -237,18 +230,45 @@ change_own_states(struct ft_sim_engine *g)
     }
 }
 
-enum ft_status
-sim_run_places(struct ft_sim_engine *g, double *weight, uint32_t *came, struct ft_error *err)
+/* Places from .. to of this process: about its share of the rows, or those whose state it keeps. */
+static void
+my_places(const struct ft_sim_engine *g, uint32_t *from, uint32_t *to)
 {
+    const uint64_t ranks = ft_sim_ranks(), self = ft_sim_rank();
+    uint64_t all = 0, before = 0;
+    uint32_t i = 0;
+
+    *from = 0;
+    *to = g->place_count;
+    if (ranks == 1)
+        return;
+    if (g->own != NULL) { /* places are in the clients' order */
+        while (i < g->place_count && g->places[i].client < g->client_from)
+            i++;
+        for (*from = i; i < g->place_count && g->places[i].client < g->client_to;)
+            i++;
+        *to = i;
+        return;
+    }
+    for (i = 0; i < g->place_count; i++)
+        all += g->places[i].came ? rows_of(g, g->places[i].client) : 0;
+    for (i = 0; i < g->place_count && before * ranks < all * self; i++)
+        before += g->places[i].came ? rows_of(g, g->places[i].client) : 0;
+    for (*from = i; i < g->place_count && before * ranks < all * (self + 1); i++)
+        before += g->places[i].came ? rows_of(g, g->places[i].client) : 0;
+    *to = self + 1 == ranks ? g->place_count : i;
+}
+
+/* Train and add up this process's places. */
+static enum ft_status
+run_mine(struct ft_sim_engine *g, struct ft_error *err)
+{
+    uint32_t from, to;
     enum ft_status st = FT_OK;
 
-    *weight = 0;
-    *came = 0;
-    memset(g->sum, 0, g->vector * sizeof *g->sum);
-    if (secure(g))
-        sim_secure_begin(g);
-    for (g->from = 0; g->from < g->place_count; g->from = g->to) {
-        g->to = g->place_count - g->from < g->wave ? g->place_count : g->from + g->wave;
+    my_places(g, &from, &to);
+    for (g->from = from; g->from < to; g->from = g->to) {
+        g->to = to - g->from < g->wave ? to : g->from + g->wave;
         FT_TRY(own_states(g));
         atomic_store(&g->next, 0);
         atomic_store(&g->status, FT_OK);
@@ -256,18 +276,38 @@ sim_run_places(struct ft_sim_engine *g, double *weight, uint32_t *came, struct f
         st = (enum ft_status)atomic_load(&g->status);
         if (st != FT_OK) {
             st = ft_fail(err, st, "round %llu: %s", (unsigned long long)g->rounds + 1,
-                         st == FT_ERR_NONFINITE ? "training diverged: use a smaller learning rate" : ft_status_name(st));
+                         st == FT_ERR_NONFINITE ? "training diverged: use a smaller learning rate" : ft_status_str(st));
             goto out;
         }
         if (!secure(g))
-            sim_pool_run(g->pool, add_wave, g);
+            FT_TRY(sim_sum_add(&g->sum, g->pool, g->vectors, g->weights + g->from, g->from, g->to - g->from));
         change_own_states(g);
-        for (uint32_t at = g->from; at < g->to; at++) {
-            *came += g->places[at].came;
-            *weight += g->places[at].came ? g->weights[at - g->from] : 0;
-        }
     }
-    if (secure(g) && *came > 0)
+out:
+    return st;
+}
+
+enum ft_status
+sim_run_places(struct ft_sim_engine *g, const double **sum, double *weight, uint32_t *came, struct ft_error *err)
+{
+    enum ft_status st;
+
+    *weight = 0;
+    *came = 0;
+    for (uint32_t i = 0; i < g->place_count; i++) {
+        const struct sim_place *p = &g->places[i];
+        g->weights[i] = p->came ? p->factor * (double)weight_of(g, p) : 0;
+        *weight += g->weights[i];
+        *came += p->came;
+    }
+    sim_sum_begin(&g->sum);
+    if (secure(g))
+        sim_secure_begin(g);
+    FT_TRY(sim_ranks_agree(run_mine(g, err), err));
+    *sum = g->secure_sum;
+    if (!secure(g))
+        FT_TRY(sim_sum_end(&g->sum, sum));
+    else if (*came > 0)
         FT_TRY(sim_secure_end(g, *came, weight, err));
 out:
     return st;
@@ -296,6 +336,8 @@ ft_sim_engine_round(struct ft_sim_engine *g, struct ft_sim_round *out, struct ft
     const struct ft_sim_experiment *e = g->in.e;
     const bool buffered = g->flight != NULL;
     const double begin = now();
+    const double *sum = NULL;
+    uint64_t masks_ns = 0;
     double weight = 0;
     enum ft_status st = FT_OK;
 
@@ -308,9 +350,9 @@ ft_sim_engine_round(struct ft_sim_engine *g, struct ft_sim_round *out, struct ft
                      (unsigned long long)out->round);
         goto out;
     }
-    FT_TRY(sim_run_places(g, &weight, &out->came, err));
+    FT_TRY(sim_run_places(g, &sum, &weight, &out->came, err));
     if (out->came > 0) { /* a round of nobody leaves the model as it was */
-        st = g->algorithm->server(&g->server, g->sum, weight, out->came);
+        st = g->algorithm->server(&g->server, sum, weight, out->came);
         if (st != FT_OK) {
             st = ft_fail(err, st, "round %llu: the server's step is not finite", (unsigned long long)out->round);
             goto out;
@@ -322,8 +364,9 @@ ft_sim_engine_round(struct ft_sim_engine *g, struct ft_sim_round *out, struct ft
     g->turns += out->came;
     out->bytes_up = (uint64_t)out->came * (secure(g) ? g->codec.words * 8 : g->vector * sizeof(float));
     for (unsigned i = 0; i < sim_pool_threads(g->pool); i++)
-        out->mask_seconds += (double)g->workers[i].masks_ns * 1e-9;
-    out->mask_seconds = out->came > 0 ? out->mask_seconds / out->came : 0;
+        masks_ns += g->workers[i].masks_ns;
+    sim_ranks_add_u64(&masks_ns, 1);
+    out->mask_seconds = out->came > 0 ? (double)masks_ns * 1e-9 / out->came : 0;
     out->seconds = now() - begin;
     out->scored = g->rounds % e->evaluation.every == 0 || g->rounds == e->training.rounds;
     if (out->scored)
@@ -356,10 +399,16 @@ ft_sim_engine_parameters(const struct ft_sim_engine *g)
     return g->server.parameters;
 }
 
+void
+ft_sim_engine_alone(struct ft_sim_engine *g, bool alone)
+{
+    g->alone = alone;
+}
+
 enum ft_status
 ft_sim_engine_score(struct ft_sim_engine *g, const float *params, struct ft_sim_score *out)
 {
-    return sim_score(g->pool, g->trainers, params, &g->in.data->test, g->in.data->features, out);
+    return sim_score(g->pool, g->trainers, params, &g->in.data->test, g->in.data->features, g->alone, out);
 }
 
 enum ft_status
@@ -386,12 +435,12 @@ ft_sim_engine_own_mix(struct ft_sim_engine *g, uint32_t client, const float *par
 }
 
 enum ft_status
-ft_sim_engine_personal(struct ft_sim_engine *g, double *accuracy)
+ft_sim_engine_personal(struct ft_sim_engine *g, double *accuracy, struct ft_error *err)
 {
     float *own = ft_calloc(g->server.parameters, sizeof *own);
-    double sum = 0, one;
-    uint64_t clients = 0;
-    enum ft_status st = own != NULL ? FT_OK : FT_ERR_NOMEM;
+    double *each = ft_calloc(2 * (size_t)g->in.clients->count, sizeof *each), *counts = each + g->in.clients->count, sum = 0;
+    double clients = 0;
+    enum ft_status st = own != NULL && each != NULL ? FT_OK : FT_ERR_NOMEM;
 
     *accuracy = NAN;
     for (uint32_t k = 0;
@@ -400,19 +449,61 @@ ft_sim_engine_personal(struct ft_sim_engine *g, double *accuracy)
             continue;
         for (uint64_t i = 0; i < g->server.parameters; i++)
             own[i] = g->server.shared[i] + g->own[k][i];
-        st = ft_sim_engine_own_mix(g, k, own, &one);
-        if (st == FT_OK && isfinite(one)) {
-            sum += one;
-            clients++;
-        }
+        st = ft_sim_engine_own_mix(g, k, own, &each[k]);
+        counts[k] = isfinite(each[k]);
+        each[k] = isfinite(each[k]) ? each[k] : 0;
     }
-    if (st == FT_OK && clients > 0)
-        *accuracy = sum / (double)clients;
+    FT_TRY(sim_ranks_agree(st, err));
+    sim_ranks_add_f64(each, 2 * (size_t)g->in.clients->count);
+    for (uint32_t k = 0; k < g->in.clients->count; k++) {
+        sum += each[k];
+        clients += counts[k];
+    }
+    if (clients > 0)
+        *accuracy = sum / clients;
+out:
+    ft_free(each);
     ft_free(own);
     return st;
 }
 
 /* ---- going on later ---- */
+
+/* The own states of all clients go to process 0, which has *out; the others send theirs. */
+static enum ft_status
+save_own(const struct ft_sim_engine *g, struct ft_buf *out)
+{
+    const size_t size = g->server.parameters * sizeof **g->own;
+    const uint32_t clients = g->in.clients->count;
+    const unsigned self = ft_sim_rank();
+    uint64_t *owner = ft_calloc(clients, sizeof *owner); /* number + 1; 0: no state */
+    float *received = self == 0 && ft_sim_ranks() > 1 ? ft_calloc(1, size) : NULL;
+    enum ft_status st = owner != NULL && (received != NULL || self > 0 || ft_sim_ranks() == 1) ? FT_OK : FT_ERR_NOMEM;
+
+    if (st != FT_OK)
+        sim_ranks_give_up(st);
+    for (uint32_t k = 0; st == FT_OK && k < clients; k++)
+        owner[k] = g->own[k] != NULL ? self + 1 : 0;
+    if (st == FT_OK)
+        sim_ranks_add_u64(owner, clients);
+    for (uint32_t k = 0; st == FT_OK && k < clients; k++) {
+        if (self > 0) {
+            if (owner[k] == self + 1)
+                sim_ranks_send(0, g->own[k], size);
+            continue;
+        }
+        st = ft_buf_u8(out, owner[k] != 0);
+        if (st == FT_OK && owner[k] > 1)
+            sim_ranks_receive((unsigned)owner[k] - 1, received, size);
+        if (st == FT_OK && owner[k] != 0)
+            st = ft_buf_append(out, owner[k] > 1 ? received : g->own[k], size);
+        if (st != FT_OK)
+            sim_ranks_give_up(st);
+    }
+    ft_free(owner);
+    ft_free(received);
+    return st;
+}
 
 enum ft_status
 ft_sim_engine_save(const struct ft_sim_engine *g, struct ft_buf *out)
@@ -421,11 +512,8 @@ ft_sim_engine_save(const struct ft_sim_engine *g, struct ft_buf *out)
     FT_TRY(ft_buf_u64(out, g->rounds));
     FT_TRY(ft_buf_u64(out, g->turns));
     FT_TRY(sim_server_save(&g->server, out));
-    for (uint32_t k = 0; g->own != NULL && k < g->in.clients->count; k++) {
-        FT_TRY(ft_buf_u8(out, g->own[k] != NULL));
-        if (g->own[k] != NULL)
-            FT_TRY(ft_buf_append(out, g->own[k], g->server.parameters * sizeof **g->own));
-    }
+    if (g->own != NULL)
+        FT_TRY(save_own(g, out));
     if (g->flight != NULL)
         FT_TRY(sim_buffered_save(g, out));
 out:
@@ -442,6 +530,10 @@ load_own(struct ft_sim_engine *g, uint32_t k, struct ft_bytes *in)
     *in = FT_BYTES(in->data + 1, in->size - 1);
     ft_free(g->own[k]);
     g->own[k] = NULL;
+    if (there && (k < g->client_from || k >= g->client_to)) { /* another process keeps it */
+        *in = FT_BYTES(in->data + size, in->size - size);
+        return FT_OK;
+    }
     if (!there)
         return FT_OK;
     g->own[k] = ft_calloc(g->server.parameters, sizeof **g->own);

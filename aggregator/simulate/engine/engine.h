@@ -2,8 +2,8 @@
  * Rounds of virtual clients around the training and server code that shops and aggregator run.
  *
  * Invariants
- *   1. The same experiment gives the same model bytes for any number of threads: every client's randomness is its own
- *      (seed, round, client), and contributions are added up in the clients' order, coordinate by coordinate.
+ *   1. The same experiment gives the same model bytes for any number of threads and processes (ranks.h): every client's
+ *      randomness is its own (seed, round, client), and contributions are added up by one tree (sum.h).
  *   2. secure_sum exact and cost give the same bytes: masks cancel exactly.
  *   3. Memory does not grow with rounds, nor with clients but for the state that SCAFFOLD and Ditto keep for those who
  *      took part.
@@ -42,7 +42,7 @@ FT_NODISCARD enum ft_status ft_sim_engine_open(const struct ft_sim_input *input,
                                                struct ft_error *err);
 void ft_sim_engine_close(struct ft_sim_engine *engine); /* NULL is allowed */
 
-/* The next round. Errors: NONFINITE (diverged; says in which round), LIMIT (a sum that does not fit its lanes), NOMEM. */
+/* The next round; all processes together, as _score, _personal and _save. Errors: NONFINITE (diverged; says in which round), LIMIT (a sum that does not fit its lanes), NOMEM. */
 FT_NODISCARD enum ft_status ft_sim_engine_round(struct ft_sim_engine *engine, struct ft_sim_round *out,
                                                 struct ft_error *err);
 uint64_t ft_sim_engine_rounds(const struct ft_sim_engine *engine); /* done so far */
@@ -61,9 +61,12 @@ FT_NODISCARD enum ft_status ft_sim_engine_own_mix(struct ft_sim_engine *engine, 
 
 /* Accuracy of the clients' own models (Ditto), each on the test rows weighted to its own mix of labels, the mean over
  * those who have one and rows; NAN when no client has one. Errors: NONFINITE, NOMEM. */
-FT_NODISCARD enum ft_status ft_sim_engine_personal(struct ft_sim_engine *engine, double *accuracy);
+FT_NODISCARD enum ft_status ft_sim_engine_personal(struct ft_sim_engine *engine, double *accuracy, struct ft_error *err);
 
-/* Everything a later process needs to go on. Errors: FORMAT, NOMEM. */
+/* Score in process 0 alone, for what the others do not do (baselines); and together again. */
+void ft_sim_engine_alone(struct ft_sim_engine *engine, bool alone);
+
+/* Everything a later process needs to go on; `out` is whole in process 0. Errors: FORMAT, NOMEM. */
 FT_NODISCARD enum ft_status ft_sim_engine_save(const struct ft_sim_engine *engine, struct ft_buf *out);
 FT_NODISCARD enum ft_status ft_sim_engine_load(struct ft_sim_engine *engine, struct ft_bytes in);
 

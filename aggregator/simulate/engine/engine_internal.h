@@ -4,6 +4,7 @@
 #include "aggregator/simulate/algorithm/algorithm.h"
 #include "aggregator/simulate/engine/engine.h"
 #include "aggregator/simulate/engine/sampling.h"
+#include "aggregator/simulate/engine/sum.h"
 #include "aggregator/simulate/partition/draw.h"
 #include "common/secure_sum/codec.h"
 
@@ -42,6 +43,7 @@ struct ft_sim_engine {
     uint64_t vector;    /* length of a contribution */
     float **own;        /* (clients) of (parameters), NULL until a client's first turn */
     uint64_t rounds, turns;
+    bool alone; /* scoring is process 0's */
 
     struct sim_asked *asked;
     struct sim_place *places;
@@ -51,20 +53,23 @@ struct ft_sim_engine {
     /* Contributions of one wave: as many clients as fit the room. */
     uint32_t wave;
     float *vectors, *changes; /* (wave, vector), (wave, parameters) */
-    double *weights;          /* (wave) */
+    double *weights;          /* (most) of the round's places; 0: did not come */
     uint32_t from, to;        /* the wave at hand, of places */
     atomic_uint next;
     atomic_int status;
     double rate;
-    double *sum;              /* (vector) */
+    struct sim_sum sum;
+    double *secure_sum;       /* (vector); NULL without secure sum */
+    uint32_t client_from, client_to; /* whose own state this process keeps */
 
     struct ft_ss_codec codec; /* secure sum */
     double number_most;       /* largest extra number */
     struct sim_flight *flight; /* FedBuff */
 };
 
-/* Train every place and add up: engine->sum, *weight, *came. */
-FT_NODISCARD enum ft_status sim_run_places(struct ft_sim_engine *g, double *weight, uint32_t *came, struct ft_error *err);
+/* Train every place and add up, all processes together: *sum (vector), *weight, *came. */
+FT_NODISCARD enum ft_status sim_run_places(struct ft_sim_engine *g, const double **sum, double *weight, uint32_t *came,
+                                           struct ft_error *err);
 
 /* secure.c */
 FT_NODISCARD enum ft_status sim_secure_open(struct ft_sim_engine *g, struct ft_error *err);

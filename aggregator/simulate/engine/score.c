@@ -1,4 +1,5 @@
 #include "aggregator/simulate/engine/score.h"
+#include "aggregator/simulate/engine/ranks.h"
 #include "common/base/alloc.h"
 #include "common/model/metrics.h"
 
@@ -15,6 +16,7 @@ struct scoring {
     uint32_t features, outputs;
     float *z;        /* (rows, outputs) */
     double *losses;  /* (rows) */
+    uint64_t end;    /* chunks of this process */
     atomic_uint_fast64_t next;
     atomic_int status;
 };
@@ -24,7 +26,7 @@ score_chunks(void *ctx, unsigned number)
 {
     struct scoring *s = ctx;
     struct ft_model *m = ft_trainer_model(s->trainers[number]);
-    for (uint64_t c; (c = atomic_fetch_add(&s->next, 1)) * CHUNK < s->rows->rows;) {
+    for (uint64_t c; (c = atomic_fetch_add(&s->next, 1)) < s->end;) {
         const uint64_t at = c * CHUNK, rows = s->rows->rows - at < CHUNK ? s->rows->rows - at : CHUNK;
         float *z = s->z + at * s->outputs;
         const enum ft_status st = ft_model_scores(m, s->params, s->rows->x + at * s->features, (size_t)rows, z);
@@ -33,6 +35,48 @@ score_chunks(void *ctx, unsigned number)
         else
             ft_model_losses(m, z, s->rows->y + at, (size_t)rows, s->losses + at);
     }
+}
+
+static uint64_t
+first_chunk(const struct scoring *s, unsigned rank)
+{
+    return (s->rows->rows + CHUNK - 1) / CHUNK * rank / ft_sim_ranks();
+}
+
+static void
+share_out(struct scoring *s)
+{
+    atomic_store(&s->next, first_chunk(s, ft_sim_rank()));
+    s->end = first_chunk(s, ft_sim_rank() + 1);
+}
+
+/* Everybody's z and losses to everybody. */
+static enum ft_status
+collect(struct scoring *s, enum ft_status st)
+{
+    const unsigned ranks = ft_sim_ranks();
+    struct ft_error err = { 0 };
+    uint64_t *starts;
+
+    if (ranks == 1)
+        return st;
+    FT_TRY(sim_ranks_agree(st, &err));
+    starts = ft_calloc(ranks + 1, sizeof *starts);
+    if (starts == NULL) {
+        sim_ranks_give_up(FT_ERR_NOMEM);
+        return FT_ERR_NOMEM;
+    }
+    for (int part = 0; part < 2; part++) {
+        const uint64_t size = part == 0 ? s->outputs * sizeof *s->z : sizeof *s->losses;
+        for (unsigned r = 0; r <= ranks; r++) {
+            const uint64_t row = first_chunk(s, r) * CHUNK;
+            starts[r] = (row < s->rows->rows ? row : s->rows->rows) * size;
+        }
+        sim_ranks_share(part == 0 ? (void *)s->z : (void *)s->losses, starts);
+    }
+    ft_free(starts);
+out:
+    return st;
 }
 
 static uint32_t
@@ -46,7 +90,7 @@ answer(const float *z, uint32_t outputs)
 
 enum ft_status
 sim_score(struct sim_pool *pool, struct ft_trainer *const *trainers, const float *params, const struct ft_sim_part *rows,
-          uint32_t features, struct ft_sim_score *out)
+          uint32_t features, bool alone, struct ft_sim_score *out)
 {
     const struct ft_model_spec *spec = ft_model_shape(ft_trainer_model(trainers[0]));
     struct scoring s = { .trainers = trainers, .params = params, .rows = rows, .features = features,
@@ -62,8 +106,14 @@ sim_score(struct sim_pool *pool, struct ft_trainer *const *trainers, const float
     s.losses = ft_calloc((size_t)rows->rows, sizeof *s.losses);
     if (s.z == NULL || s.losses == NULL)
         goto out;
+    if (alone)
+        s.end = (rows->rows + CHUNK - 1) / CHUNK;
+    else
+        share_out(&s);
     sim_pool_run(pool, score_chunks, &s);
     st = (enum ft_status)atomic_load(&s.status);
+    if (!alone)
+        st = collect(&s, st);
     if (st != FT_OK)
         goto out;
     for (uint64_t i = 0; i < rows->rows; i++) {

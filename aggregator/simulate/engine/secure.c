@@ -4,6 +4,7 @@
  * take away: own masks of those who came, pairwise masks towards those who did not. `cost` leaves the masks out.
  */
 #include "aggregator/simulate/engine/engine_internal.h"
+#include "aggregator/simulate/engine/ranks.h"
 #include "common/base/alloc.h"
 #include "common/privacy/clip.h"
 #include "common/secure_sum/prg.h"
@@ -178,6 +179,7 @@ sim_secure_end(struct ft_sim_engine *g, uint32_t came, double *weight, struct ft
     for (unsigned i = 1; i < sim_pool_threads(g->pool); i++)
         for (uint64_t k = 0; k < g->codec.words; k++)
             total[k] += g->workers[i].total[k];
+    sim_ranks_add_u64(total, g->codec.words);
     if (g->in.e->secure.kind == FT_SIM_SECURE_EXACT)
         FT_TRY(unmask(g, total));
     st = ft_ss_unpack(&g->codec, total, came, z, &weight_sum);
@@ -186,9 +188,9 @@ sim_secure_end(struct ft_sim_engine *g, uint32_t came, double *weight, struct ft
                      (unsigned long long)g->rounds + 1);
         goto out;
     }
-    ft_ss_dequantise(&g->codec, z, (size_t)g->vector, 1, g->sum);
+    ft_ss_dequantise(&g->codec, z, (size_t)g->vector, 1, g->secure_sum);
     for (uint64_t i = g->vector - g->algorithm->extra_numbers; i < g->vector; i++)
-        g->sum[i] *= g->number_most / g->in.e->secure.clip;
+        g->secure_sum[i] *= g->number_most / g->in.e->secure.clip;
     *weight = (double)weight_sum;
 out:
     return st;

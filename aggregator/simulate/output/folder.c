@@ -1,4 +1,5 @@
 #include "aggregator/simulate/output/folder.h"
+#include "aggregator/simulate/engine/ranks.h"
 #include "common/base/alloc.h"
 #include "common/base/config.h"
 #include "common/base/file.h"
@@ -365,9 +366,30 @@ ft_sim_state_save(const char *dir, const struct ft_sim_experiment *e, const stru
     FT_TRY(ft_sim_engine_save(engine, &file));
     (void)crypto_generichash(hash, sizeof hash, file.data, file.size, NULL, 0);
     FT_TRY(ft_buf_append(&file, hash, sizeof hash));
-    st = write_in(dir, "state.bin", ft_buf_bytes(&file), err);
+    if (ft_sim_rank() == 0)
+        st = write_in(dir, "state.bin", ft_buf_bytes(&file), err);
 out:
     ft_buf_clear(&file);
+    return sim_ranks_agree(st, err);
+}
+
+/* Process 0 reads the file, and everybody has it. */
+static enum ft_status
+read_state(const char *path, struct ft_buf *file, struct ft_error *err)
+{
+    enum ft_status st = FT_OK;
+    uint64_t size;
+    if (ft_sim_rank() == 0)
+        st = ft_file_read(path, STATE_MAX, file, err);
+    FT_TRY(sim_ranks_agree(st, err));
+    size = file->size;
+    sim_ranks_tell(&size, sizeof size);
+    if (ft_sim_rank() > 0)
+        st = ft_buf_reserve(file, size);
+    FT_TRY(sim_ranks_agree(st, err));
+    sim_ranks_tell(file->data, size);
+    file->size = size;
+out:
     return st;
 }
 
@@ -383,7 +405,7 @@ ft_sim_state_load(const char *dir, const struct ft_sim_experiment *e, struct ft_
 
     if (path == NULL)
         goto out;
-    FT_TRY(ft_file_read(path, STATE_MAX, &file, err));
+    FT_TRY(read_state(path, &file, err));
     if (file.size < 8 + 32 + 32 || memcmp(file.data, STATE_MAGIC, 8) != 0 ||
         (crypto_generichash(hash, sizeof hash, file.data, file.size - 32, NULL, 0),
          memcmp(hash, file.data + file.size - 32, 32) != 0)) {

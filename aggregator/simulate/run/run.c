@@ -1,5 +1,6 @@
 #include "aggregator/simulate/run/run.h"
 #include "aggregator/simulate/engine/pool.h"
+#include "aggregator/simulate/engine/ranks.h"
 #include "aggregator/simulate/output/partition_file.h"
 #include "aggregator/simulate/run/baselines.h"
 #include "common/base/alloc.h"
@@ -53,14 +54,23 @@ ft_sim_threads(void)
 static void
 tell(struct run *r)
 {
-    if (r->o->progress != NULL)
+    if (ft_sim_rank() == 0 && r->o->progress != NULL)
         r->o->progress(r->o->ctx, &r->progress);
 }
 
+/* Has anybody been told to stop? All processes see it after the same round. */
 static bool
 stopped(const struct run *r)
 {
-    return r->o->stop != NULL && *r->o->stop != 0;
+    uint64_t stop = r->o->stop != NULL && *r->o->stop != 0;
+    sim_ranks_most_u64(&stop, 1);
+    return stop != 0;
+}
+
+static bool
+is_first(void)
+{
+    return ft_sim_rank() == 0;
 }
 
 /* ---- before the first round ---- */
@@ -77,7 +87,7 @@ open_all(struct run *r)
                                         r->o->threads > 0 ? r->o->threads : ft_sim_threads() };
     FT_TRY(ft_sim_engine_open(&input, &r->engine, r->err));
     r->out->threads = input.threads;
-    r->out->ranks = 1;
+    r->out->ranks = ft_sim_ranks();
     r->out->clients = r->clients.count;
     r->out->parameters = ft_sim_engine_parameters(r->engine);
     r->out->train_rows = r->data.train.rows;
@@ -109,12 +119,28 @@ open_rounds(struct run *r)
     return st;
 }
 
+/* Process 0 has the folder to itself. */
+static enum ft_status
+enter_folder(struct run *r)
+{
+    enum ft_status st = FT_OK;
+    if (!is_first())
+        return FT_OK;
+    FT_TRY(ft_sim_folder_enter(r->o->dir, &r->lock, r->err));
+    if (r->held == FT_SIM_UNFINISHED && !r->o->force)
+        return FT_OK;
+    FT_TRY(ft_sim_folder_empty(r->o->dir, r->err));
+    FT_TRY(ft_sim_write_experiment(r->o->dir, r->e, r->err));
+out:
+    return st;
+}
+
 /* Begin in an empty folder, or go on from the last state. */
 static enum ft_status
 open_folder(struct run *r)
 {
     enum ft_status st;
-    FT_TRY(ft_sim_folder_enter(r->o->dir, &r->lock, r->err));
+    FT_TRY(sim_ranks_agree(enter_folder(r), r->err));
     if (r->held == FT_SIM_UNFINISHED && !r->o->force) {
         st = ft_sim_state_load(r->o->dir, r->e, r->engine, &r->totals, r->err);
         if (st == FT_ERR_NOTFOUND) { /* cut off before the first state: from the beginning */
@@ -123,11 +149,8 @@ open_folder(struct run *r)
         }
         if (st != FT_OK)
             goto out;
-    } else {
-        FT_TRY(ft_sim_folder_empty(r->o->dir, r->err));
-        FT_TRY(ft_sim_write_experiment(r->o->dir, r->e, r->err));
     }
-    st = open_rounds(r);
+    st = sim_ranks_agree(is_first() ? open_rounds(r) : FT_OK, r->err);
 out:
     return st;
 }
@@ -139,20 +162,25 @@ save(struct run *r)
 {
     const double begin = now();
     enum ft_status st = FT_OK;
-    if (fflush(r->rounds) != 0 || fdatasync(fileno(r->rounds)) != 0)
-        return ft_fail(r->err, ft_status_of_errno(errno), "%s/rounds.csv: %s", r->o->dir, strerror(errno));
+    if (is_first() && (fflush(r->rounds) != 0 || fdatasync(fileno(r->rounds)) != 0))
+        st = ft_fail(r->err, ft_status_of_errno(errno), "%s/rounds.csv: %s", r->o->dir, strerror(errno));
+    FT_TRY(sim_ranks_agree(st, r->err)); /* the state stands behind rows that are there */
     st = ft_sim_state_save(r->o->dir, r->e, r->engine, &r->totals, r->err);
     r->saved = now();
     r->save_cost = r->saved - begin;
+out:
     return st;
 }
 
+/* Process 0's clock decides. */
 static bool
 save_is_due(const struct run *r, uint64_t round)
 {
+    uint8_t due = now() - r->saved > fmax(SAVE_LEAST, SAVE_SHARE * r->save_cost);
     if (r->o->save_every > 0)
-        return round % r->o->save_every == 0;
-    return now() - r->saved > fmax(SAVE_LEAST, SAVE_SHARE * r->save_cost);
+        due = round % r->o->save_every == 0;
+    sim_ranks_tell(&due, 1);
+    return due || round == r->e->training.rounds;
 }
 
 static enum ft_status
@@ -189,6 +217,8 @@ all_rounds(struct run *r, struct ft_sim_engine *engine, bool main_run)
     while (ft_sim_engine_rounds(engine) < rounds) {
         const double begin = now();
         if (stopped(r)) {
+            if (main_run && r->o->dir != NULL)
+                FT_TRY(save(r));
             st = ft_fail(r->err, FT_ERR_CANCELLED, "stopped after round %llu of %llu%s",
                          (unsigned long long)ft_sim_engine_rounds(engine), (unsigned long long)rounds,
                          r->o->dir != NULL ? "; --resume goes on from there" : "");
@@ -197,7 +227,7 @@ all_rounds(struct run *r, struct ft_sim_engine *engine, bool main_run)
         FT_TRY(ft_sim_engine_round(engine, &round, r->err));
         if (main_run) {
             r->totals.seconds += now() - begin;
-            FT_TRY(note_round(r, &round));
+            FT_TRY(sim_ranks_agree(note_round(r, &round), r->err));
         }
         r->progress.done = round.round;
         r->progress.clients = ft_sim_engine_turns(engine) - before;
@@ -205,9 +235,7 @@ all_rounds(struct run *r, struct ft_sim_engine *engine, bool main_run)
         r->progress.round = &round;
         tell(r);
         r->progress.round = NULL;
-        if (main_run && r->o->dir != NULL && (save_is_due(r, round.round) || round.round == rounds))
-            FT_TRY(save(r));
-        else if (main_run && r->o->dir != NULL && stopped(r))
+        if (main_run && r->o->dir != NULL && save_is_due(r, round.round))
             FT_TRY(save(r));
     }
 out:
@@ -261,9 +289,13 @@ all_baselines(struct run *r)
     enum ft_status st;
     r->begun = now();
     r->progress = (struct ft_sim_progress){ .stage = FT_SIM_BASELINES };
-    FT_TRY(sim_baselines_run(&job, &r->out->baselines, r->err));
+    ft_sim_engine_alone(r->engine, true); /* process 0 trains them; the others wait */
+    st = is_first() ? sim_baselines_run(&job, &r->out->baselines, r->err) : FT_OK;
+    ft_sim_engine_alone(r->engine, false);
+    sim_ranks_wait();
+    FT_TRY(sim_ranks_agree(st, r->err));
     if (r->e->algorithm.kind == FT_SIM_DITTO) {
-        FT_TRY(ft_sim_engine_personal(r->engine, &r->out->baselines.personal_accuracy));
+        FT_TRY(ft_sim_engine_personal(r->engine, &r->out->baselines.personal_accuracy, r->err));
         r->out->baselines.has_personal = true;
     }
     if (r->e->secure.kind != FT_SIM_SECURE_NONE && r->e->evaluation.without_privacy)
@@ -286,6 +318,7 @@ sum_up(struct run *r)
     out->bytes_up = r->totals.bytes_up;
     out->mask_seconds = out->rounds > 0 ? r->totals.mask_seconds / (double)out->rounds : 0;
     out->peak_bytes = (uint64_t)usage.ru_maxrss * 1024;
+    sim_ranks_most_u64(&out->peak_bytes, 1);
     (void)crypto_hash_sha256(out->model_sha256, (const uint8_t *)ft_sim_engine_params(r->engine),
                              out->parameters * sizeof(float));
 }
@@ -342,14 +375,19 @@ ft_sim_run(const struct ft_sim_experiment *e, const struct ft_sim_run_options *o
     enum ft_status st;
 
     *out = (struct ft_sim_result){ 0 };
-    if (options->dir != NULL)
-        FT_TRY(ft_sim_folder_look(options->dir, e, options->resume, options->force, &r.held, r.err));
+    st = options->dir != NULL && is_first()
+             ? ft_sim_folder_look(options->dir, e, options->resume, options->force, &r.held, r.err)
+             : FT_OK;
+    FT_TRY(sim_ranks_agree(st, r.err));
+    sim_ranks_tell(&r.held, sizeof r.held);
     if (r.held == FT_SIM_COMPLETE && !options->force) {
         out->complete_before = true;
-        st = has_report(options->dir) ? FT_OK : write_report(options->dir, r.err);
+        if (is_first() && !has_report(options->dir))
+            st = write_report(options->dir, r.err);
+        st = sim_ranks_agree(st, r.err);
         goto out;
     }
-    FT_TRY(open_all(&r)); /* before the folder is touched: bad data leaves it as it was */
+    FT_TRY(sim_ranks_agree(open_all(&r), r.err)); /* before the folder is touched: bad data leaves it as it was */
     if (options->dir != NULL)
         FT_TRY(open_folder(&r));
     r.progress.stage = FT_SIM_ROUNDS;
@@ -357,7 +395,7 @@ ft_sim_run(const struct ft_sim_experiment *e, const struct ft_sim_run_options *o
     FT_TRY(all_baselines(&r));
     sum_up(&r);
     if (options->dir != NULL)
-        st = write_all(&r);
+        st = sim_ranks_agree(is_first() ? write_all(&r) : FT_OK, r.err);
 out:
     if (r.rounds != NULL)
         (void)fclose(r.rounds);
