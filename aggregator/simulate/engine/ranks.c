@@ -140,10 +140,12 @@ sim_ranks_agree(enum ft_status st, struct ft_error *err)
         int status;
         char text[sizeof err->text];
     } told = { .status = (int)st };
+    struct ft_error own = { 0 };
     int first;
 
     if (ranks == 1)
         return st;
+    err = err != NULL ? err : &own;
     first = st != FT_OK ? self : ranks;
     MPI_Allreduce(MPI_IN_PLACE, &first, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD);
     if (first == ranks)
