@@ -4,6 +4,7 @@
 #include "common/base/alloc.h"
 #include "common/base/file.h"
 #include "common/base/keyfile.h"
+#include "common/base/lock.h"
 #include "common/base/log.h"
 
 #include <signal.h>
@@ -338,7 +339,7 @@ serve_home(struct ft_cli *cli, struct ft_home *home)
     FT_TRY(serve_peers_load(&s));
     FT_TRY(open_engine(&s, &files, &progress, &err));
     FT_TRY(listen_on(&s, &files, address, &err));
-    FT_TRY(ft_home_lock_announce(lock_fd, &err));
+    FT_TRY(ft_lock_announce(lock_fd, &err));
     ft_log(FT_LOG_INFO, "serve.listening", "port=%u pid=%ld", (unsigned)ft_rpc_server_port(s.rpc),
            (long)getpid());
     run(&s, ft_cli_flag(cli, "until-done"));

@@ -1,6 +1,7 @@
 #include "aggregator/commands/home.h"
 #include "common/base/alloc.h"
 #include "common/base/file.h"
+#include "common/base/lock.h"
 #include "common/base/keyfile.h"
 
 #include <errno.h>
@@ -118,54 +119,19 @@ ft_home_trust_clear(struct ft_home_trust *t)
 enum ft_status
 ft_home_lock_take(const struct ft_home *home, int *fd, struct ft_error *err)
 {
-    enum ft_status st = FT_OK;
     char *path = ft_home_path(home, "serve.lock");
-
-    if (path == NULL)
-        return FT_ERR_NOMEM;
-    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (*fd < 0)
-        st = ft_fail(err, ft_status_of_errno(errno), "%s: %s", path, strerror(errno));
-    else if (flock(*fd, LOCK_EX | LOCK_NB) != 0)
-        st = ft_fail(err, FT_ERR_LATER, "%s: another server works on this home", path);
-    else if (ftruncate(*fd, 0) != 0)
-        st = ft_fail(err, FT_ERR_IO, "%s: %s", path, strerror(errno));
-    if (st != FT_OK && *fd >= 0) {
-        close(*fd);
-        *fd = -1;
-    }
+    const enum ft_status st = path != NULL ? ft_lock_take(path, "another server", fd, err) : FT_ERR_NOMEM;
     ft_free(path);
     return st;
-}
-
-enum ft_status
-ft_home_lock_announce(int fd, struct ft_error *err)
-{
-    if (dprintf(fd, "%ld\n", (long)getpid()) < 0)
-        return ft_fail(err, ft_status_of_errno(errno), "serve.lock: %s", strerror(errno));
-    return FT_OK;
 }
 
 bool
 ft_home_serving(const struct ft_home *home, long *pid)
 {
-    char text[32] = "";
     char *path = ft_home_path(home, "serve.lock");
-    bool serving = false;
-    int fd = path != NULL ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-
-    *pid = 0;
-    if (fd >= 0) {
-        if (flock(fd, LOCK_SH | LOCK_NB) == 0) {
-            (void)flock(fd, LOCK_UN);
-        } else if (read(fd, text, sizeof text - 1) > 0) {
-            *pid = strtol(text, NULL, 10);
-            serving = *pid > 0;
-        }
-        close(fd);
-    }
+    *pid = path != NULL ? ft_lock_holder(path) : 0;
     ft_free(path);
-    return serving;
+    return *pid > 0;
 }
 
 enum ft_status

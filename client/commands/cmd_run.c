@@ -12,6 +12,7 @@
 #include "client/vault/vault.h"
 #include "common/base/alloc.h"
 #include "common/base/file.h"
+#include "common/base/lock.h"
 #include "common/base/log.h"
 #include "common/model/model.h"
 
@@ -270,14 +271,28 @@ courier_exit(pid_t pid)
     return WIFEXITED(status) && WEXITSTATUS(status) != 0 ? WEXITSTATUS(status) : FT_EXIT_INTERNAL;
 }
 
+/* Two vaults on one state folder would be one shop that speaks twice in a round. */
+static enum ft_status
+lock_home(const struct ft_node *node, int *fd, struct ft_error *err)
+{
+    char *path = ft_home_path(node->config.state, FT_HOME_LOCK);
+    enum ft_status st = path != NULL ? ft_lock_take(path, "another client", fd, err) : FT_ERR_NOMEM;
+    ft_free(path);
+    if (st == FT_OK)
+        st = ft_lock_announce(*fd, err);
+    return st;
+}
+
 int
 ft_run_processes(struct ft_cli *cli, struct ft_node *node, bool until_done, const struct ft_run_probe *probe)
 {
-    int fds[2], code = FT_EXIT_INTERNAL;
+    int fds[2], code = FT_EXIT_INTERNAL, lock = -1; /* held to the end of the process */
     struct tls tls = { 0 };
     struct ft_error err = { 0 };
     const pid_t vault = getpid();
-    enum ft_status st = tls_read(node->config.state, &tls, &err);
+    enum ft_status st = lock_home(node, &lock, &err);
+    if (st == FT_OK)
+        st = tls_read(node->config.state, &tls, &err);
     if (st == FT_OK)
         st = ft_link_pair(fds, &err);
     if (st != FT_OK) {
@@ -290,6 +305,7 @@ ft_run_processes(struct ft_cli *cli, struct ft_node *node, bool until_done, cons
     const pid_t courier = fork();
     if (courier == 0) {
         close(fds[0]);
+        close(lock);
         /* _exit: what the vault's copy of buffers and handlers holds is not this process's to flush. */
         _exit(courier_main(node, &tls, fds[1], vault, probe));
     }
@@ -330,6 +346,8 @@ ft_cmd_run(struct ft_cli *cli)
 {
     struct ft_node node;
     int code;
+    /* What whoever started us had open is nobody's business in a sandbox: a socket among it would be a way out. */
+    (void)close_range(STDERR_FILENO + 1, ~0u, 0);
     if (!ft_node_enrolled(cli, &node, &code))
         return code;
     code = ft_run_processes(cli, &node, ft_cli_flag(cli, "until-done"), NULL);

@@ -7,6 +7,7 @@
  *   tls.key, tls.pem, ca.pem   transport
  *   trust.json    what was pinned at enrolment
  *   state.db, audit.jsonl      see store.h, audit.h
+ *   run.lock      held by `run`: one client a home
  */
 #ifndef FT_VAULT_HOME_H
 #define FT_VAULT_HOME_H
@@ -24,6 +25,7 @@
 #define FT_HOME_TRUST    "trust.json"
 #define FT_HOME_DB       "state.db"
 #define FT_HOME_AUDIT    "audit.jsonl"
+#define FT_HOME_LOCK     "run.lock"
 
 #define FT_PINNED_TASK_KEYS_MAX 16
 

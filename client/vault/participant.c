@@ -6,13 +6,13 @@
 #include <sodium.h>
 #include <string.h>
 
-#define WAIT_DEFAULT_MS  20000u
-#define WAIT_PENDING_MS  2000u /* while a person's word is awaited: look often */
-#define REST_MAX_MS      60000u
-#define STUMBLE_FIRST_MS 100u
-#define QUICK_WAIT_MS    50u
-#define QUICK_WAITS_MAX  8u
-#define STUMBLE_MAX_MS   5000u
+#define WAIT_DEFAULT_MS   20000u
+#define WAIT_PENDING_MS   2000u /* while a person's word is awaited: look often */
+#define REST_MAX_MS       60000u
+#define STUMBLE_FIRST_MS  100u
+#define QUICK_REPLY_MS    50u
+#define QUICK_REPLIES_MAX 8u
+#define STUMBLE_MAX_MS    5000u
 #define REFUSED_REST_MS                                                                                      \
     10000u /* the aggregator does not serve this shop: suspended, revoked, or not yet known */
 
@@ -211,6 +211,18 @@ rejected(struct ft_participant *p, uint32_t code)
     return st;
 }
 
+/* An aggregator that does not hold calls, or has a shop repeat itself, must not keep it busy and its audit
+ * log growing: too many quick replies in a row that lead nowhere are rested from. */
+static bool
+rest_from_quick_replies(struct ft_participant *p)
+{
+    p->quick_replies = now_of(p) - p->asked_ms < QUICK_REPLY_MS ? p->quick_replies + 1 : 0;
+    if (p->quick_replies <= QUICK_REPLIES_MAX)
+        return false;
+    participant_stumble(p);
+    return true;
+}
+
 static enum ft_status
 replied(struct ft_participant *p, struct ft_bytes bytes)
 {
@@ -233,10 +245,7 @@ replied(struct ft_participant *p, struct ft_bytes bytes)
     }
     switch (r.kind) {
     case FT_FED_WAIT:
-        p->quick_waits = now_of(p) - p->asked_ms < QUICK_WAIT_MS ? p->quick_waits + 1 : 0;
-        if (p->quick_waits > QUICK_WAITS_MAX)
-            participant_stumble(p);
-        else
+        if (!rest_from_quick_replies(p))
             p->stumbles = 0;
         if (r.nothing_left) {
             p->status.finished = true;
@@ -245,6 +254,8 @@ replied(struct ft_participant *p, struct ft_bytes bytes)
         break;
     case FT_FED_EPOCH:
         st = participant_epoch(p, &r);
+        if (p->mode == MODE_SYNC)
+            (void)rest_from_quick_replies(p);
         break;
     case FT_FED_DIRECTORY:
         if (p->view != NULL && memcmp(p->view->blob_hash, r.blob_hash, 32) == 0)
@@ -262,7 +273,8 @@ replied(struct ft_participant *p, struct ft_bytes bytes)
         st = rejected(p, r.code);
         break;
     case FT_FED_RETRY:
-        participant_rest(p, r.retry_ms > 10 ? r.retry_ms : 10, MODE_SYNC);
+        if (r.retry_ms >= QUICK_REPLY_MS || !rest_from_quick_replies(p))
+            participant_rest(p, r.retry_ms > 10 ? r.retry_ms : 10, MODE_SYNC);
         break;
     }
     ft_fed_reply_clear(&r);

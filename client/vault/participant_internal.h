@@ -90,7 +90,7 @@ struct ft_participant {
     uint32_t rest_ms;
     uint32_t stumbles; /* replies in a row that led nowhere: rest longer each time */
     uint64_t asked_ms;    /* the SYNC at hand */
-    uint32_t quick_waits; /* WAITs in a row that came at once: an aggregator that does not hold calls */
+    uint32_t quick_replies; /* in a row that came at once and led nowhere */
     struct fetch fetch;
     bool outstanding;
     enum ft_out_kind action;

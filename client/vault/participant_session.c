@@ -435,11 +435,11 @@ participant_message(struct ft_participant *p, struct ft_bytes message)
     st = ft_ss_client_handle(p->session.client, message, &answer, &action);
     switch (st == FT_OK ? action : FT_SS_ABORTED) {
     case FT_SS_ANSWER:
-        p->stumbles = 0;
+        p->stumbles = p->quick_replies = 0;
         answer_with(p, &answer, false);
         break;
     case FT_SS_NEED_INPUT:
-        p->stumbles = 0;
+        p->stumbles = p->quick_replies = 0;
         st = mask(p);
         break;
     case FT_SS_UPLOAD:

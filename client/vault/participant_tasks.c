@@ -146,6 +146,7 @@ participant_task(struct ft_participant *p, const uint8_t hash[32], struct ft_byt
     if (st != FT_OK) {
         ft_log(FT_LOG_ERROR, "task.refused", "reason=%s", err.text);
         participant_note(p, k, FT_WORD_REFUSED, code);
+        participant_stumble(p);
         return FT_OK;
     }
     k->task = task;

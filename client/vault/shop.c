@@ -4,6 +4,7 @@
 #include "client/consent/erase.h"
 #include "client/source/forget.h"
 #include "client/vault/contribute.h"
+#include "client/vault/evidence.h"
 #include "common/base/alloc.h"
 #include "common/base/date.h"
 #include "common/base/file.h"
@@ -536,14 +537,9 @@ static void
 evidence(void *ctx, struct ft_bytes first, struct ft_bytes second)
 {
     const struct ft_shop *s = ctx;
-    for (int i = 0; i < 2; i++) {
-        char *path =
-            ft_asprintf("%s/evidence.%llu.%d.bin", s->state_dir, (unsigned long long)wall_of(s), i + 1);
-        if (path == NULL || ft_file_write_new(path, i == 0 ? first : second, 0600, NULL) != FT_OK)
-            ft_log(FT_LOG_ERROR, "evidence.unsaved", "part=%d", i + 1);
-        ft_free(path);
-    }
-    ft_log(FT_LOG_ERROR, "evidence.saved", "sizes=%llu", (unsigned long long)(first.size + second.size));
+    const enum ft_status st = ft_evidence_keep(s->state_dir, wall_of(s), first, second);
+    ft_log(FT_LOG_ERROR, st == FT_OK ? "evidence.saved" : "evidence.unsaved", "status=%s sizes=%llu",
+           ft_status_name(st), (unsigned long long)(first.size + second.size));
 }
 
 void

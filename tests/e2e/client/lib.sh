@@ -4,8 +4,9 @@ bin=$1
 root=$2
 dir=$(mktemp -d "${TMPDIR:-/tmp}/fedtill-client.XXXXXX")
 server=
+vault=
 cleanup() {
-    [ -z "$server" ] || kill "$server" 2>/dev/null || true
+    for pid in $server $vault; do kill "$pid" 2>/dev/null || true; done
     rm -rf "$dir"
 }
 trap cleanup EXIT

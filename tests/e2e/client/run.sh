@@ -34,10 +34,20 @@ wait_for "$dir/err" courier.up 60
 "$bin/fedtill-aggregator" store revoke store-1 --home "$dir/agg" --yes >/dev/null 2>&1 || fail "revoke"
 wait_for "$dir/err" '"courier.refused","status":"ERR_REFUSED"' 60
 kill -0 $vault || fail "a refusal ended the client"
+
+# A second client on the same home would be the same shop twice: refused, with the first one's number, and the first goes on.
+expect 75 timeout 20 "$client" run --home "$home"
+says "$vault"
+kill -0 $vault || fail "a second client ended the first"
 kill -TERM $vault
 code=0
 wait $vault || code=$?
 [ $code = 0 ] || fail "ended with $code"
+"$client" run --home "$home" 2>"$dir/err2" & # and the home is free again
+vault=$!
+wait_for "$dir/err2" vault.ready 30
+kill -TERM $vault
+wait $vault || fail "the home was not free again"
 ! grep -q CANARY "$dir/err" || fail "the log has a customer in it"
 expect 0 "$client" status --home "$home"
 says "chain intact"

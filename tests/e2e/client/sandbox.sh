@@ -32,8 +32,9 @@ if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
     chown -R 0:0 "$home"
 fi
 
-# Seen from outside: no capabilities, no new privileges, a filter in force, in both processes.
-"$bin/fedtill-client" run --home "$home" 2>"$dir/err" &
+# Seen from outside: no capabilities, no new privileges, a filter in force, in both processes; and nothing that whoever
+# started the client had open.
+"$bin/fedtill-client" run --home "$home" 2>"$dir/err" 9<"$root/README.md" &
 vault=$!
 tries=0
 until grep -q vault.ready "$dir/err" || [ $tries -ge 100 ]; do
@@ -45,6 +46,9 @@ for pid in $vault $courier; do
     [ "$(sed -n 's/^CapEff:[^0-9a-f]*//p' "/proc/$pid/status")" = 0000000000000000 ] || fail "process $pid has capabilities"
     [ "$(sed -n 's/^NoNewPrivs:[^0-9]*//p' "/proc/$pid/status")" = 1 ] || fail "process $pid may gain privileges"
     [ "$(sed -n 's/^Seccomp:[^0-9]*//p' "/proc/$pid/status")" = 2 ] || fail "process $pid has no filter"
+done
+for pid in $vault $courier; do
+    ! ls -l "/proc/$pid/fd" | grep -q README.md || fail "process $pid kept a descriptor of whoever started it"
 done
 [ "$(sed -n 's/^Threads:[^0-9]*//p' "/proc/$vault/status")" = 1 ] || fail "the vault has threads"
 ! ls -l "/proc/$vault/fd" | grep -q 'socket:.*socket:' || fail "sockets in the vault"

@@ -383,6 +383,32 @@ participant_rests_when_nobody_holds_its_calls(void **state)
     close_fixture(&f);
 }
 
+/* Nor can one that asks for a new key, or to try again, or offers another bad task each time. */
+static void
+participant_rests_whatever_it_is_kept_busy_with(void **state)
+{
+    static const enum ft_sync_kind kinds[] = { FT_SYNC_EPOCH, FT_SYNC_RETRY, FT_SYNC_TASK };
+    (void)state;
+    for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
+        struct fixture f;
+        open_fixture(&f);
+        const uint64_t begin = f.env.now;
+        for (uint32_t i = 1; i <= 100; i++) {
+            uint64_t id;
+            uint8_t hash[32] = { (uint8_t)i };
+            if (kinds[k] == FT_SYNC_TASK) {
+                offer_blob(&f, FT_SYNC_TASK, FT_BYTES("no task at all", 14), hash);
+                continue;
+            }
+            struct ft_sync_request r = next_sync(&f, &id);
+            ft_sync_request_clear(&r);
+            answer(&f, id, &(struct ft_sync_reply){ .kind = kinds[k], .epoch = i });
+        }
+        assert_true(f.env.now - begin > 60000);
+        close_fixture(&f);
+    }
+}
+
 /* A link failure or a refusal brings the next SYNC, with what was to be said, after a rest. */
 static void
 participant_says_it_again_after_a_failure(void **state)
@@ -427,6 +453,7 @@ main(void)
         cmocka_unit_test(participant_refuses_a_task_of_an_unknown_signer),
         cmocka_unit_test(participant_refuses_a_foreign_roster),
         cmocka_unit_test(participant_rests_when_nobody_holds_its_calls),
+        cmocka_unit_test(participant_rests_whatever_it_is_kept_busy_with),
         cmocka_unit_test(participant_says_it_again_after_a_failure),
     };
     if (sodium_init() < 0)
