@@ -6,11 +6,11 @@ usage() {
     cat <<'EOF'
 usage: deploy/demo.sh [--shops N] [--rounds R] [--dir D] [--keep] [--json FILE]
 
-Builds fedtill, makes a federation of N shops (3 to 12, default 12) in a fresh folder, trains the task
+Builds fedtill, makes a federation of N shops (7 to 12, default 12) in a fresh folder, trains the task
 cj_return for R rounds (default: the task's) over mutual-TLS gRPC on loopback, kills one shop inside a round and
 the aggregator once, and compares the federated model with pooled training and with each shop alone.
 
-  --shops N     shops taking part, largest first
+  --shops N     shops taking part, largest first; 7 at least, for the task wants 6 in a sum and one is killed
   --rounds R    training rounds, at least 6
   --dir D       the federation's folder; must not exist (default: a new folder under /tmp)
   --keep        keep the folder of a default run

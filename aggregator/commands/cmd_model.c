@@ -5,7 +5,6 @@
 #include "common/base/alloc.h"
 
 #include <jansson.h>
-#include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -36,13 +35,71 @@ model_json(const struct ft_model_row *model, const struct ft_round_row *rounds, 
                      metrics != NULL ? metrics : json_null());
 }
 
-static double
-metric(const json_t *model, const char *name)
+/* "0.53642", or "-" for what was not measured. */
+static const char *
+metric(const json_t *model, const char *name, char out[32])
 {
     const json_t *value = json_object_get(json_object_get(model, "metrics"), name);
     if (json_is_object(value))
         value = json_object_get(value, "value");
-    return json_is_number(value) ? json_number_value(value) : -1;
+    if (json_is_number(value))
+        snprintf(out, 32, "%.5f", json_number_value(value));
+    else
+        strcpy(out, "-");
+    return out;
+}
+
+/* "0.81929 (0.78190 to 0.85844)"; "-" for what was not measured, or is withheld. */
+static void
+print_metric(const json_t *metrics, const char *name, const char *title)
+{
+    const json_t *m = json_object_get(metrics, name);
+    const json_t *value = json_is_object(m) ? json_object_get(m, "value") : m;
+    const json_t *low = json_object_get(m, "low"), *high = json_object_get(m, "high");
+
+    if (!json_is_number(value))
+        printf("%-18s -\n", title);
+    else if (json_is_integer(value))
+        printf("%-18s %lld\n", title, (long long)json_integer_value(value));
+    else if (json_is_number(low) && json_is_number(high))
+        printf("%-18s %.5f  (95%% interval %.5f to %.5f)\n", title, json_number_value(value), json_number_value(low),
+               json_number_value(high));
+    else
+        printf("%-18s %.5f\n", title, json_number_value(value));
+}
+
+static void
+print_model(const char *task, const json_t *model)
+{
+    static const char *const names[][2] = {
+        { "loss", "loss" },           { "accuracy", "accuracy" },
+        { "auc", "AUC" },             { "calibration_error", "calibration error" },
+        { "deviance", "deviance" },   { "train_loss", "training loss" },
+        { "objective", "objective" }, { "test_rows", "held-out rows" },
+        { "train_rows", "training rows" },
+    };
+    const json_t *metrics = json_object_get(model, "metrics"), *list = json_object_get(metrics, "calibration");
+
+    printf("%s, model version %lld\n", task, (long long)json_integer_value(json_object_get(model, "version")));
+    printf("%-18s %s\n", "hash", json_string_value(json_object_get(model, "hash")));
+    printf("%-18s round %lld, %s, %lld bytes\n", "made by", (long long)json_integer_value(json_object_get(model, "round")),
+           json_string_value(json_object_get(model, "created")),
+           (long long)json_integer_value(json_object_get(model, "bytes")));
+    if (!json_is_object(metrics)) {
+        puts("not measured yet: a round that starts from it does so");
+        return;
+    }
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        print_metric(metrics, names[i][0], names[i][1]);
+    if (json_array_size(list) > 0)
+        printf("\n%10s %10s %10s %22s\n", "rows", "predicted", "observed", "95% interval");
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *row = json_array_get(list, i);
+        if (json_is_number(json_object_get(row, "score")))
+            printf("%10.0f %10.5f %10.5f   %.5f to %.5f\n", json_number_value(json_object_get(row, "rows")),
+                   json_number_value(json_object_get(row, "score")), json_number_value(json_object_get(row, "rate")),
+                   json_number_value(json_object_get(row, "low")), json_number_value(json_object_get(row, "high")));
+    }
 }
 
 static int
@@ -76,20 +133,22 @@ list_models(struct ft_cli *cli, bool one)
         goto out;
     }
     if (ft_cli_json(cli)) {
-        code = ft_cli_print_json(one ? json_incref(json_array_get(list, json_array_size(list) - 1))
-                                     : json_pack("{s:s, s:O}", "task", task.name, "models", list));
+        /* Under its own key: the object's "version" is that of the output. */
+        code = ft_cli_print_json(
+            one ? json_pack("{s:s, s:O}", "task", task.name, "model", json_array_get(list, json_array_size(list) - 1))
+                : json_pack("{s:s, s:O}", "task", task.name, "models", list));
     } else if (one) {
-        char *text = json_dumps(json_array_get(list, json_array_size(list) - 1), JSON_INDENT(2) | JSON_PRESERVE_ORDER);
-        printf("%s\n", text != NULL ? text : "");
-        free(text);
+        print_model(task.name, json_array_get(list, json_array_size(list) - 1));
     } else {
         printf("%8s %-16s %8s %10s %10s %s\n", "version", "hash", "round", "loss", "auc", "created");
         for (size_t i = 0; i < json_array_size(list); i++) {
             const json_t *m = json_array_get(list, i);
-            printf("%8lld %.16s %8lld %10.5f %10.5f %s\n",
+            char loss[32], auc[32];
+            printf("%8lld %.16s %8lld %10s %10s %s\n",
                    (long long)json_integer_value(json_object_get(m, "version")),
                    json_string_value(json_object_get(m, "hash")),
-                   (long long)json_integer_value(json_object_get(m, "round")), metric(m, "loss"), metric(m, "auc"),
+                   (long long)json_integer_value(json_object_get(m, "round")), metric(m, "loss", loss),
+                   metric(m, "auc", auc),
                    json_string_value(json_object_get(m, "created")));
         }
     }

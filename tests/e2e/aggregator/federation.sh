@@ -131,6 +131,12 @@ assert last["cohort"] == 4, last["cohort"]  # without the revoked shop
 assert any(r["cohort"] == 5 for r in told)
 EOF
 expect 0 "$agg" model list small --home "$dir/agg" --json
+expect 0 "$agg" model show small --home "$dir/agg" --json
+says "\"model\":{\"version\":$rounds,"
+expect 0 "$agg" model show small --home "$dir/agg"
+says "small, model version $rounds"
+says "95% interval"
+expect 66 "$agg" model show small --home "$dir/agg" --model-version 99
 expect 0 "$agg" model export small --home "$dir/agg" --format json --out "$dir/model.json"
 expect 0 "$agg" model export small --home "$dir/agg" --format safetensors --out "$dir/model.safetensors"
 expect 0 "$agg" status --home "$dir/agg" --json
