@@ -4,6 +4,7 @@
 #include "common/base/config.h"
 #include "common/base/file.h"
 #include "common/base/log.h"
+#include "common/model/metrics.h"
 
 #include <string.h>
 
@@ -29,6 +30,7 @@ static const struct ft_config_field fields[] = {
     A(uploads_in_flight, "uploads_in_flight", UINT32, .least = 1, .most = 64),
     A(threads, "threads", UINT32, .least = 1, .most = 64),
     A(log_level, "log", CHOICE, .choices = levels),
+    A(min_group, "min_group", UINT32, .least = 2, .most = 1000000),
     A(shops_max, "shops_max", UINT32, .least = 1, .most = 65535),
     FT_CONFIG_END,
 };
@@ -42,7 +44,8 @@ ft_aggregator_config_parse(struct ft_bytes yaml, const char *origin, const char 
     enum ft_status st;
     struct ft_config *tree = NULL;
     struct config_file file = {
-        .config = { .uploads_in_flight = 8, .threads = 2, .log_level = FT_LOG_INFO, .shops_max = 4096 }
+        .config = { .uploads_in_flight = 8, .threads = 2, .log_level = FT_LOG_INFO, .min_group = FT_MIN_GROUP,
+                    .shops_max = 4096 }
     };
     struct ft_aggregator_config *c = &file.config;
 
@@ -110,6 +113,7 @@ ft_aggregator_config_text(const char *listen, const char *public_address)
                        "data: fedtill.db       # the register, the log and the models\n"
                        "uploads_in_flight: 8   # masked inputs staged at a time, 64 KiB each\n"
                        "threads: 2             # for unmasking\n"
+                       "min_group: 10          # no report has a figure about fewer rows\n"
                        "log: info              # debug, info, warn or error\n",
                        listen, public_address);
 }

@@ -17,6 +17,7 @@ struct ft_aggregator_config {
     uint32_t uploads_in_flight; /* staging slots, 1 .. 64; default 8 */
     uint32_t threads;           /* 1 .. 64; default 2 */
     uint32_t log_level;         /* enum ft_log_level; default info */
+    uint32_t min_group;         /* figures about fewer rows are withheld from reports; default FT_MIN_GROUP */
     uint32_t shops_max;         /* most shops in the register that may call; default 4096 */
 };
 

@@ -148,6 +148,7 @@ open_engine(struct serve *s, const struct files *f, struct serve_progress *progr
         .task_key_count = s->trust.trust.task_key_count,
         .slots = s->home->config.uploads_in_flight,
         .threads = s->home->config.threads,
+        .min_group = s->home->config.min_group,
         .event = serve_progress_event,
         .ctx = progress,
     };

@@ -175,7 +175,8 @@ step_plain(struct ft_engine *e, const struct engine_task *task, const struct eng
         FT_TRY(engine_after_training(e, task, model, (double)weight_sum, step));
     else
         step->task_done = true;
-    step->row.metrics = engine_metrics(s, values, model->params, task->task.weight_decay, weight_sum);
+    step->row.metrics = engine_metrics(s, values, model->params, task->task.weight_decay, weight_sum,
+                                       e->config.min_group);
     st = step->row.metrics != NULL ? FT_OK : FT_ERR_NOMEM;
 out:
     ft_free(values);

@@ -41,6 +41,8 @@ ft_engine_open(const struct ft_engine_config *config, struct ft_engine **out, st
         e->config.presence_ms = 5000;
     if (e->config.lost_ms == 0)
         e->config.lost_ms = 1500;
+    if (e->config.min_group == 0)
+        e->config.min_group = FT_MIN_GROUP;
     FT_TRY(e->config.store.epoch(e->config.store.ctx, &e->epoch, &e->epoch_started_ms));
     FT_TRY(engine_load_directory(e, err));
     FT_TRY(engine_load_shops(e));

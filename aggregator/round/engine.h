@@ -56,6 +56,7 @@ struct ft_engine_config {
     unsigned threads;     /* for unmasking; 0: 1 */
     uint64_t epoch_ms;    /* an epoch's length; 0: 24 h */
     uint64_t presence_ms; /* a shop not heard of for so long is not waited for; 0: 5,000 */
+    uint64_t min_group;   /* figures about fewer rows are withheld from reports; 0: FT_MIN_GROUP */
     uint64_t lost_ms;     /* after its connection broke, a shop has so long to call again; 0: 1,500 */
     void (*event)(void *ctx, const struct ft_engine_event *event); /* may be NULL */
     void *ctx;

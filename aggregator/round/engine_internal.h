@@ -234,7 +234,7 @@ char *engine_reasons(struct ft_engine *e, const struct engine_task *task, const 
 char *engine_private_metrics(const struct ft_private_sum *sum, const struct ft_estimate *count, double norm,
                              double clip_next); /* JSON; ft_free */
 char *engine_metrics(const struct engine_session *s, const uint64_t *values, const float *params,
-                     double weight_decay, uint64_t weight_sum); /* JSON; ft_free */
+                     double weight_decay, uint64_t weight_sum, uint64_t group_min); /* JSON; ft_free */
 FT_NODISCARD enum ft_status engine_recover(struct ft_engine *e);
 struct ft_blob *engine_blob_new(const uint8_t hash[32], struct ft_buf *bytes); /* takes the bytes over */
 struct ft_blob *engine_blob_ref(struct ft_blob *blob);

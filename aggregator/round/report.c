@@ -112,16 +112,24 @@ calibration(const struct ft_calibration_row *rows, uint32_t count)
     return list;
 }
 
+/* A count; null when it is of too few. */
+static void
+put_rows(json_t *object, const char *name, uint64_t rows, bool withheld)
+{
+    json_object_set_new(object, name, withheld ? json_null() : json_integer((json_int_t)rows));
+}
+
 char *
 engine_metrics(const struct engine_session *s, const uint64_t *values, const float *params,
-               double weight_decay, uint64_t weight_sum)
+               double weight_decay, uint64_t weight_sum, uint64_t group_min)
 {
     json_t *object = json_object();
     struct ft_metrics_report *r;
 
-    json_object_set_new(object, "weight", json_integer((json_int_t)weight_sum));
+    json_object_set_new(object, "min_group", json_integer((json_int_t)group_min));
+    put_rows(object, "weight", weight_sum, weight_sum < group_min);
     if (s->row.stage == FT_STAGE_STATISTICS) {
-        json_object_set_new(object, "train_rows", json_integer((json_int_t)weight_sum));
+        put_rows(object, "train_rows", weight_sum, weight_sum < group_min);
         return dump(object);
     }
     r = ft_calloc(1, sizeof *r);
@@ -130,10 +138,11 @@ engine_metrics(const struct engine_session *s, const uint64_t *values, const flo
         return NULL;
     }
     ft_metrics_report(&s->plan.layout.metrics, values, params, weight_decay, r);
-    json_object_set_new(object, "test_rows", json_integer((json_int_t)r->test_rows));
-    json_object_set_new(object, "train_rows", json_integer((json_int_t)r->train_rows));
-    json_object_set_new(object, "positives", json_integer((json_int_t)r->positives));
-    json_object_set_new(object, "negatives", json_integer((json_int_t)r->negatives));
+    ft_metrics_withhold(r, group_min);
+    put_rows(object, "test_rows", r->test_rows, r->test_withheld);
+    put_rows(object, "train_rows", r->train_rows, r->train_withheld);
+    put_rows(object, "positives", r->positives, r->classes_withheld);
+    put_rows(object, "negatives", r->negatives, r->classes_withheld);
     put_estimate(object, "loss", &r->test_loss);
     put_estimate(object, "accuracy", &r->accuracy);
     put_estimate(object, "auc", &r->auc);

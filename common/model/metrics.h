@@ -20,6 +20,7 @@
 
 #include "common/model/model.h"
 
+#define FT_MIN_GROUP            10 /* no figure about fewer rows is reported, unless the centre says otherwise */
 #define FT_METRIC_BITS_MAX      48
 #define FT_METRIC_BINS_MAX      4096
 #define FT_CALIBRATION_BINS_MAX 100
@@ -91,6 +92,7 @@ struct ft_calibration_row {
 
 struct ft_metrics_report {
     uint64_t test_rows, train_rows, positives, negatives;
+    bool test_withheld, train_withheld, classes_withheld; /* ft_metrics_withhold: these counts, and what comes of them */
     struct ft_estimate test_loss; /* mean; Poisson: e^z - y z, as in training */
     double test_deviance;         /* Poisson: mean deviance; linear: mean squared error; else mean 2 x loss */
     struct ft_estimate accuracy;  /* Wilson's interval */
@@ -105,6 +107,13 @@ struct ft_metrics_report {
 /* What the summed values say about the model `params` (NULL: no penalty, objective is the train loss). */
 void ft_metrics_report(const struct ft_metrics_plan *plan, const uint64_t *sums, const float *params,
                        double weight_decay, struct ft_metrics_report *report);
+
+/*
+ * Keep to the minimum crowd: no figure about fewer than `group_min` rows stays in a report. Counts below it are withheld
+ * with the figures that come of them (NAN), those of a class with the other's and the AUC; calibration bins are joined with
+ * their neighbours until each has as many, so that no difference to the total says what a bin was.
+ */
+void ft_metrics_withhold(struct ft_metrics_report *report, uint64_t group_min);
 
 /* AUC and DeLong's interval from histograms, lowest scores first; NAN when a class is absent. */
 struct ft_estimate ft_auc_histogram(const uint64_t *positives, const uint64_t *negatives, size_t bins);

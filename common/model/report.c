@@ -29,14 +29,15 @@ share_of(double hits, double n)
 }
 
 /*
- * DeLong's estimator (1988) on binned scores. A positive in bin b wins against the negatives below and half of
- * those in b: its placement. The AUC is the mean placement; its variance is that of the positives' placements
- * over their number plus the same of the negatives.
+ * DeLong's estimator (1988) on binned scores. A positive in bin b wins against the negatives below and half
+ * of those in b: its placement. The AUC is the mean placement; its variance is that of the positives'
+ * placements over their number plus the same of the negatives.
  */
 struct ft_estimate
 ft_auc_histogram(const uint64_t *positives, const uint64_t *negatives, size_t bins)
 {
-    double n_pos = 0, n_neg = 0, below_neg = 0, below_pos = 0, auc = 0, squares_pos = 0, squares_neg = 0, error;
+    double n_pos = 0, n_neg = 0, below_neg = 0, below_pos = 0, auc = 0, squares_pos = 0, squares_neg = 0,
+           error;
 
     for (size_t b = 0; b < bins; b++) {
         n_pos += (double)positives[b];
@@ -61,7 +62,8 @@ ft_auc_histogram(const uint64_t *positives, const uint64_t *negatives, size_t bi
 }
 
 static double
-summed(const struct ft_metrics_plan *plan, const uint64_t *sums, enum ft_metric metric, uint32_t index, double unit)
+summed(const struct ft_metrics_plan *plan, const uint64_t *sums, enum ft_metric metric, uint32_t index,
+       double unit)
 {
     return plan->groups[metric].count > index ? (double)sums[plan->groups[metric].at + index] * unit : 0;
 }
@@ -116,7 +118,8 @@ ft_metrics_report(const struct ft_metrics_plan *plan, const uint64_t *sums, cons
     const double test = summed(plan, sums, FT_METRIC_TEST_ROWS, 0, 1);
     const double train = summed(plan, sums, FT_METRIC_TRAIN_ROWS, 0, 1);
     const double shift = base_shift(plan, sums, FT_METRIC_TEST_BASE, test);
-    const struct ft_metric_group *pos = &plan->groups[FT_METRIC_POSITIVES], *neg = &plan->groups[FT_METRIC_NEGATIVES];
+    const struct ft_metric_group *pos = &plan->groups[FT_METRIC_POSITIVES],
+                                 *neg = &plan->groups[FT_METRIC_NEGATIVES];
 
     memset(r, 0, sizeof *r);
     r->test_rows = sums[plan->groups[FT_METRIC_TEST_ROWS].at];
@@ -142,6 +145,59 @@ ft_metrics_report(const struct ft_metrics_plan *plan, const uint64_t *sums, cons
     r->objective = r->train_loss;
     if (params != NULL)
         r->objective += ft_model_penalty(&plan->spec.model, params, weight_decay);
+}
+
+static struct ft_calibration_row
+joined(const struct ft_calibration_row *a, const struct ft_calibration_row *b)
+{
+    const double rows = a->rows + b->rows;
+    const double hits =
+        (a->rows > 0 ? a->rate.value * a->rows : 0) + (b->rows > 0 ? b->rate.value * b->rows : 0);
+    const double scores = (a->rows > 0 ? a->score * a->rows : 0) + (b->rows > 0 ? b->score * b->rows : 0);
+
+    if (!(rows > 0))
+        return (struct ft_calibration_row){ .score = NAN, .rate = unknown };
+    return (struct ft_calibration_row){ rows, scores / rows, share_of(hits, rows) };
+}
+
+/* From the left; what is left over at the right joins the last. */
+static void
+join_calibration(struct ft_metrics_report *r, double least)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t b = 0; b < r->calibration_count; b++) {
+        if (kept > 0 && r->calibration[kept - 1].rows < least)
+            r->calibration[kept - 1] = joined(&r->calibration[kept - 1], &r->calibration[b]);
+        else
+            r->calibration[kept++] = r->calibration[b];
+    }
+    while (kept > 1 && r->calibration[kept - 1].rows < least) {
+        r->calibration[kept - 2] = joined(&r->calibration[kept - 2], &r->calibration[kept - 1]);
+        kept--;
+    }
+    r->calibration_count = kept > 0 && r->calibration[0].rows >= least ? kept : 0;
+}
+
+void
+ft_metrics_withhold(struct ft_metrics_report *r, uint64_t group_min)
+{
+    const bool two_classes = r->positives + r->negatives > 0;
+
+    r->test_withheld = r->test_rows < group_min;
+    r->train_withheld = r->train_rows < group_min;
+    r->classes_withheld = two_classes && (r->positives < group_min || r->negatives < group_min);
+    if (r->test_withheld) {
+        r->test_loss = r->accuracy = unknown;
+        r->test_deviance = NAN;
+    }
+    if (r->test_withheld || r->classes_withheld)
+        r->auc = unknown;
+    if (r->train_withheld)
+        r->train_loss = r->objective = NAN;
+    join_calibration(r, (double)group_min);
+    if (r->calibration_count == 0)
+        r->calibration_error = NAN;
 }
 
 struct scored {

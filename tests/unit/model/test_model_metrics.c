@@ -230,6 +230,51 @@ softmax_counts_the_predicted_class(void **state)
     ft_model_close(m);
 }
 
+/* No figure about fewer rows than the minimum crowd is reported: at the boundary all of them, one row below none; small
+ * calibration bins are joined, and their rows stay the same in all. */
+static void
+figures_about_too_few_are_withheld(void **state)
+{
+    struct ft_metrics_report full = { .test_rows = 40, .train_rows = 10, .positives = 30, .negatives = 10,
+                                      .test_loss = { 0.5, 0.4, 0.6 }, .test_deviance = 1, .accuracy = { 0.7, 0.6, 0.8 },
+                                      .auc = { 0.8, 0.7, 0.9 }, .train_loss = 0.4, .objective = 0.41,
+                                      .calibration_error = 0.1, .calibration_count = 6 };
+    const double rows[6] = { 0, 3, 4, 20, 12, 1 };
+    double sum = 0, hits = 0;
+    (void)state;
+    for (uint32_t b = 0; b < 6; b++)
+        full.calibration[b] = (struct ft_calibration_row){ .rows = rows[b], .score = rows[b] > 0 ? 0.1 * b : NAN,
+                                                           .rate = { rows[b] > 0 ? 1 : NAN, 0, 1 } };
+    struct ft_metrics_report r = full;
+    ft_metrics_withhold(&r, 10);
+    assert_false(r.test_withheld || r.train_withheld || r.classes_withheld);
+    assert_approx(r.auc.value, 0.8, 0);
+    assert_int_equal(r.calibration_count, 2);
+    for (uint32_t b = 0; b < r.calibration_count; b++) {
+        assert_true(r.calibration[b].rows >= 10);
+        sum += r.calibration[b].rows;
+        hits += r.calibration[b].rate.value * r.calibration[b].rows;
+    }
+    assert_approx(sum, 40, 0);
+    assert_approx(hits, 40, 1e-9);
+    assert_approx(r.calibration[0].score, (3 * 0.1 + 4 * 0.2 + 20 * 0.3) / 27, 1e-12);
+
+    r = full;
+    ft_metrics_withhold(&r, 11); /* one short: the smaller class and the training rows */
+    assert_true(r.classes_withheld && r.train_withheld && !r.test_withheld);
+    assert_true(isnan(r.auc.value) && isnan(r.train_loss) && isnan(r.objective) && !isnan(r.accuracy.value));
+
+    r = full;
+    ft_metrics_withhold(&r, 41); /* nothing is left */
+    assert_true(r.test_withheld && isnan(r.test_loss.value) && isnan(r.accuracy.value) && isnan(r.test_deviance));
+    assert_int_equal(r.calibration_count, 0);
+    assert_true(isnan(r.calibration_error));
+
+    full.positives = full.negatives = 0; /* a regression has no classes to withhold */
+    ft_metrics_withhold(&full, 10);
+    assert_false(full.classes_withheld);
+}
+
 /* A loss beyond its field, too many rows, a label that is no class and a score that is no number are refused, and
  * nothing is written. */
 static void
@@ -312,6 +357,7 @@ main(void)
         cmocka_unit_test(auc_interval_covers_the_truth),
         cmocka_unit_test(poisson_report_gives_deviance_and_training_loss),
         cmocka_unit_test(linear_losses_of_large_labels_keep_their_precision),
+        cmocka_unit_test(figures_about_too_few_are_withheld),
         cmocka_unit_test(softmax_counts_the_predicted_class),
         cmocka_unit_test(what_does_not_fit_is_refused_not_wrapped),
         cmocka_unit_test(the_last_value_that_fits_is_kept),
