@@ -96,9 +96,17 @@ print_summary(const json_t *s, const char *dir)
            figure(s, "peak_bytes") / 1048576);
     printf("%-24s  %9s  %9s  %9s\n", "on the test rows", "loss", "accuracy", "AUC");
     print_row("federated", metrics);
+    print_row("central DP", json_object_get(baselines, "central_dp"));
     print_row("without privacy", json_object_get(baselines, "without_privacy"));
     print_row("pooled", json_object_get(baselines, "pooled"));
     print_row("each alone (mean)", json_object_get(baselines, "local"));
+    const json_t *privacy = json_object_get(s, "privacy");
+    if (privacy != NULL)
+        printf("privacy: epsilon %.4g by RDP, %.4g by PLD at delta %g, for one %s added or removed; %.0f rounds, q %.4g, noise "
+               "multiplier %.4g from %.0f shares\n",
+               figure(privacy, "epsilon_rdp"), figure(privacy, "epsilon_pld"), figure(privacy, "delta"),
+               json_string_value(json_object_get(privacy, "unit")), figure(privacy, "rounds"), figure(privacy, "q"),
+               figure(privacy, "noise_multiplier"), figure(privacy, "t_min"));
     if (isfinite(figure(metrics, "personal_accuracy")))
         printf("personal models, on their own mix of labels: accuracy %.4f\n",
                figure(metrics, "personal_accuracy"));

@@ -31,6 +31,7 @@ ft_sim_data_clear(struct ft_sim_data *data)
     part_clear(&data->train);
     part_clear(&data->test);
     ft_free(data->owner);
+    ft_free(data->customer);
     for (uint32_t i = 0; data->owner_names != NULL && i < data->owners; i++)
         ft_free(data->owner_names[i]);
     ft_free(data->owner_names);

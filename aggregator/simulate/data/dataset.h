@@ -7,7 +7,8 @@
  *   idx         a folder with MNIST's four files, .gz or not (also Fashion-MNIST, EMNIST)           x / 255
  *   libsvm      `label index:value ...` lines; a test file, or a share of the rows set aside        as asked
  *   csv         a header and one row a line: numbers, and texts as one column a value               as asked
- *   task        a task's SELECT over each shop's transactions, by the code that shops run           by pooled means
+ *   task        a task's SELECT over each shop's transactions, by the code that shops run           by pooled means, or
+ *                                                                                                   declared ranges
  */
 #ifndef FT_SIMULATE_DATASET_H
 #define FT_SIMULATE_DATASET_H
@@ -31,6 +32,7 @@ struct ft_sim_data_config {
     char *task;        /* task: its YAML */
     char *files;       /* task: one CSV a shop, a glob; or the one CSV whose column `by` is the shop */
     double test_share; /* libsvm, csv without a test file: share of rows set aside */
+    bool declared_ranges; /* task: features from their declared range to -1 .. 1, which needs no data; else standardised */
     bool standardise;  /* libsvm, csv: features to mean 0 and deviation 1 of the train rows */
     uint32_t rows, test_rows, features, classes; /* synthetic: classes 2 or 10; libsvm 0: binary; csv 0: a number */
 };
@@ -47,6 +49,7 @@ struct ft_sim_data {
     struct ft_sim_part train, test;
     uint32_t *owner;  /* (train.rows): the value of `by`, or the shop, as a number from 0; NULL: nobody's */
     uint32_t owners;
+    uint32_t *customer; /* (train.rows): whose row it is, numbers from 0 within each owner; NULL: not known */
     char **owner_names; /* (owners), or NULL */
 };
 

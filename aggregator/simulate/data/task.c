@@ -30,12 +30,16 @@ hand_over(struct ft_examples *pool, const struct ft_examples *shops, struct sim_
     *pool = (struct ft_examples){ 0 };
     out->owner = ft_calloc(out->train.rows, sizeof *out->owner);
     out->owner_names = ft_calloc(count, sizeof *out->owner_names);
-    if (out->owner == NULL || out->owner_names == NULL)
+    out->customer = ft_calloc(out->train.rows, sizeof *out->customer);
+    if (out->owner == NULL || out->owner_names == NULL || out->customer == NULL)
         return FT_ERR_NOMEM;
     out->owners = (uint32_t)count;
     for (size_t s = 0; s < count; s++) {
         for (size_t i = 0; i < shops[s].rows_train; i++)
+{
+            out->customer[at] = shops[s].customer_train != NULL ? shops[s].customer_train[i] : (uint32_t)i;
             out->owner[at++] = (uint32_t)s;
+        }
         out->owner_names[s] = files->names[s];
         files->names[s] = NULL;
     }
@@ -43,14 +47,19 @@ hand_over(struct ft_examples *pool, const struct ft_examples *shops, struct sim_
 }
 
 static enum ft_status
-standardise(const struct ft_task *task, struct ft_examples *pool)
+standardise(const struct ft_task *task, bool declared, struct ft_examples *pool)
 {
     struct ft_bounds *bounds = ft_sim_bounds(task);
     double *means = ft_calloc(2 * (size_t)task->feature_count, sizeof *means);
     enum ft_status st = FT_ERR_NOMEM;
     if (bounds == NULL || means == NULL)
         goto out;
-    FT_TRY(ft_sim_statistics(pool, bounds, means, means + task->feature_count));
+    for (uint32_t i = 0; declared && i < task->feature_count; i++) {
+        means[i] = (bounds[i].min + bounds[i].max) / 2;
+        means[task->feature_count + i] = (bounds[i].max - bounds[i].min) / 2;
+    }
+    if (!declared)
+        FT_TRY(ft_sim_statistics(pool, bounds, means, means + task->feature_count));
     FT_TRY(ft_sim_standardise(pool, bounds, means, means + task->feature_count));
 out:
     ft_free(bounds);
@@ -76,7 +85,7 @@ sim_read_task(const struct ft_sim_data_config *c, struct ft_sim_data *out, struc
     for (size_t i = 0; i < files.count; i++)
         FT_TRY(ft_sim_rows_from_csv(files.paths[i], &task, &shops[i], err));
     FT_TRY(ft_sim_pool(shops, files.count, &pool));
-    FT_TRY(standardise(&task, &pool));
+    FT_TRY(standardise(&task, c->declared_ranges, &pool));
     FT_TRY(hand_over(&pool, shops, &files, out));
     out->classes = task.model == FT_MODEL_LINEAR || task.model == FT_MODEL_POISSON ? 0
                    : task.classes > 2                                              ? task.classes

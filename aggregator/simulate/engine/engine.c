@@ -1,4 +1,5 @@
 #include "aggregator/simulate/engine/engine_internal.h"
+#include "aggregator/simulate/engine/private.h"
 #include "aggregator/simulate/engine/ranks.h"
 #include "common/base/alloc.h"
 
@@ -118,6 +119,8 @@ ft_sim_engine_open(const struct ft_sim_input *input, struct ft_sim_engine **out,
         FT_TRY(sim_secure_open(g, err));
     if (g->algorithm->kind == FT_SIM_FEDBUFF)
         FT_TRY(sim_buffered_open(g, err));
+    if (input->e->privacy.unit != FT_SIM_UNIT_NONE)
+        FT_TRY(sim_private_open(g, err));
     *out = g;
     g = NULL;
 out:
@@ -137,6 +140,7 @@ ft_sim_engine_close(struct ft_sim_engine *g)
     }
     sim_secure_close(g);
     sim_buffered_close(g);
+    sim_private_close(g);
     sim_pool_close(g->pool);
     for (uint32_t k = 0; g->own != NULL && k < g->in.clients->count; k++)
         ft_free(g->own[k]);
@@ -350,7 +354,8 @@ ft_sim_engine_round(struct ft_sim_engine *g, struct ft_sim_round *out, struct ft
                      (unsigned long long)out->round);
         goto out;
     }
-    FT_TRY(sim_run_places(g, &sum, &weight, &out->came, err));
+    FT_TRY(g->private != NULL ? sim_private_round(g, &sum, &weight, &out->came, err)
+                              : sim_run_places(g, &sum, &weight, &out->came, err));
     if (out->came > 0) { /* a round of nobody leaves the model as it was */
         st = g->algorithm->server(&g->server, sum, weight, out->came);
         if (st != FT_OK) {
@@ -363,6 +368,8 @@ ft_sim_engine_round(struct ft_sim_engine *g, struct ft_sim_round *out, struct ft
     g->rounds++;
     g->turns += out->came;
     out->bytes_up = (uint64_t)out->came * (secure(g) ? g->codec.words * 8 : g->vector * sizeof(float));
+    if (g->private != NULL)
+        out->bytes_up = out->came * sim_private_bytes(g);
     for (unsigned i = 0; i < sim_pool_threads(g->pool); i++)
         masks_ns += g->workers[i].masks_ns;
     sim_ranks_add_u64(&masks_ns, 1);

@@ -50,6 +50,19 @@ const float *ft_sim_engine_params(const struct ft_sim_engine *engine);
 uint64_t ft_sim_engine_parameters(const struct ft_sim_engine *engine);
 uint64_t ft_sim_engine_turns(const struct ft_sim_engine *engine); /* clients that trained, so far */
 
+/* What the rounds so far cost each customer, and what that follows from; `on` is false without privacy. */
+struct ft_sim_privacy {
+    bool on;
+    double epsilon_rdp, epsilon_pld;
+    uint32_t order;                /* of the RDP */
+    double noise_multiplier, q;    /* z_eff of the shares */
+    uint64_t steps;                /* rounds */
+    uint64_t customers, declared;  /* there are, and rounded up */
+    uint32_t t_min, sigma_share, scale, lane_bits;
+};
+/* Errors: those of the accountant. */
+FT_NODISCARD enum ft_status ft_sim_engine_privacy(const struct ft_sim_engine *engine, struct ft_sim_privacy *out);
+
 /* Score other parameters on the test rows, e.g. a baseline's. Errors: NONFINITE, NOMEM. */
 FT_NODISCARD enum ft_status ft_sim_engine_score(struct ft_sim_engine *engine, const float *params,
                                                 struct ft_sim_score *out);

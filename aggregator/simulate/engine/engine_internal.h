@@ -65,6 +65,7 @@ struct ft_sim_engine {
     struct ft_ss_codec codec; /* secure sum */
     double number_most;       /* largest extra number */
     struct sim_flight *flight; /* FedBuff */
+    struct sim_private *private; /* rounds under differential privacy; NULL: none */
 };
 
 /* Train every place and add up, all processes together: *sum (vector), *weight, *came. */

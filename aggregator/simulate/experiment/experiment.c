@@ -49,6 +49,12 @@ static const struct ft_config_choice secures[] = { { "none", FT_SIM_SECURE_NONE 
                                                    { "cost", FT_SIM_SECURE_COST },
                                                    { NULL, 0 } };
 
+static const struct ft_config_choice units[] = {
+    { "none", FT_SIM_UNIT_NONE }, { "customer", FT_SIM_UNIT_CUSTOMER }, { "row", FT_SIM_UNIT_ROW }, { NULL, 0 }
+};
+/* 0 is what a file leaves out. */
+static const struct ft_config_choice methods[] = { { "rdp", FT_ACCOUNT_RDP }, { "pld", FT_ACCOUNT_PLD }, { NULL, 0 } };
+
 static const struct ft_config_field data_fields[] = {
     CHOICE(data.source, "source", R, sources),
     PATH(data.folder, "folder"),
@@ -61,6 +67,7 @@ static const struct ft_config_field data_fields[] = {
     PATH(data.files, "files"),
     REAL(data.test_share, "test_share", 0, 0.001, 0.9),
     F(data.standardise, "standardise", BOOL),
+    F(data.declared_ranges, "declared_ranges", BOOL),
     WHOLE(data.rows, "rows", 0, 1, UINT32_MAX),
     WHOLE(data.test_rows, "test_rows", 0, 1, UINT32_MAX),
     WHOLE(data.features, "features", 0, 0, FT_MODEL_WIDTH_MAX),
@@ -128,12 +135,24 @@ static const struct ft_config_field secure_fields[] = {
     WHOLE(secure.lane_bits, "lane_bits", 0, 12, 64),
     FT_CONFIG_END,
 };
+static const struct ft_config_field privacy_fields[] = {
+    CHOICE(privacy.unit, "unit", R, units),
+    REAL(privacy.epsilon, "epsilon", 0, 1e-3, 100),
+    REAL(privacy.noise_multiplier, "noise_multiplier", 0, FT_PRIVACY_Z_MIN, 1000),
+    REAL(privacy.delta, "delta", 0, FT_PRIVACY_DELTA_MIN, FT_PRIVACY_DELTA_MAX),
+    REAL(privacy.clip, "clip", 0, 1e-6, 1e6),
+    REAL(privacy.expected_customers, "expected_customers", 0, 1, 1e12),
+    WHOLE(privacy.t_min, "t_min", 0, 1, 65535),
+    CHOICE(privacy.method, "accountant", 0, methods),
+    FT_CONFIG_END,
+};
 static const struct ft_config_field evaluation_fields[] = {
     WHOLE(evaluation.every, "every", 0, 1, 10000000),
     F(evaluation.pooled, "pooled", BOOL),
     F(evaluation.local, "local", BOOL),
     WHOLE(evaluation.local_clients, "local_clients", 0, 1, 1000000),
     WHOLE(evaluation.baseline_epochs, "baseline_epochs", 0, 1, 100000),
+    F(evaluation.central, "central", BOOL),
     F(evaluation.without_privacy, "without_privacy", BOOL),
     FT_CONFIG_END,
 };
@@ -147,6 +166,7 @@ static const struct ft_config_field experiment_fields[] = {
     GROUP("training", R, training_fields),
     GROUP("clients", 0, clients_fields),
     GROUP("secure_sum", 0, secure_fields),
+    GROUP("privacy", 0, privacy_fields),
     GROUP("evaluation", 0, evaluation_fields),
     FT_CONFIG_END,
 };
@@ -255,6 +275,52 @@ check_algorithm(const struct checker *c)
         ft_config_find(c->config, c->findings, "training.momentum", "scaffold's corrections are for plain SGD, expected 0");
 }
 
+static bool
+sums_changes_alone(enum ft_sim_algorithm_kind kind)
+{
+    return kind == FT_SIM_FEDSGD || kind == FT_SIM_FEDAVG || kind == FT_SIM_FEDAVGM || kind == FT_SIM_FEDADAM ||
+           kind == FT_SIM_FEDYOGI || kind == FT_SIM_FEDADAGRAD;
+}
+
+static void
+check_privacy(const struct checker *c)
+{
+    const struct ft_sim_experiment *e = c->e;
+    const bool on = e->privacy.unit != FT_SIM_UNIT_NONE, every = e->clients.fraction >= 1 && e->clients.count == 0;
+
+    if (!on) {
+        has_no(c, e->privacy.epsilon > 0, "privacy.epsilon", "unit is none");
+        has_no(c, e->privacy.noise_multiplier > 0, "privacy.noise_multiplier", "unit is none");
+        return;
+    }
+    if ((e->privacy.epsilon > 0) == (e->privacy.noise_multiplier > 0))
+        ft_config_find(c->config, c->findings, "privacy", "privacy has %s, expected one of epsilon and noise_multiplier",
+                       e->privacy.epsilon > 0 ? "both" : "neither");
+    needs(c, e->privacy.delta > 0, "privacy.delta", "at most 1/(10 n) for n customers");
+    needs(c, e->privacy.clip > 0, "privacy.clip", "the bound on one customer's vector");
+    needs(c, e->privacy.expected_customers > 0, "privacy.expected_customers", "how many a round draws on average");
+    if (!sums_changes_alone(e->algorithm.kind))
+        ft_config_find(c->config, c->findings, "algorithm.name",
+                       "with privacy one vector of a customer is summed and nothing else; expected fedsgd, fedavg, fedavgm, "
+                       "fedadam, fedyogi or fedadagrad");
+    if (!every)
+        ft_config_find(c->config, c->findings, "clients",
+                       "with privacy every shop sends its share of noise in every round, and draws its customers itself; "
+                       "expected fraction 1");
+    if (e->clients.stragglers > 0)
+        ft_config_find(c->config, c->findings, "clients.stragglers", "a customer's vector may not depend on the shop's pace, "
+                                                                     "expected 0 with privacy");
+    if (e->secure.kind != FT_SIM_SECURE_NONE)
+        ft_config_find(c->config, c->findings, "secure_sum.kind",
+                       "with privacy the sum is the packed one already, expected none");
+    if (e->data.source == FT_SIM_TASK && !e->data.declared_ranges)
+        ft_config_find(c->config, c->findings, "data.declared_ranges",
+                       "means and deviations of the rows are outside the privacy budget, expected true with privacy");
+    if (e->data.standardise)
+        ft_config_find(c->config, c->findings, "data.standardise",
+                       "means and deviations of the rows are outside the privacy budget, expected false with privacy");
+}
+
 /* Paths are relative to the file's folder. */
 static enum ft_status
 resolve(struct ft_sim_experiment *e, const char *folder)
@@ -280,7 +346,8 @@ ft_sim_experiment_parse(struct ft_bytes yaml, const char *origin, const char *fo
         .algorithm = { .weighting = FT_SIM_BY_ROWS, .server_rate = 1, .server_momentum = 0.9, .beta2 = 0.99, .tau = 1e-3 },
         .training = { .local_epochs = 1, .schedule = FT_SIM_CONSTANT, .decay = 1 },
         .secure = { .kind = FT_SIM_SECURE_NONE, .lane_bits = 32 },
-        .evaluation = { .every = 1, .pooled = true, .local = true, .local_clients = 20, .baseline_epochs = 20, .without_privacy = true },
+        .privacy = { .unit = FT_SIM_UNIT_NONE },
+        .evaluation = { .every = 1, .central = true, .pooled = true, .local = true, .local_clients = 20, .baseline_epochs = 20, .without_privacy = true },
     };
     ft_findings_init(findings, origin);
     FT_TRY(ft_config_open(yaml, findings, &config));
@@ -289,6 +356,7 @@ ft_sim_experiment_parse(struct ft_bytes yaml, const char *origin, const char *fo
     check_data(&c);
     check_model(&c);
     check_algorithm(&c);
+    check_privacy(&c);
     if (findings->total > 0) {
         st = FT_ERR_CONFIG;
         goto out;

@@ -10,6 +10,7 @@
 #include "common/base/buf.h"
 #include "common/base/findings.h"
 #include "common/model/train.h"
+#include "common/privacy/accountant/accountant.h"
 
 enum ft_sim_algorithm_kind {
     FT_SIM_FEDSGD = 1,
@@ -28,6 +29,8 @@ const char *ft_sim_algorithm_name(enum ft_sim_algorithm_kind kind); /* "fedavg" 
 
 enum ft_sim_schedule { FT_SIM_CONSTANT = 1, FT_SIM_EXPONENTIAL, FT_SIM_COSINE, FT_SIM_INVERSE_SQRT };
 enum ft_sim_secure { FT_SIM_SECURE_NONE = 1, FT_SIM_SECURE_EXACT, FT_SIM_SECURE_COST };
+/* Whose contribution the privacy of a run is about: one customer's rows, or each row as a customer of its own. */
+enum ft_sim_unit { FT_SIM_UNIT_NONE = 1, FT_SIM_UNIT_CUSTOMER, FT_SIM_UNIT_ROW };
 enum ft_sim_weighting { FT_SIM_BY_ROWS = 1, FT_SIM_EQUAL };
 
 struct ft_sim_experiment {
@@ -69,11 +72,21 @@ struct ft_sim_experiment {
         double clip;        /* L2, of each contribution */
         uint32_t lane_bits;
     } secure;
+    struct { /* differential privacy of rounds; one of epsilon and noise_multiplier above 0 */
+        enum ft_sim_unit unit;
+        double epsilon, noise_multiplier, delta;
+        double clip;               /* L2, of one customer's vector */
+        double expected_customers; /* of a round, all clients */
+        uint32_t t_min;            /* shares of noise credited; 0: all but the dropouts and one */
+        enum ft_account_method method; /* that must reach epsilon */
+        bool central;                  /* a baseline: one sample of all customers, one noise; not in the file */
+    } privacy;
     struct {
         uint32_t every; /* rounds */
         bool pooled, local;
         uint32_t local_clients;   /* the first so many clients train alone */
         uint32_t baseline_epochs; /* of SGD, where a baseline has no optimum to be found */
+        bool central;             /* beside a run with privacy: central DP-SGD at the same epsilon */
         bool without_privacy;     /* beside a run with secure sum: the same without it */
     } evaluation;
 };

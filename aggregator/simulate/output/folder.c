@@ -170,7 +170,22 @@ baselines_json(const struct ft_sim_baselines *b)
     }
     if (b->has_without_privacy)
         json_object_set_new(all, "without_privacy", score_json(&b->without_privacy));
+    if (b->has_central)
+        json_object_set_new(all, "central_dp", score_json(&b->central));
     return all;
+}
+
+/* Epsilon by both accountants, and everything it follows from: a claim is never stated without. */
+static json_t *
+privacy_json(const struct ft_sim_experiment *e, const struct ft_sim_privacy *p)
+{
+    return json_pack("{s:s, s:s, s:f, s:f, s:I, s:f, s:f, s:f, s:I, s:f, s:I, s:I, s:I, s:I, s:I, s:I}", "unit",
+                     e->privacy.unit == FT_SIM_UNIT_CUSTOMER ? "customer" : "row", "relation", "add or remove one",
+                     "epsilon_rdp", p->epsilon_rdp, "epsilon_pld", p->epsilon_pld, "order", (json_int_t)p->order, "delta",
+                     e->privacy.delta, "noise_multiplier", p->noise_multiplier, "q", p->q, "rounds", (json_int_t)p->steps,
+                     "clip", e->privacy.clip, "t_min", (json_int_t)p->t_min, "sigma_share", (json_int_t)p->sigma_share,
+                     "scale", (json_int_t)p->scale, "lane_bits", (json_int_t)p->lane_bits, "customers",
+                     (json_int_t)p->customers, "n_pub", (json_int_t)p->declared);
 }
 
 static enum ft_status
@@ -217,6 +232,8 @@ ft_sim_summary_json(const struct ft_sim_experiment *e, const struct ft_sim_resul
     json_object_set_new(o, "data",
                         json_pack("{s:I, s:I}", "train_rows", (json_int_t)r->train_rows, "test_rows",
                                   (json_int_t)r->test_rows));
+    if (r->privacy.on)
+        json_object_set_new(o, "privacy", privacy_json(e, &r->privacy));
     json_object_set_new(o, "bytes_up", json_integer((json_int_t)r->bytes_up));
     json_object_set_new(o, "mask_seconds_a_client", number(r->mask_seconds));
     return o;

@@ -15,13 +15,14 @@
 #include "aggregator/simulate/engine/engine.h"
 
 struct ft_sim_baselines {
-    bool has_pooled, has_local, has_personal, has_without_privacy;
+    bool has_pooled, has_local, has_personal, has_without_privacy, has_central;
     struct ft_sim_score pooled; /* one model of all train rows */
     struct ft_sim_score local;  /* means over clients that train alone, on the test rows */
     uint32_t local_clients;
     double local_accuracy_own_mix;       /* their accuracy on their own mix of labels; NAN without classes */
     double personal_accuracy;            /* Ditto's models, likewise */
-    struct ft_sim_score without_privacy; /* the same rounds without clipping, lanes and masks */
+    struct ft_sim_score without_privacy; /* the same rounds without clipping, lanes, masks and noise */
+    struct ft_sim_score central;         /* central DP-SGD at the same epsilon */
 };
 
 struct ft_sim_result {
@@ -30,6 +31,7 @@ struct ft_sim_result {
     double round_seconds;
     struct ft_sim_score score;
     struct ft_sim_baselines baselines;
+    struct ft_sim_privacy privacy; /* on: the run had noise */
     struct ft_sim_spread spread;
     uint64_t bytes_up;
     double mask_seconds;

@@ -201,12 +201,14 @@ reorder(struct work *w, uint64_t *offsets)
     struct ft_sim_part *old = &w->data->train, new = { 0 };
     const uint32_t features = w->data->features;
     uint64_t *at = ft_calloc((size_t)w->clients + 1, sizeof *at);
+    uint32_t *whose = NULL;
     enum ft_status st = FT_ERR_NOMEM;
 
     new.x = ft_calloc(old->rows, features * sizeof *new.x);
     new.y = ft_calloc(old->rows, sizeof *new.y);
     new.rows = old->rows;
-    if (at == NULL || new.x == NULL || new.y == NULL)
+    whose = w->data->customer != NULL ? ft_calloc(old->rows, sizeof *whose) : NULL;
+    if (at == NULL || new.x == NULL || new.y == NULL || (w->data->customer != NULL && whose == NULL))
         goto out;
     for (uint64_t i = 0; i < old->rows; i++)
         offsets[w->owner[i] + 1]++;
@@ -217,6 +219,8 @@ reorder(struct work *w, uint64_t *offsets)
         const uint64_t to = at[w->owner[i]]++;
         memcpy(new.x + to * features, old->x + i * features, features * sizeof *new.x);
         new.y[to] = old->y[i];
+        if (whose != NULL)
+            whose[to] = w->data->customer[i];
     }
     ft_free(old->x);
     ft_free(old->y);
@@ -224,10 +228,15 @@ reorder(struct work *w, uint64_t *offsets)
     new = (struct ft_sim_part){ 0 };
     ft_free(w->data->owner); /* it speaks of the former order */
     w->data->owner = NULL;
+    ft_free(w->data->customer);
+    w->data->customer = w->c->kind == FT_SIM_COLUMN ? whose : NULL; /* numbers are of each owner */
+    if (w->c->kind == FT_SIM_COLUMN)
+        whose = NULL;
     st = FT_OK;
 out:
     ft_free(new.x);
     ft_free(new.y);
+    ft_free(whose);
     ft_free(at);
     return st;
 }

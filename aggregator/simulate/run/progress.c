@@ -96,6 +96,9 @@ sim_bar_show(void *ctx, const struct ft_sim_progress *p)
         fprintf(stderr, "\r\033[Kbaselines: model %llu of %llu", (unsigned long long)p->done,
                 (unsigned long long)p->all);
         break;
+    case FT_SIM_CENTRAL:
+        show_rounds(bar, p, "central, round");
+        break;
     case FT_SIM_WITHOUT_PRIVACY:
         show_rounds(bar, p, "without privacy, round");
         break;

@@ -254,25 +254,44 @@ baseline_done(void *ctx, uint64_t done, uint64_t all)
     tell(r);
 }
 
-/* The same rounds with nothing but plain sums. */
+/* The same rounds in another way, and what they come to. */
 static enum ft_status
-run_without_privacy(struct run *r)
+run_variant(struct run *r, const struct ft_sim_experiment *variant, enum ft_sim_stage stage, struct ft_sim_score *score)
 {
-    struct ft_sim_experiment plain = *r->e; /* its texts stay the experiment's */
-    const struct ft_sim_input input = { &plain, &r->data, &r->clients, &r->spec, r->out->threads };
+    struct ft_sim_experiment own = *variant; /* its texts stay the experiment's */
+    const struct ft_sim_input input = { &own, &r->data, &r->clients, &r->spec, r->out->threads };
     struct ft_sim_engine *engine = NULL;
     enum ft_status st;
 
-    plain.secure.kind = FT_SIM_SECURE_NONE;
-    plain.evaluation.every = plain.training.rounds;
+    own.evaluation.every = own.training.rounds;
     FT_TRY(ft_sim_engine_open(&input, &engine, r->err));
-    r->progress.stage = FT_SIM_WITHOUT_PRIVACY;
+    r->progress.stage = stage;
     FT_TRY(all_rounds(r, engine, false));
-    r->out->baselines.has_without_privacy = true;
-    st = ft_sim_engine_score(engine, ft_sim_engine_params(engine), &r->out->baselines.without_privacy);
+    st = ft_sim_engine_score(engine, ft_sim_engine_params(engine), score);
 out:
     ft_sim_engine_close(engine);
     return st;
+}
+
+/* With nothing but plain sums. */
+static enum ft_status
+run_without_privacy(struct run *r)
+{
+    struct ft_sim_experiment plain = *r->e;
+    plain.secure.kind = FT_SIM_SECURE_NONE;
+    plain.privacy.unit = FT_SIM_UNIT_NONE;
+    r->out->baselines.has_without_privacy = true;
+    return run_variant(r, &plain, FT_SIM_WITHOUT_PRIVACY, &r->out->baselines.without_privacy);
+}
+
+/* With all rows in one place, and the same noise multiplier. */
+static enum ft_status
+run_central(struct run *r)
+{
+    struct ft_sim_experiment central = *r->e;
+    central.privacy.central = true;
+    r->out->baselines.has_central = true;
+    return run_variant(r, &central, FT_SIM_CENTRAL, &r->out->baselines.central);
 }
 
 static enum ft_status
@@ -298,8 +317,12 @@ all_baselines(struct run *r)
         FT_TRY(ft_sim_engine_personal(r->engine, &r->out->baselines.personal_accuracy, r->err));
         r->out->baselines.has_personal = true;
     }
-    if (r->e->secure.kind != FT_SIM_SECURE_NONE && r->e->evaluation.without_privacy)
-        st = run_without_privacy(r);
+    const bool private = r->e->privacy.unit != FT_SIM_UNIT_NONE;
+    if (private && r->e->evaluation.central)
+        FT_TRY(run_central(r));
+    if ((private || r->e->secure.kind != FT_SIM_SECURE_NONE) && r->e->evaluation.without_privacy)
+        FT_TRY(run_without_privacy(r));
+    st = ft_sim_engine_privacy(r->engine, &r->out->privacy);
 out:
     return st;
 }

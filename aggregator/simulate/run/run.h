@@ -13,7 +13,7 @@
 
 #include <signal.h>
 
-enum ft_sim_stage { FT_SIM_READING, FT_SIM_ROUNDS, FT_SIM_BASELINES, FT_SIM_WITHOUT_PRIVACY, FT_SIM_WRITING };
+enum ft_sim_stage { FT_SIM_READING, FT_SIM_ROUNDS, FT_SIM_BASELINES, FT_SIM_WITHOUT_PRIVACY, FT_SIM_CENTRAL, FT_SIM_WRITING };
 
 /* How far a run is; passed to a callback in the thread that called ft_sim_run. */
 struct ft_sim_progress {
