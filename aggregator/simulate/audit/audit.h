@@ -1,7 +1,8 @@
 /*
  * Does the build keep what it claims? Three tests against the code that shops and aggregator run: each shop's
  * contribution (client/vault/contribute.h), packing, a secure sum with dropouts (session.h) and the
- * aggregator's unpacking. Only clocks and randomness are the audit's, so a seed repeats it.
+ * aggregator's unpacking and reading (common/plan/private_sum.h). Only clocks and randomness are the audit's,
+ * so a seed repeats it.
  *
  *   noise floor   no customers, the fewest shops a sum may have, of which the corrupted send no noise: the
  * decoded integers must be as spread as the noise that is credited. Finds noise that is missing, of a wrong

@@ -59,7 +59,7 @@ score(const struct ft_audit_wish *wish, struct audit_federation *f, struct canar
     for (uint64_t r = 0; r < wish->rounds; r++) {
         const int64_t *z;
         FT_TRY(audit_round(f, NULL, &z, err));
-        FT_TRY(audit_values(f, z, values));
+        FT_TRY(audit_values(f, z, values, err));
         for (uint32_t i = 0; i < wish->canaries; i++)
             list[i].score += values[i];
         if (wish->progress != NULL)
@@ -72,9 +72,9 @@ out:
 }
 
 /*
- * The r most extreme of the sorted scores, r fixed beforehand: without sampling the highest are guessed in and
- * the lowest out; with it a low score says nothing, so all guesses are "in", and no more than a sample that is
- * kept would bring to the top.
+ * The r most extreme of the sorted scores, r fixed beforehand: without sampling the highest are guessed in
+ * and the lowest out; with it a low score says nothing, so all guesses are "in", and no more than a sample
+ * that is kept would bring to the top.
  */
 static uint32_t
 guesses_for(const struct ft_audit_wish *wish)

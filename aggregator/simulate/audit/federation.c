@@ -3,7 +3,7 @@
 #include "aggregator/simulate/audit/session.h"
 #include "client/vault/contribute.h"
 #include "common/base/alloc.h"
-#include "common/privacy/rotate.h"
+#include "common/plan/private_sum.h"
 #include "common/secure_sum/prg.h"
 
 #include <math.h>
@@ -343,24 +343,22 @@ out:
 }
 
 enum ft_status
-audit_values(struct audit_federation *f, const int64_t *z, double *values)
+audit_values(struct audit_federation *f, const int64_t *z, double *values, struct ft_error *err)
 {
-    const size_t dim = f->plan.layout.dim, parameters = audit_parameters(f);
-    double *room = ft_calloc(dim, sizeof *room);
-    uint8_t *signs = ft_calloc(dim / 8 + 1, 1);
+    const uint32_t survivors = f->wish.shops - f->wish.dropouts;
+    uint64_t declared = 0;
+    double *room = ft_calloc(f->plan.layout.dim, sizeof *room);
+    struct ft_private_sum sum;
     enum ft_status st = FT_ERR_NOMEM;
 
-    if (room != NULL && signs != NULL) {
-        ft_ss_dequantise(&f->plan.codec, z, dim, 1, room);
-        if (f->plan.privacy.rotated) {
-            ft_rotate_signs(f->task.privacy.rotation_seed, signs, dim);
-            ft_rotate_back(signs, room, dim);
-        }
-        memcpy(values, room, parameters * sizeof *values);
-        st = FT_OK;
-    }
+    if (room == NULL)
+        goto out;
+    for (uint32_t i = 0; i < survivors; i++)
+        declared += f->task.privacy.shops[i].customers;
+    FT_TRY(ft_private_sum_init(&sum, &f->task, &f->plan, z, survivors, declared, room, err));
+    memcpy(values, sum.values, f->plan.privacy.coordinates * sizeof *values);
+out:
     ft_free(room);
-    ft_free(signs);
     return st;
 }
 

@@ -42,8 +42,10 @@ FT_NODISCARD enum ft_status audit_give_customers(struct audit_federation *f, uin
  */
 FT_NODISCARD enum ft_status audit_round(struct audit_federation *f, const float *params, const int64_t **z,
                                         struct ft_error *err);
-/* The sum in the vector's own unit, (parameters): rotation and rounding undone. Errors: NOMEM. */
-FT_NODISCARD enum ft_status audit_values(struct audit_federation *f, const int64_t *z, double *values);
+/* The sum in the vector's own unit, (parameters), as the aggregator reads it. Errors: those of
+ * ft_private_sum_init. */
+FT_NODISCARD enum ft_status audit_values(struct audit_federation *f, const int64_t *z, double *values,
+                                         struct ft_error *err);
 size_t audit_dim(const struct audit_federation *f);
 
 /* What is stated for `rounds` sums. Errors: those of the accountant. */

@@ -63,7 +63,7 @@ train(const struct ft_audit_wish *wish, struct audit_federation *f, float *param
     for (uint64_t r = 0; r < ROUNDS; r++) {
         const int64_t *z;
         FT_TRY(audit_round(f, params, &z, err));
-        FT_TRY(audit_values(f, z, values));
+        FT_TRY(audit_values(f, z, values, err));
         for (size_t i = 0; i < count; i++)
             params[i] += (float)(RATE * values[i] / customers);
         if (wish->progress != NULL)

@@ -160,6 +160,43 @@ encoder_hostile_vectors_stay_within_the_gate(void **state)
         }
 }
 
+/* The same behind rotation and indicator, and for vectors at the bound itself: norms of exactly the clip, all
+ * coordinates alike, sums that cancel, halves that rounding could push over the bound. What is no number leaves the
+ * indicator of a short vector and nothing else. */
+static void
+encoder_hostile_vectors_stay_within_the_gate_when_rotated(void **state)
+{
+    enum { D = 300, DIM = 513, KINDS = 12 };
+    struct ft_encoder_config c = config_of(D, true, true);
+    int64_t zero[DIM] = { 0 };
+    struct ft_env_seeded e;
+    (void)state;
+    assert_int_equal(c.params.dim, DIM);
+    ft_env_seeded_init(&e, 27, 1);
+    for (int kind = 0; kind < KINDS; kind++)
+        for (uint64_t turn = 0; turn < 20; turn++) {
+            float v[D] = { 0 };
+            int64_t sum[DIM];
+            const float alike = (float)(c.clip / sqrt(D));
+            for (size_t i = 0; i < D; i++) {
+                const float r = random_float(&e);
+                const float all[KINDS] = { i == 3 ? NAN : r, i == 3 ? INFINITY : r, i == 3 ? -INFINITY : 0, FLT_TRUE_MIN,
+                                           FLT_MIN * r, i % 2 ? FLT_MAX : -FLT_MAX, i == 3 ? 1.5f : 0, alike,
+                                           i % 2 ? alike : -alike, r, 1e30f * r, i == 0 ? FLT_MAX : FLT_TRUE_MIN };
+                v[i] = all[kind];
+            }
+            sum_of(&c, turn, v, 1, 1, sum);
+            assert_true(distance_sq(sum, zero, DIM) <= c.params.delta_int_sq);
+            assert_int_equal(llabs(sum[DIM - 1]), c.params.lambda);
+            if (kind < 3) {
+                assert_memory_equal(sum, zero, (DIM - 1) * sizeof sum[0]);
+                assert_int_equal(sum[DIM - 1], c.params.lambda);
+            }
+            if (kind == 5 || kind == 10)
+                assert_int_equal(sum[DIM - 1], -(int64_t)c.params.lambda);
+        }
+}
+
 /* Over many roundings the mean of what comes out is the vector itself. */
 static void
 encoder_rounding_is_fair(void **state)
@@ -277,6 +314,7 @@ main(void)
         cmocka_unit_test(encoder_one_customer_moves_the_sum_by_at_most_delta),
         cmocka_unit_test(encoder_customer_depends_on_no_other),
         cmocka_unit_test(encoder_hostile_vectors_stay_within_the_gate),
+        cmocka_unit_test(encoder_hostile_vectors_stay_within_the_gate_when_rotated),
         cmocka_unit_test(encoder_rounding_is_fair),
         cmocka_unit_test(encoder_without_its_noise_does_not_open),
         cmocka_unit_test(encoder_without_customers_sends_noise),
