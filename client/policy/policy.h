@@ -43,6 +43,27 @@ struct ft_policy_exclusion {
     bool hold;    /* a legal hold: these customers are not erased either (dsr delete) */
 };
 
+enum ft_budget_mode { FT_BUDGET_PLANNED = 1, FT_BUDGET_ADAPTIVE = 2 }; /* as in vault/ledger/ledger.h */
+enum ft_budget_method { FT_BUDGET_RDP = 1, FT_BUDGET_PLD = 2 };
+
+/* A budget domain: what the customers' data may cost in all tasks of its purposes together. */
+struct ft_policy_budget {
+    char *domain;   /* its name, in the ledger for good */
+    char where[64]; /* its key in policy.yaml */
+    enum ft_unit unit;
+    double epsilon_max, delta;
+    double epsilon_task_max; /* of one task; 0: epsilon_max */
+    uint32_t t_min;          /* a task credits at least so many honest shops' noise */
+    double q_max;            /* ... samples at most this share of customers a round */
+    uint32_t m_stores;       /* ... reckons with a customer in at least so many shops */
+    enum ft_budget_mode mode;
+    uint32_t order;               /* ADAPTIVE: a*; 0: the first task's best */
+    char *plan;                   /* PLANNED: the plan's hash as 64 hex digits */
+    enum ft_budget_method method; /* PLANNED: which accountant admits */
+    struct ft_policy_text *purposes; /* none: all of the policy's */
+    uint32_t purpose_count;
+};
+
 struct ft_policy {
     char *origin;     /* the file's name, for messages */
     uint8_t hash[32]; /* BLAKE2b-256 H("policy"; file), for the participation records */
@@ -79,6 +100,8 @@ struct ft_policy {
     } graph_profile;
     struct ft_policy_exclusion *exclude;
     uint32_t exclude_count;
+    struct ft_policy_budget *budgets;
+    uint32_t budget_count;
     struct {
         char *window; /* as written */
         uint32_t from_min,
@@ -134,6 +157,24 @@ FT_NODISCARD enum ft_status ft_policy_check_mapping(const struct ft_policy *poli
 bool ft_policy_column_allowed(const struct ft_policy *policy, const char *purpose, const char *table,
                               const char *column);
 
+/* The domain that pays for a task with noise; NULL: none does. No two cover the same task. */
+const struct ft_policy_budget *ft_policy_budget_of(const struct ft_policy *policy, const struct ft_task *task);
+
+/* What the shop's ledger says of a task with noise. Zero-initialised it refuses. */
+struct ft_policy_ledger {
+    uint32_t fault; /* LEDGER_* or NUMERIC_FAILURE, BAD_PARAMETERS; 0: none */
+    char text[200]; /* ... in words */
+    bool answered;  /* the numbers below are there */
+    bool reserved;  /* the task's steps are charged already */
+    bool closed;    /* ... and the task is over here */
+    bool admitted;
+    double epsilon_now, epsilon_after; /* of the domain, by the accountant that decides */
+    double epsilon_max;                /* at its opening; a budget never refills */
+    double epsilon_task;               /* of this task alone, at the domain's delta */
+    double delta;                      /* of the domain at its opening */
+    uint64_t steps, spent;             /* of this task: contributions at most, and made */
+};
+
 enum ft_approval { FT_APPROVAL_NONE = 0, FT_APPROVAL_GIVEN = 1, FT_APPROVAL_DENIED = 2 };
 
 /* What the vault knows at the time of the decision. Zero-initialised facts refuse. */
@@ -153,6 +194,8 @@ struct ft_policy_facts {
     double load;               /* 1-minute load average */
     enum ft_approval approval; /* by a person, for this task hash */
     uint8_t deployment[16];    /* this shop's federation */
+    const char *shop;          /* its name there; NULL: not known, the rule is left open */
+    struct ft_policy_ledger ledger;
     const struct ft_policy_use
         *uses; /* columns the task's query reads; NULL: not compiled yet, rule left open */
     size_t use_count;

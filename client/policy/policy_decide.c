@@ -239,8 +239,11 @@ rule_limits(struct ruling *r)
     const struct ft_policy *p = r->policy;
     const uint64_t parameters = ft_task_parameters(t);
 
-    state(r, "clip", "limits.clip_max", pass_if(t->clip <= p->limits.clip_max), FT_REFUSAL_CLIP_TOO_LARGE,
-          "the task clips updates at %.9g; the policy allows up to %.9g", t->clip, p->limits.clip_max);
+    const double clip = t->noise != 0 && t->privacy.clip_max > t->clip ? t->privacy.clip_max : t->clip;
+
+    state(r, "clip", "limits.clip_max", pass_if(clip <= p->limits.clip_max), FT_REFUSAL_CLIP_TOO_LARGE,
+          "the task clips %s at %.9g; the policy allows up to %.9g", t->noise != 0 ? "a unit's vectors" : "updates",
+          clip, p->limits.clip_max);
     state(r, "parameters", "limits.parameters_max", pass_if(parameters <= p->limits.parameters_max),
           FT_REFUSAL_PARAMETERS_TOO_MANY, "the model has %llu parameters; the policy allows %llu",
           (unsigned long long)parameters, (unsigned long long)p->limits.parameters_max);
@@ -264,6 +267,9 @@ rule_customers(struct ruling *r)
     if (r->task->unit != FT_UNIT_CUSTOMER)
         state(r, "customers", "min_customers", FT_RULE_PASS, 0,
               "the task's unit is a record: no customers to count");
+    else if (r->task->noise != 0)
+        state(r, "customers", "min_customers", FT_RULE_PASS, 0,
+              "noise covers each customer, however few there are: taking part must not tell how many");
     else if (!f->customers_counted)
         state(r, "customers", "min_customers", FT_RULE_OPEN, 0, "the eligible customers are not counted yet");
     else /* the count itself stays in the shop's own output: it is no customer's data, and the officer needs
@@ -404,12 +410,87 @@ rule_approval(struct ruling *r)
     }
 }
 
+/* ---- the privacy budget: tasks with noise ---- */
+
+/* What the policy says of the task's own numbers. */
+static void
+rule_budget_terms(struct ruling *r, const struct ft_policy_budget *b)
+{
+    const char *path = b->where;
+    const struct ft_task_privacy *p = &r->task->privacy;
+    const double q = (double)p->q_num / 4294967296.0;
+    bool named = false;
+
+    state(r, "budget-delta", path, pass_if(p->delta <= b->delta), FT_REFUSAL_DELTA_TOO_LARGE,
+          "the task claims its epsilon at delta %.3g; budget %s allows %.3g", p->delta, b->domain, b->delta);
+    state(r, "budget-shares", path, pass_if(p->t_min >= b->t_min), FT_REFUSAL_SHARES_TOO_FEW,
+          "the task credits the noise of %u honest shops; budget %s asks for %u", p->t_min, b->domain, b->t_min);
+    state(r, "budget-sampling", path, pass_if(q <= b->q_max), FT_REFUSAL_SAMPLING_TOO_HIGH,
+          "a round uses a customer with probability %.4g; budget %s allows %.4g", q, b->domain, b->q_max);
+    state(r, "budget-stores", path, pass_if(p->m_stores >= b->m_stores), FT_REFUSAL_STORES_TOO_FEW,
+          "the task reckons with a customer in %u shop%s; budget %s says they are in up to %u", p->m_stores,
+          p->m_stores == 1 ? "" : "s", b->domain, b->m_stores);
+    if (r->facts->shop == NULL) {
+        state(r, "budget-shop", NULL, FT_RULE_OPEN, 0, "this shop's name is not known yet");
+        return;
+    }
+    for (uint32_t i = 0; i < p->shop_count && !named; i++)
+        named = strcmp(p->shops[i].name, r->facts->shop) == 0;
+    state(r, "budget-shop", NULL, pass_if(named), FT_REFUSAL_SHOP_NOT_DECLARED,
+          "the task %s shop %.64s in privacy.shops", named ? "names" : "does not name", r->facts->shop);
+}
+
+/* What the ledger says: whether it can be trusted, and whether the task can still be paid for. */
+static void
+rule_budget_left(struct ruling *r, const struct ft_policy_budget *b)
+{
+    const char *path = b->where;
+    const struct ft_policy_ledger *l = &r->facts->ledger;
+    const double task_max = b->epsilon_task_max > 0 ? b->epsilon_task_max : b->epsilon_max;
+    const double most = l->epsilon_max < b->epsilon_max ? l->epsilon_max : b->epsilon_max;
+
+    if (l->fault != 0 || !l->answered) {
+        state(r, "budget", path, FT_RULE_FAIL, l->fault != 0 ? l->fault : FT_REFUSAL_LEDGER_IO, "%s",
+              l->text[0] != '\0' ? l->text : "the privacy ledger has not been asked");
+        return;
+    }
+    if (l->reserved) {
+        state(r, "budget", path, pass_if(!l->closed), FT_REFUSAL_REFUSED_BUDGET,
+              l->closed ? "the task is over here: %llu of its %llu contributions were made"
+                        : "the task is paid for: %llu of its %llu contributions are spent",
+              (unsigned long long)l->spent, (unsigned long long)l->steps);
+        return;
+    }
+    state(r, "budget-task", path, pass_if(l->epsilon_task <= task_max), FT_REFUSAL_EPSILON_TOO_LARGE,
+          "the task alone costs epsilon %.4g at delta %.3g; budget %s allows one task %.4g", l->epsilon_task, l->delta,
+          b->domain, task_max);
+    state(r, "budget", path, pass_if(l->admitted && l->epsilon_after <= most), FT_REFUSAL_REFUSED_BUDGET,
+          "budget %s has spent epsilon %.4g of %.4g at delta %.3g; with this task's %llu contributions it would be %.4g",
+          b->domain, l->epsilon_now, most, l->delta, (unsigned long long)l->steps, l->epsilon_after);
+}
+
+static void
+rule_budget(struct ruling *r)
+{
+    const struct ft_policy_budget *b = ft_policy_budget_of(r->policy, r->task);
+
+    if (r->task->noise == 0)
+        return; /* nothing is claimed and nothing is charged: rule_noise decides */
+    if (b == NULL) {
+        state(r, "budget", "budgets", FT_RULE_FAIL, FT_REFUSAL_BUDGET_MISSING,
+              "no domain of budgets pays for unit %s and purpose %s", ft_unit_name(r->task->unit), r->task->purpose);
+        return;
+    }
+    rule_budget_terms(r, b);
+    rule_budget_left(r, b);
+}
+
 /* ---- deciding ---- */
 
 static void (*const rules[])(struct ruling *r) = {
     rule_guard,   rule_policy_review, rule_clock, rule_deployment, rule_dates,    rule_purpose,
     rule_columns, rule_basis,         rule_noise, rule_cohort,     rule_limits,   rule_customers,
-    rule_window,  rule_gap,           rule_month, rule_machine,    rule_approval,
+    rule_budget,  rule_window,        rule_gap,   rule_month,      rule_machine,  rule_approval,
 };
 
 static void

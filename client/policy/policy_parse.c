@@ -65,6 +65,26 @@ is_window(const char *text)
                : "local times as HH:MM-HH:MM, such as 22:00-06:00";
 }
 
+#define DIGITS "0123456789abcdef"
+
+static const char *
+is_plan(const char *text)
+{
+    return strspn(text, DIGITS) == 64 && text[64] == '\0' ? NULL : "64 hex digits, as `budget plan` prints them";
+}
+
+static const char *
+is_domain(const char *text)
+{
+    const size_t size = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_-");
+    return size > 0 && size <= 48 && text[size] == '\0' ? NULL : "a name of 1 to 48 of a-z, 0-9, _ and -";
+}
+
+static const struct ft_config_choice units[] = { { "customer", FT_UNIT_CUSTOMER }, { "record", FT_UNIT_RECORD }, { 0 } };
+static const struct ft_config_choice modes[] = { { "planned", FT_BUDGET_PLANNED },
+                                                 { "adaptive", FT_BUDGET_ADAPTIVE },
+                                                 { 0 } };
+static const struct ft_config_choice methods[] = { { "rdp", FT_BUDGET_RDP }, { "pld", FT_BUDGET_PLD }, { 0 } };
 static const struct ft_config_choice owners[] = { { "root", FT_OWNER_ROOT },
                                                   { "self", FT_OWNER_SELF },
                                                   { 0 } };
@@ -143,6 +163,24 @@ static const struct ft_config_field participation_fields[] = {
     P(participation.load_max, "load_max", REAL, .min = 0, .max = 10000),
     FT_CONFIG_END,
 };
+#define B(member, name, kind, ...) FT_CFG(struct ft_policy_budget, member, name, kind, __VA_ARGS__)
+static const struct ft_config_field budget_fields[] = {
+    B(unit, "unit", CHOICE, .flags = R, .choices = units),
+    B(epsilon_max, "epsilon_max", REAL, .flags = R, .min = 1e-6, .max = 1e6),
+    B(delta, "delta", REAL, .flags = R, .min = 1e-12, .max = 1e-3),
+    B(epsilon_task_max, "epsilon_task_max", REAL, .min = 1e-6, .max = 1e6),
+    B(t_min, "t_min", UINT32, .least = 1, .most = 16384),
+    B(q_max, "q_max", REAL, .min = 1e-9, .max = 1),
+    B(m_stores, "m_stores", UINT32, .least = 1, .most = 64),
+    B(mode, "mode", CHOICE, .choices = modes),
+    B(order, "order", UINT32, .least = 2, .most = 1024),
+    B(plan, "plan", TEXT, .most = 64, .check = is_plan),
+    B(method, "method", CHOICE, .choices = methods),
+    B(purposes, "purposes", LIST, .most = 16, .item = &purpose_item, .item_size = sizeof(struct ft_policy_text),
+      .count_offset = offsetof(struct ft_policy_budget, purpose_count)),
+    FT_CONFIG_END,
+};
+static const struct ft_config_field budget_item = GROUP("domain", 0, budget_fields);
 /* struct ft_policy comes first in struct policy_file, so its offsets hold for both. */
 static const struct ft_config_field policy_fields[] = {
     F(version, "version", UINT32, .flags = R, .least = 1, .most = 1),
@@ -166,6 +204,9 @@ static const struct ft_config_field policy_fields[] = {
     P(exclude, "exclude", LIST, .flags = FT_CONFIG_EMPTY_OK, .most = 256, .item = &exclusion_item,
       .item_size = sizeof(struct ft_policy_exclusion),
       .count_offset = offsetof(struct ft_policy, exclude_count)),
+    P(budgets, "budgets", DICT, .flags = FT_CONFIG_EMPTY_OK, .most = 64, .item = &budget_item,
+      .item_size = sizeof(struct ft_policy_budget), .count_offset = offsetof(struct ft_policy, budget_count),
+      .key_offset = offsetof(struct ft_policy_budget, domain), .key_check = is_domain),
     GROUP("participation", 0, participation_fields),
     FT_CONFIG_END,
 };
@@ -233,6 +274,64 @@ check_exclusions(struct ft_policy *p, struct ft_findings *findings)
     }
 }
 
+/* Two domains that would both pay for the same task. */
+static const char *
+shared_purpose(const struct ft_policy_budget *a, const struct ft_policy_budget *b)
+{
+    if (a->unit != b->unit)
+        return NULL;
+    if (a->purpose_count == 0 || b->purpose_count == 0)
+        return "every purpose";
+    for (uint32_t i = 0; i < a->purpose_count; i++)
+        if (listed(b->purposes, b->purpose_count, a->purposes[i].text))
+            return a->purposes[i].text;
+    return NULL;
+}
+
+static void
+finish_budgets(struct ft_policy *p, struct ft_findings *findings)
+{
+    for (uint32_t i = 0; i < p->budget_count; i++) {
+        struct ft_policy_budget *b = &p->budgets[i];
+        const char *path = b->where;
+        b->t_min = b->t_min == 0 ? 1 : b->t_min;
+        b->q_max = b->q_max == 0 ? 1 : b->q_max;
+        b->m_stores = b->m_stores == 0 ? 1 : b->m_stores;
+        b->mode = b->mode == 0 ? FT_BUDGET_ADAPTIVE : b->mode;
+        snprintf(b->where, sizeof b->where, "budgets.%.48s", b->domain);
+        if (b->mode == FT_BUDGET_PLANNED && (b->plan == NULL || b->order != 0))
+            ft_config_find(p->source, findings, path, "a planned budget needs plan, and no order");
+        if (b->mode == FT_BUDGET_ADAPTIVE && (b->plan != NULL || b->method != 0))
+            ft_config_find(p->source, findings, path, "plan and method are for mode planned only");
+        b->method = b->method == 0 ? FT_BUDGET_RDP : b->method;
+        if (b->epsilon_task_max > b->epsilon_max)
+            ft_config_find(p->source, findings, path, "epsilon_task_max %.9g is above epsilon_max %.9g",
+                           b->epsilon_task_max, b->epsilon_max);
+        for (uint32_t j = 0; j < b->purpose_count; j++)
+            if (!listed(p->purposes, p->purpose_count, b->purposes[j].text))
+                ft_config_find(p->source, findings, path, "the budget names %s, which is not in purposes",
+                               b->purposes[j].text);
+        for (uint32_t j = 0; j < i; j++) {
+            const char *both = shared_purpose(b, &p->budgets[j]);
+            if (both != NULL)
+                ft_config_find(p->source, findings, path, "budgets %s and %s both cover %s of unit %s",
+                               p->budgets[j].domain, b->domain, both, ft_unit_name(b->unit));
+        }
+    }
+}
+
+const struct ft_policy_budget *
+ft_policy_budget_of(const struct ft_policy *policy, const struct ft_task *task)
+{
+    for (uint32_t i = 0; i < policy->budget_count; i++) {
+        const struct ft_policy_budget *b = &policy->budgets[i];
+        if (b->unit == task->unit &&
+            (b->purpose_count == 0 || listed(b->purposes, b->purpose_count, task->purpose)))
+            return b;
+    }
+    return NULL;
+}
+
 static enum ft_status
 finish_participation(struct ft_policy *p, struct ft_findings *findings)
 {
@@ -271,6 +370,7 @@ ft_policy_parse(struct ft_bytes yaml, const char *origin, struct ft_policy *out,
     p->participation.metered = file.metered == 1;
     check_purposes(p, findings);
     check_exclusions(p, findings);
+    finish_budgets(p, findings);
     FT_TRY(finish_participation(p, findings));
     if (findings->total > 0) {
         st = FT_ERR_CONFIG;

@@ -8,6 +8,7 @@
  *   trust.json    what was pinned at enrolment
  *   state.db, audit.jsonl      see store.h, audit.h
  *   run.lock      held by `run`: one client a home
+ *   ledger.bin    the privacy ledger, see ledger/ledger.h; chained with a key made from node.key
  */
 #ifndef FT_VAULT_HOME_H
 #define FT_VAULT_HOME_H
@@ -26,6 +27,7 @@
 #define FT_HOME_DB       "state.db"
 #define FT_HOME_AUDIT    "audit.jsonl"
 #define FT_HOME_LOCK     "run.lock"
+#define FT_HOME_LEDGER   "ledger.bin"
 
 #define FT_PINNED_TASK_KEYS_MAX 16
 

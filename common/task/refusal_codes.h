@@ -49,6 +49,24 @@
     X(METERED_LINK, 32, FT_EXIT_LATER, "connect by an unmetered link or set participation.metered: allow")   \
     X(BUSY, 33, FT_EXIT_LATER, "nothing: the client takes part when the machine is less loaded")             \
     X(CLOCK_BACK, 34, FT_EXIT_REFUSED, "set the clock right; it is behind what was already recorded")        \
+    /* the shop's privacy budget: tasks with noise */                                                        \
+    X(REFUSED_BUDGET, 35, FT_EXIT_REFUSED,                                                                   \
+      "`budget` shows what is left; a budget never refills, a new domain adds to what was spent")            \
+    X(BUDGET_MISSING, 36, FT_EXIT_REFUSED, "add a domain for this unit and purpose to budgets, if you agree") \
+    X(EPSILON_TOO_LARGE, 37, FT_EXIT_REFUSED, "ask for more noise or fewer rounds, or raise epsilon_task_max") \
+    X(DELTA_TOO_LARGE, 38, FT_EXIT_CONFIG, "ask the central team for a smaller privacy.delta")               \
+    X(SHARES_TOO_FEW, 39, FT_EXIT_REFUSED, "ask the central team for a larger cohort.h_min")                 \
+    X(SAMPLING_TOO_HIGH, 40, FT_EXIT_REFUSED, "ask the central team for fewer privacy.expected_customers")   \
+    X(STORES_TOO_FEW, 41, FT_EXIT_REFUSED, "ask the central team to reckon with more shops: privacy.m_stores") \
+    X(SHOP_NOT_DECLARED, 42, FT_EXIT_REFUSED, "ask the central team to name this shop in privacy.shops")     \
+    X(BAD_PARAMETERS, 43, FT_EXIT_DATA, "ask the central team for a task whose privacy numbers agree")       \
+    X(NUMERIC_FAILURE, 44, FT_EXIT_INTERNAL, "ask for other privacy numbers: the accountant has no figure")  \
+    X(LEDGER_CORRUPT, 45, FT_EXIT_VERIFY,                                                                    \
+      "put the newest copy of ledger.bin back; without one keep the file and ask the privacy officer")       \
+    X(LEDGER_ROLLBACK, 46, FT_EXIT_VERIFY, "an older ledger.bin was put back: restore the newest copy")      \
+    X(LEDGER_FOREIGN, 47, FT_EXIT_VERIFY, "ledger.bin belongs to another shop: put this shop's back")        \
+    X(LEDGER_IO, 48, FT_EXIT_INTERNAL, "free disk space or mend the disk, then start the client again")      \
+    X(LEDGER_BUSY, 49, FT_EXIT_LATER, "another process has the ledger: stop it")                             \
     /* the shop's data */                                                                                    \
     X(DATA_UNREADABLE, 50, FT_EXIT_DATA, "run `source check`")                                               \
     X(QUERY_REFUSED, 51, FT_EXIT_REFUSED, "ask the central team for a query the policy allows")              \

@@ -155,6 +155,12 @@ struct ft_ledger_quote {
 FT_NODISCARD enum ft_status ft_ledger_quote(const struct ft_ledger *l, const struct ft_ledger_reservation *task,
                                             struct ft_ledger_quote *quote, struct ft_error *err);
 
+/* The same in a domain that need not be open yet; ledger NULL: nothing has been spent. One with order 0 takes the order at
+ * which the task itself costs least, which is what opening it should fix: *order (NULL allowed). */
+FT_NODISCARD enum ft_status ft_ledger_quote_in(const struct ft_ledger *l, const struct ft_ledger_domain *domain,
+                                               const struct ft_ledger_reservation *task, struct ft_ledger_quote *quote,
+                                               uint32_t *order, struct ft_error *err);
+
 /* Charge a task's T steps. The same reservation again is FT_OK and writes nothing; the same task with other
  * parameters is STATE. `quote` may be NULL. Errors: REFUSED, NOTFOUND (domain), STATE, LIMIT, NONFINITE, IO, FULL. */
 FT_NODISCARD enum ft_status ft_ledger_reserve(struct ft_ledger *l, const struct ft_ledger_reservation *task,

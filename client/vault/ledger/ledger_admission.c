@@ -80,11 +80,22 @@ cost(const struct ft_ledger_domain *d, const struct ft_account_event *events, si
     return st;
 }
 
-enum ft_status
-ft_ledger_quote(const struct ft_ledger *l, const struct ft_ledger_reservation *task, struct ft_ledger_quote *quote,
-                struct ft_error *err)
+/* The order at which the new task costs least: what the first task of an adaptive domain fixes. */
+static enum ft_status
+choose_order(struct ft_ledger_domain *d, const struct ft_account_event *task)
 {
-    const struct ft_ledger_domain *d = ft_ledger_domain_find(l, task->domain);
+    double epsilon;
+    if (d->mode != FT_LEDGER_ADAPTIVE || d->order != 0)
+        return FT_OK;
+    return ft_account_cost_rdp(task, 1, d->delta, &epsilon, &d->order);
+}
+
+enum ft_status
+ft_ledger_quote_in(const struct ft_ledger *l, const struct ft_ledger_domain *domain,
+                   const struct ft_ledger_reservation *task, struct ft_ledger_quote *quote, uint32_t *order,
+                   struct ft_error *err)
+{
+    struct ft_ledger_domain d = *domain;
     struct ft_ledger_quote q = { 0 };
     struct ft_account_event *events = NULL;
     size_t count = 0;
@@ -92,26 +103,42 @@ ft_ledger_quote(const struct ft_ledger *l, const struct ft_ledger_reservation *t
 
     if (!ft_ledger_reservation_valid(task))
         return ft_fail(err, FT_ERR_LIMIT, "BAD_PARAMETERS: a reservation outside the accountant's limits");
-    if (d == NULL)
-        return ft_fail(err, FT_ERR_NOTFOUND, "LEDGER_ORDER: no budget domain \"%s\" is open", task->domain);
-    FT_TRY(ft_ledger_events(l, d->id, false, &events, &count));
+    if (l != NULL)
+        FT_TRY(ft_ledger_events(l, d.id, false, &events, &count));
+    else if ((events = ft_calloc(1, sizeof *events)) == NULL)
+        return FT_ERR_NOMEM;
     events[count++] = ft_ledger_event(task, task->steps);
-    q.epsilon_max = d->epsilon_max;
-    if (d->mode == FT_LEDGER_ADAPTIVE) {
-        FT_TRY(quote_filter(d, events, count, &q));
+    FT_TRY(choose_order(&d, &events[count - 1]));
+    q.epsilon_max = d.epsilon_max;
+    if (d.mode == FT_LEDGER_ADAPTIVE) {
+        FT_TRY(quote_filter(&d, events, count, &q));
     } else {
-        FT_TRY(cost(d, events, count - 1, &q.epsilon_now));
-        FT_TRY(cost(d, events, count, &q.epsilon_after));
-        q.admitted = q.epsilon_after <= d->epsilon_max;
+        FT_TRY(cost(&d, events, count - 1, &q.epsilon_now));
+        FT_TRY(cost(&d, events, count, &q.epsilon_after));
+        q.admitted = q.epsilon_after <= d.epsilon_max;
     }
     if (!isfinite(q.epsilon_after) || !isfinite(q.epsilon_now)) {
         st = FT_ERR_NONFINITE;
         goto out;
     }
     *quote = q;
+    if (order != NULL)
+        *order = d.order;
 out:
     ft_free(events);
     if (st == FT_ERR_NONFINITE || st == FT_ERR_LIMIT)
-        return ft_fail(err, FT_ERR_NONFINITE, "NUMERIC_FAILURE: the accountant has no figure for domain \"%s\"", d->id);
+        return ft_fail(err, FT_ERR_NONFINITE, "NUMERIC_FAILURE: the accountant has no figure for domain \"%s\"", d.id);
     return st;
+}
+
+enum ft_status
+ft_ledger_quote(const struct ft_ledger *l, const struct ft_ledger_reservation *task, struct ft_ledger_quote *quote,
+                struct ft_error *err)
+{
+    const struct ft_ledger_domain *d = ft_ledger_domain_find(l, task->domain);
+    if (!ft_ledger_reservation_valid(task))
+        return ft_fail(err, FT_ERR_LIMIT, "BAD_PARAMETERS: a reservation outside the accountant's limits");
+    if (d == NULL)
+        return ft_fail(err, FT_ERR_NOTFOUND, "LEDGER_ORDER: no budget domain \"%s\" is open", task->domain);
+    return ft_ledger_quote_in(l, d, task, quote, NULL, err);
 }
