@@ -122,6 +122,7 @@ ft_engine_tick(struct ft_engine *e)
     enum ft_status st;
 
     FT_TRY(engine_session_pump(e));
+    FT_TRY(engine_store_ledgers(e));
     if (e->reload_wanted && (e->session == NULL || !e->session->working))
         FT_TRY(ft_engine_reload(e));
     if (e->recover_wanted && e->session == NULL) {
@@ -149,8 +150,8 @@ away_due_ms(const struct ft_engine *e)
     return due;
 }
 
-uint64_t
-ft_engine_next_deadline(const struct ft_engine *e)
+static uint64_t
+session_due_ms(const struct ft_engine *e)
 {
     const struct engine_session *s = e->session;
     uint64_t due = UINT64_MAX, at;
@@ -170,6 +171,13 @@ ft_engine_next_deadline(const struct ft_engine *e)
     due = at < due ? at : due;
     at = engine_schedule_due_ms(e);
     return at < due ? at : due;
+}
+
+uint64_t
+ft_engine_next_deadline(const struct ft_engine *e)
+{
+    const uint64_t due = session_due_ms(e);
+    return e->ledgers_due_ms != 0 && e->ledgers_due_ms < due ? e->ledgers_due_ms : due;
 }
 
 uint64_t

@@ -44,6 +44,8 @@ struct engine_shop {
      * measure. */
     uint32_t key_changes;
     uint64_t key_not_before_ms;
+    bool has_ledger_head, ledger_dirty, ledger_told;
+    uint8_t ledger_head[FT_LEDGER_HEAD_SIZE]; /* the highest seen of its privacy ledger */
     uint32_t words;    /* verdicts changed */
     uint64_t words_ms; /* when that was last lessened */
 };
@@ -131,6 +133,7 @@ struct ft_engine {
     uint64_t not_before_ms;   /* no session before */
     uint32_t failures;        /* sessions failed in a row */
     uint64_t gather_since_ms; /* since when there have been enough; 0: not now */
+    uint64_t ledgers_due_ms;  /* heads of ledgers are to be stored; 0: none */
     uint64_t version;
 };
 
@@ -155,6 +158,11 @@ bool engine_shop_ready(const struct ft_engine *e, const struct engine_task *task
 /* Worth waiting for while a cohort gathers. */
 bool engine_shop_expected(const struct ft_engine *e, const struct engine_task *task,
                           const struct engine_shop *shop);
+
+/* ledgers.c */
+FT_NODISCARD enum ft_status engine_load_ledgers(struct ft_engine *e);
+void engine_ledger_seen(struct ft_engine *e, struct engine_shop *shop, const struct ft_sync_request *r);
+FT_NODISCARD enum ft_status engine_store_ledgers(struct ft_engine *e); /* when due */
 
 /* directory.c */
 FT_NODISCARD enum ft_status engine_load_directory(struct ft_engine *e, struct ft_error *err);

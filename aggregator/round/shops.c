@@ -68,6 +68,7 @@ engine_load_shops(struct ft_engine *e)
     for (size_t i = 0; i < e->task_count; i++)
         FT_TRY(engine_task_sizes(e, &e->tasks[i]));
     place_shops(e);
+    FT_TRY(engine_load_ledgers(e));
 out:
     ft_free(rows);
     return st;

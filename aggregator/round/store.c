@@ -137,6 +137,18 @@ store_optimiser(void *ctx, const uint8_t task[32], struct ft_buf *out)
     return ft_store_optimiser(ctx, task, out);
 }
 
+static enum ft_status
+store_ledger_heads(void *ctx, struct ft_ledger_row **out, size_t *count)
+{
+    return ft_store_ledger_heads(ctx, out, count);
+}
+
+static enum ft_status
+store_ledger_heads_put(void *ctx, const struct ft_ledger_row *rows, size_t count)
+{
+    return ft_store_ledger_heads_put(ctx, rows, count);
+}
+
 void
 ft_round_store_over(struct ft_store *store, struct ft_round_store *out)
 {
@@ -164,5 +176,7 @@ ft_round_store_over(struct ft_store *store, struct ft_round_store *out)
         .round_find = store_round_find,
         .model_first = store_model_first,
         .optimiser = store_optimiser,
+        .ledger_heads = store_ledger_heads,
+        .ledger_heads_put = store_ledger_heads_put,
     };
 }

@@ -42,6 +42,8 @@ struct ft_round_store {
     enum ft_status (*model_first)(void *ctx, const uint8_t task[32], const uint8_t hash[32],
                                   struct ft_bytes blob, const struct ft_task_progress *progress);
     enum ft_status (*optimiser)(void *ctx, const uint8_t task[32], struct ft_buf *out);
+    enum ft_status (*ledger_heads)(void *ctx, struct ft_ledger_row **out, size_t *count);
+    enum ft_status (*ledger_heads_put)(void *ctx, const struct ft_ledger_row *rows, size_t count);
 };
 
 /* The table over an open database, which is borrowed. */

@@ -9,6 +9,8 @@ struct ft_engine_call {
     int64_t shop;
     struct ft_sync_request request;
     enum ft_status answer_status; /* what became of the answer */
+    bool knew_ledger;             /* before this call */
+    uint8_t ledger_head[FT_LEDGER_HEAD_SIZE];
 };
 
 uint32_t
@@ -108,6 +110,9 @@ ft_engine_sync_begin(struct ft_engine *e, int64_t number, struct ft_bytes reques
         return st;
     }
     update_shop(e, shop, &call->request);
+    call->knew_ledger = shop->has_ledger_head;
+    memcpy(call->ledger_head, shop->ledger_head, sizeof call->ledger_head);
+    engine_ledger_seen(e, shop, &call->request);
     shop->calls++;
     if (call->request.has_epoch_key)
         call->answer_status = engine_epoch_key(e, shop, &call->request.epoch_key);
@@ -329,6 +334,9 @@ ft_engine_sync_poll(struct ft_engine *e, struct ft_engine_call *call, bool last,
     }
     if (!found && !last)
         goto out;
+    if (call->knew_ledger &&
+        (!r->has_ledger_head || memcmp(r->ledger_head, call->ledger_head, sizeof call->ledger_head) != 0))
+        reply.ledger_head = call->ledger_head;
     FT_TRY(ft_sync_reply_encode(&reply, out));
     ft_engine_sent(e, out->size);
     *ready = true;

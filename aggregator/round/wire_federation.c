@@ -73,7 +73,9 @@ read_request(const Fedtill__V1__SyncRequest *m, struct ft_sync_request *out)
     out->wait_ms = m->wait_ms;
     out->tell_the_end = m->tell_the_end != 0;
     out->has_epoch_key = m->epoch_key.len > 0;
+    out->has_ledger_head = m->ledger_head.len > 0;
     if (!fixed_or_zero(&m->directory_root, out->directory_root, 32) ||
+        !fixed_or_zero(&m->ledger_head, out->ledger_head, sizeof out->ledger_head) ||
         !read_position(m->position, &out->position) || m->answer.len > FT_SS_MESSAGE_MAX)
         return FT_ERR_FORMAT;
     if (out->has_epoch_key)
@@ -132,6 +134,8 @@ ft_sync_reply_encode(const struct ft_sync_reply *r, struct ft_buf *out)
     m.retry_ms = r->retry_ms;
     m.shop_index = r->shop_index;
     m.nothing_left = r->nothing_left;
+    if (r->ledger_head != NULL)
+        m.ledger_head = borrow(FT_BYTES(r->ledger_head, 40));
     st = ft_buf_reserve(out, fedtill__v1__sync_reply__get_packed_size(&m));
     if (st == FT_OK)
         out->size += fedtill__v1__sync_reply__pack(&m, out->data + out->size);

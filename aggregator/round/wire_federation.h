@@ -40,6 +40,8 @@ struct ft_sync_request {
     struct ft_buf answer;
     uint32_t wait_ms;
     bool tell_the_end; /* the call is not held when no task is left */
+    bool has_ledger_head;
+    uint8_t ledger_head[40]; /* storage.h: FT_LEDGER_HEAD_SIZE */
 };
 /* Errors: FORMAT, NOMEM. Clear *out unless it fails. */
 FT_NODISCARD enum ft_status ft_sync_request_decode(struct ft_bytes bytes, struct ft_sync_request *out);
@@ -65,6 +67,7 @@ struct ft_sync_reply {
     uint32_t retry_ms;
     uint32_t shop_index;
     bool nothing_left; /* WAIT: no task is left that may still run */
+    const uint8_t *ledger_head; /* 40 bytes or NULL */
 };
 FT_NODISCARD enum ft_status ft_sync_reply_encode(const struct ft_sync_reply *r, struct ft_buf *out);
 

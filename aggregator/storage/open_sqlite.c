@@ -54,6 +54,10 @@ static const char schema[] =
     "CREATE TRIGGER log_keeps BEFORE DELETE ON log BEGIN SELECT RAISE(ABORT, 'the log only grows'); END;"
     "CREATE TRIGGER log_stays BEFORE UPDATE ON log BEGIN SELECT RAISE(ABORT, 'the log only grows'); END;";
 
+/* Added since the first version: made in databases that do not have it yet. */
+static const char added[] =
+    "CREATE TABLE IF NOT EXISTS ledger_heads(shop INTEGER PRIMARY KEY, seq INTEGER NOT NULL, head BLOB NOT NULL);";
+
 static enum ft_status
 pragma_is(struct ft_store *s, const char *pragma, const char *wanted, struct ft_error *err)
 {
@@ -123,6 +127,8 @@ write_schema(struct ft_store *s, const uint8_t deployment[16])
     if (st != FT_OK)
         return st;
     st = sql_status(sqlite3_exec(s->db, schema, NULL, NULL, NULL));
+    if (st == FT_OK)
+        st = sql_status(sqlite3_exec(s->db, added, NULL, NULL, NULL));
     if (st == FT_OK)
         st = sql_run(s, "INSERT INTO meta(key, value) VALUES('schema', ?1), ('deployment', ?2), ('epoch', 0)",
                      "ib", (int64_t)FT_STORE_SCHEMA_VERSION, FT_BYTES(deployment, 16));
@@ -232,6 +238,7 @@ ft_store_open(const char *path, struct ft_store **out, struct ft_error *err)
         goto out;
     FT_TRY(check_whole(s, path, err));
     FT_TRY(read_meta(s, path, err));
+    FT_TRY(sql_status(sqlite3_exec(s->db, added, NULL, NULL, NULL)));
     *out = s;
     s = NULL;
 out:

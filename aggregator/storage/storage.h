@@ -97,6 +97,18 @@ FT_NODISCARD enum ft_status ft_store_shop_certificate(struct ft_store *s, int64_
 FT_NODISCARD enum ft_status ft_store_shop_set_state(struct ft_store *s, int64_t id, enum ft_shop_state state,
                                                     uint64_t now_ms);
 
+/* The highest head of each shop's privacy ledger: number of a record (little-endian) and its chain. */
+#define FT_LEDGER_HEAD_SIZE 40
+struct ft_ledger_row {
+    int64_t shop;
+    uint8_t head[FT_LEDGER_HEAD_SIZE];
+};
+FT_NODISCARD enum ft_status ft_store_ledger_heads(struct ft_store *s, struct ft_ledger_row **out,
+                                                  size_t *count); /* by shop */
+/* All in one transaction; a stored head never falls. */
+FT_NODISCARD enum ft_status ft_store_ledger_heads_put(struct ft_store *s, const struct ft_ledger_row *rows,
+                                                      size_t count);
+
 /* ---- rosters, epoch keys, blobs ---------------------------------------------------------------------------
  */
 

@@ -112,7 +112,7 @@ ft_cmd_policy_explain(struct ft_cli *cli)
     FT_TRY(ft_task_open(ft_buf_bytes(&record.signed_task), (const uint8_t(*)[32])node.pinned.task_keys,
                         node.pinned.task_key_count, &task, hash, &err));
     opened = true;
-    FT_TRY(ft_node_shop(&node, &shop, &err));
+    FT_TRY(ft_node_shop(&node, FT_BUDGET_LOOK, &shop, &err));
     const size_t count = ft_shop_explain(shop, &task, hash, record.approval, lines, decision);
     if (count == 0) {
         st = ft_fail(&err, FT_ERR_CONFIG, "%s cannot be read; `fedtill-client policy check` says why",

@@ -241,7 +241,7 @@ vault_main(struct ft_node *node, int fd, bool until_done, struct ft_error *err)
     FT_TRY(ft_home_secret(node->config.state, FT_HOME_IDENTITY, identity, 64, err));
     FT_TRY(ft_vault_store_sqlite(db_path, &node->store, err));
     FT_TRY(ft_audit_open(node->config.state, ft_env_system(), FT_AUDIT_ROTATE_SIZE, &audit, err));
-    FT_TRY(ft_node_shop(node, &shop, err));
+    FT_TRY(ft_node_shop(node, FT_BUDGET_KEEP, &shop, err));
     ft_shop_world(shop, &config.world);
     config.identity_sk = identity;
     config.until_done = until_done;
@@ -249,6 +249,9 @@ vault_main(struct ft_node *node, int fd, bool until_done, struct ft_error *err)
     ft_log(FT_LOG_INFO, "vault.ready", "shop=%s", node->pinned.shop);
     const struct ft_vault_config run = { &link, audit, participant, until_done };
     st = ft_vault_run(&run);
+    const char *text = "";
+    if (st == FT_ERR_VERIFY && ft_budget_fault(ft_shop_budget(shop), &text) != 0)
+        st = ft_fail(err, st, "%s", text);
 out:
     ft_participant_close(participant);
     ft_shop_close(shop);

@@ -93,7 +93,7 @@ ft_node_metered(struct ft_node *node)
 }
 
 enum ft_status
-ft_node_shop(struct ft_node *node, struct ft_shop **out, struct ft_error *err)
+ft_node_shop(struct ft_node *node, enum ft_budget_use budget, struct ft_shop **out, struct ft_error *err)
 {
     struct ft_shop_config config = {
         .env = ft_env_system(),
@@ -103,6 +103,8 @@ ft_node_shop(struct ft_node *node, struct ft_shop **out, struct ft_error *err)
         .source = &node->source,
         .basis = node->config.consent.basis,
         .service_uid = geteuid(),
+        .shop = node->pinned.shop,
+        .budget = budget,
     };
     const enum ft_status st = ft_node_metered(node);
     if (st != FT_OK)

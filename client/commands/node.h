@@ -30,7 +30,8 @@ FT_NODISCARD enum ft_status ft_node_metered(struct ft_node *node);
 void ft_node_close(struct ft_node *node);
 
 /* The shop's data, policy and consent for a command. */
-FT_NODISCARD enum ft_status ft_node_shop(struct ft_node *node, struct ft_shop **out, struct ft_error *err);
+FT_NODISCARD enum ft_status ft_node_shop(struct ft_node *node, enum ft_budget_use budget, struct ft_shop **out,
+                                         struct ft_error *err);
 
 /* A task of the store by its name, its hash or the beginning of its hash (at least 6 digits). Errors:
  * NOTFOUND, DUPLICATE (several begin so), the store's. Clear *out. */

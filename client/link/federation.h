@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define FT_FED_LEDGER_HEAD_SIZE 40
 #define FT_FED_PROTOCOL     1
 #define FT_FED_VERDICTS_MAX 64
 #define FT_FED_CODES_MAX    32
@@ -39,6 +40,8 @@ struct ft_fed_sync {
     struct ft_bytes answer;
     uint32_t wait_ms;
     bool tell_the_end;
+    bool has_ledger_head;
+    uint8_t ledger_head[FT_FED_LEDGER_HEAD_SIZE]; /* number of the last record, little-endian, and its chain */
 };
 FT_NODISCARD enum ft_status ft_fed_sync_encode(const struct ft_fed_sync *request, struct ft_buf *out);
 
@@ -62,6 +65,8 @@ struct ft_fed_reply {
     uint32_t retry_ms;
     uint32_t shop_index;
     bool nothing_left; /* WAIT */
+    bool has_ledger_head;
+    uint8_t ledger_head[FT_FED_LEDGER_HEAD_SIZE]; /* the highest that the aggregator knew before */
     void *owner;
 };
 /* Errors: FORMAT, LIMIT, NOMEM. Clear what is handed out. */

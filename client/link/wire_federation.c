@@ -114,6 +114,8 @@ ft_fed_sync_encode(const struct ft_fed_sync *request, struct ft_buf *out)
     pb.answer = as_field(request->answer);
     pb.wait_ms = request->wait_ms;
     pb.tell_the_end = request->tell_the_end;
+    if (request->has_ledger_head)
+        pb.ledger_head = as_field(FT_BYTES(request->ledger_head, sizeof request->ledger_head));
     return pack(&pb.base, out);
 }
 
@@ -137,6 +139,8 @@ ft_fed_reply_decode(struct ft_bytes bytes, struct ft_fed_reply *out)
     bool good = out->kind >= FT_FED_WAIT && out->kind <= FT_FED_RETRY;
     good = good && take(out->blob_hash, 32, pb->blob_hash, !names_blob);
     good = good && take(out->task_hash, 32, pb->task_hash, out->kind != FT_FED_TASK);
+    out->has_ledger_head = pb->ledger_head.len > 0;
+    good = good && take(out->ledger_head, sizeof out->ledger_head, pb->ledger_head, true);
     good = good && (out->kind != FT_FED_SESSION || out->message.size > 0);
     if (!good)
         ft_fed_reply_clear(out);

@@ -10,7 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
-_Static_assert((int)FT_BUDGET_PLANNED == (int)FT_LEDGER_PLANNED && (int)FT_BUDGET_ADAPTIVE == (int)FT_LEDGER_ADAPTIVE,
+_Static_assert((int)FT_BUDGET_PLANNED == (int)FT_LEDGER_PLANNED &&
+                   (int)FT_BUDGET_ADAPTIVE == (int)FT_LEDGER_ADAPTIVE,
                "the policy's modes are the ledger's");
 
 struct ft_budget {
@@ -23,8 +24,9 @@ struct ft_budget {
 static uint32_t
 code_of(enum ft_status st, const struct ft_error *err)
 {
-    static const uint32_t known[] = { FT_REFUSAL_REFUSED_BUDGET, FT_REFUSAL_LEDGER_CORRUPT, FT_REFUSAL_LEDGER_ROLLBACK,
-                                      FT_REFUSAL_LEDGER_FOREIGN, FT_REFUSAL_LEDGER_IO,      FT_REFUSAL_LEDGER_BUSY,
+    static const uint32_t known[] = { FT_REFUSAL_REFUSED_BUDGET,  FT_REFUSAL_LEDGER_CORRUPT,
+                                      FT_REFUSAL_LEDGER_ROLLBACK, FT_REFUSAL_LEDGER_FOREIGN,
+                                      FT_REFUSAL_LEDGER_IO,       FT_REFUSAL_LEDGER_BUSY,
                                       FT_REFUSAL_NUMERIC_FAILURE, FT_REFUSAL_BAD_PARAMETERS };
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         const char *name = ft_refusal_name(known[i]);
@@ -57,7 +59,8 @@ keep(struct ft_budget *b, const char *path, const char *shop, const uint8_t key[
     FT_TRY(ft_ledger_file_posix(path, &file));
     FT_TRY(ft_ledger_open(file, key, shop, id, &b->ledger, &opened, err));
     if (opened.torn > 0)
-        ft_log(FT_LOG_WARN, "ledger.recovered", "bytes=%llu tasks=%zu effect=one contribution charged to each open task",
+        ft_log(FT_LOG_WARN, "ledger.recovered",
+               "bytes=%llu tasks=%zu effect=one contribution charged to each open task",
                (unsigned long long)opened.torn, opened.recovered);
 out:
     return st;
@@ -81,8 +84,8 @@ look(struct ft_budget *b, const char *path, const char *shop, const uint8_t key[
 }
 
 enum ft_status
-ft_budget_open(const char *state_dir, const char *shop, const struct ft_node_key *key, const struct ft_env *env,
-               enum ft_budget_use use, struct ft_budget **out, struct ft_error *err)
+ft_budget_open(const char *state_dir, const char *shop, const struct ft_node_key *key,
+               const struct ft_env *env, enum ft_budget_use use, struct ft_budget **out, struct ft_error *err)
 {
     static const char label[] = "fedtill/ledger-key/1";
     uint8_t ledger_key[FT_LEDGER_KEY_SIZE];
@@ -95,7 +98,8 @@ ft_budget_open(const char *state_dir, const char *shop, const struct ft_node_key
         goto out;
     crypto_generichash(ledger_key, sizeof ledger_key, (const uint8_t *)label, sizeof label, key->bytes,
                        sizeof key->bytes);
-    FT_TRY(use == FT_BUDGET_KEEP ? keep(b, path, shop, ledger_key, env, err) : look(b, path, shop, ledger_key));
+    FT_TRY(use == FT_BUDGET_KEEP ? keep(b, path, shop, ledger_key, env, err)
+                                 : look(b, path, shop, ledger_key));
     *out = b;
     b = NULL;
 out:
@@ -131,7 +135,8 @@ ft_budget_ledger(const struct ft_budget *b)
 /* ---- asking ---- */
 
 void
-ft_budget_reservation(const struct ft_task *task, const uint8_t task_hash[32], struct ft_ledger_reservation *out)
+ft_budget_reservation(const struct ft_task *task, const uint8_t task_hash[32],
+                      struct ft_ledger_reservation *out)
 {
     const struct ft_task_privacy *p = &task->privacy;
     *out = (struct ft_ledger_reservation){ .q_num = p->q_num,
@@ -148,17 +153,19 @@ ft_budget_reservation(const struct ft_task *task, const uint8_t task_hash[32], s
 static enum ft_status
 domain_of(const struct ft_budget *b, const struct ft_policy_budget *from, struct ft_ledger_domain *out)
 {
-    const struct ft_ledger_domain *open = b->ledger != NULL ? ft_ledger_domain_find(b->ledger, from->domain) : NULL;
+    const struct ft_ledger_domain *open =
+        b->ledger != NULL ? ft_ledger_domain_find(b->ledger, from->domain) : NULL;
 
     if (open != NULL) {
         *out = *open;
         return FT_OK;
     }
-    *out = (struct ft_ledger_domain){ .mode = (enum ft_ledger_mode)from->mode,
-                                      .method = from->method == FT_BUDGET_PLD ? FT_ACCOUNT_PLD : FT_ACCOUNT_RDP,
-                                      .epsilon_max = from->epsilon_max,
-                                      .delta = from->delta,
-                                      .order = from->order };
+    *out =
+        (struct ft_ledger_domain){ .mode = (enum ft_ledger_mode)from->mode,
+                                   .method = from->method == FT_BUDGET_PLD ? FT_ACCOUNT_PLD : FT_ACCOUNT_RDP,
+                                   .epsilon_max = from->epsilon_max,
+                                   .delta = from->delta,
+                                   .order = from->order };
     snprintf(out->id, sizeof out->id, "%.48s", from->domain);
     return from->plan == NULL ? FT_OK : ft_unhex(out->plan_hash, sizeof out->plan_hash, from->plan);
 }
@@ -233,7 +240,8 @@ usable(const struct ft_budget *b, struct ft_error *err)
 {
     if (b->fault != 0)
         return ft_fail(err, FT_ERR_REFUSED, "%s", b->text);
-    return b->ledger != NULL ? FT_OK : ft_fail(err, FT_ERR_STATE, "LEDGER_IO: the ledger is not open for writing");
+    return b->ledger != NULL ? FT_OK
+                             : ft_fail(err, FT_ERR_STATE, "LEDGER_IO: the ledger is not open for writing");
 }
 
 enum ft_status
@@ -254,7 +262,8 @@ ft_budget_reserve(struct ft_budget *b, const struct ft_policy_budget *from, cons
         FT_TRY(ft_ledger_quote_in(b->ledger, &domain, &reservation, &quote, &domain.order, err));
         if (!quote.admitted || quote.epsilon_after > from->epsilon_max) {
             st = ft_fail(err, FT_ERR_REFUSED,
-                         "REFUSED_BUDGET: domain \"%s\" has spent epsilon %.4g of %.4g; with this task it would be %.4g",
+                         "REFUSED_BUDGET: domain \"%s\" has spent epsilon %.4g of %.4g; with this task it "
+                         "would be %.4g",
                          domain.id, quote.epsilon_now,
                          from->epsilon_max < quote.epsilon_max ? from->epsilon_max : quote.epsilon_max,
                          quote.epsilon_after);
@@ -287,20 +296,6 @@ ft_budget_spend(struct ft_budget *b, const uint8_t task_hash[32], uint64_t round
     if (st != FT_OK)
         return st;
     st = ft_ledger_spend(b->ledger, task_hash, round, session, err);
-    note_failure(b, st, err);
-    return st;
-}
-
-enum ft_status
-ft_budget_seal(struct ft_budget *b, const uint8_t task_hash[32], uint64_t round, struct ft_bytes masked,
-               struct ft_error *err)
-{
-    uint8_t hash[32];
-    enum ft_status st = usable(b, err);
-    if (st != FT_OK)
-        return st;
-    crypto_generichash(hash, sizeof hash, masked.data, masked.size, NULL, 0);
-    st = ft_ledger_seal(b->ledger, task_hash, round, hash, err);
     note_failure(b, st, err);
     return st;
 }

@@ -1,14 +1,17 @@
 /*
- * The shop's privacy budget: its ledger in the state folder, and what a policy's domains make of a task with noise.
- * Nothing a peer sends changes it; the one thing a peer can do is to show that this copy is not the newest.
+ * The shop's privacy budget: its ledger in the state folder, and what a policy's domains make of a task with
+ * noise. Nothing a peer sends changes it; the one thing a peer can do is to show that this copy is not the
+ * newest.
  *
- *   KEEP   the vault's: exclusive lock, written. A ledger that cannot be trusted opens nothing: the client ends.
- *   LOOK   for commands: no lock, nothing is written; a fault is a code, and a shop without a ledger has spent nothing.
+ *   KEEP   the vault's: exclusive lock, written. A ledger that cannot be trusted opens nothing: the client
+ * ends. LOOK   for commands: no lock, nothing is written; a fault is a code, and a shop without a ledger has
+ * spent nothing.
  *
  * Invariants
  *   1. With a fault (ft_budget_fault) nothing is admitted and nothing can be spent, whatever was reserved.
  *   2. reserve is durable before a task is told to be accepted, spend before the first masked byte exists.
- *   3. A domain keeps the terms with which it was opened. policy.yaml may ask for less than they allow, never for more.
+ *   3. A domain keeps the terms with which it was opened. policy.yaml may ask for less than they allow, never
+ * for more.
  */
 #ifndef FT_VAULT_BUDGET_H
 #define FT_VAULT_BUDGET_H
@@ -20,33 +23,34 @@
 
 struct ft_budget;
 
-enum ft_budget_use { FT_BUDGET_KEEP, FT_BUDGET_LOOK };
+enum ft_budget_use { FT_BUDGET_LOOK, FT_BUDGET_KEEP };
 
 /* Errors of KEEP: the ledger's (VERIFY, LATER, IO, FULL), NOMEM. Of LOOK: NOMEM. */
-FT_NODISCARD enum ft_status ft_budget_open(const char *state_dir, const char *shop, const struct ft_node_key *key,
-                                           const struct ft_env *env, enum ft_budget_use use, struct ft_budget **out,
+FT_NODISCARD enum ft_status ft_budget_open(const char *state_dir, const char *shop,
+                                           const struct ft_node_key *key, const struct ft_env *env,
+                                           enum ft_budget_use use, struct ft_budget **out,
                                            struct ft_error *err);
 void ft_budget_close(struct ft_budget *b); /* NULL is allowed */
 
-uint32_t ft_budget_fault(const struct ft_budget *b, const char **text); /* LEDGER_*; 0: none. text may be NULL */
-const struct ft_ledger *ft_budget_ledger(const struct ft_budget *b);    /* NULL: none yet, or not to be trusted */
+uint32_t ft_budget_fault(const struct ft_budget *b,
+                         const char **text); /* LEDGER_*; 0: none. text may be NULL */
+const struct ft_ledger *
+ft_budget_ledger(const struct ft_budget *b); /* NULL: none yet, or not to be trusted */
 
 /* What the ledger says of a task with noise: facts for the policy's rules. Writes nothing. */
-void ft_budget_ask(const struct ft_budget *b, const struct ft_policy_budget *domain, const struct ft_task *task,
-                   const uint8_t task_hash[32], struct ft_policy_ledger *out);
+void ft_budget_ask(const struct ft_budget *b, const struct ft_policy_budget *domain,
+                   const struct ft_task *task, const uint8_t task_hash[32], struct ft_policy_ledger *out);
 
-/* Open the domain if this is its first task, and charge the task. *code says what to answer when it is not FT_OK. */
+/* Open the domain if this is its first task, and charge the task. *code says what to answer when it is not
+ * FT_OK. */
 FT_NODISCARD enum ft_status ft_budget_reserve(struct ft_budget *b, const struct ft_policy_budget *domain,
-                                              const struct ft_task *task, const uint8_t task_hash[32], uint32_t *code,
-                                              struct ft_error *err);
+                                              const struct ft_task *task, const uint8_t task_hash[32],
+                                              uint32_t *code, struct ft_error *err);
 
 /* May a contribution to this round of a reserved task be made? Not twice, not beyond T, not with a fault. */
 bool ft_budget_can_pay(const struct ft_budget *b, const uint8_t task_hash[32], uint64_t round);
 FT_NODISCARD enum ft_status ft_budget_spend(struct ft_budget *b, const uint8_t task_hash[32], uint64_t round,
                                             const uint8_t session[32], struct ft_error *err);
-/* The masked bytes of a spent round: a resend is those, byte for byte. */
-FT_NODISCARD enum ft_status ft_budget_seal(struct ft_budget *b, const uint8_t task_hash[32], uint64_t round,
-                                           struct ft_bytes masked, struct ft_error *err);
 /* The task is over: its charge falls to what was spent. Nothing for one that is not open here. */
 FT_NODISCARD enum ft_status ft_budget_end_task(struct ft_budget *b, const uint8_t task_hash[32],
                                                enum ft_ledger_close_reason reason, struct ft_error *err);

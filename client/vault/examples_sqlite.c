@@ -40,6 +40,8 @@ struct run {
     uint64_t bad_label, label_outside, bad_split, bad_customer, strange_customer, result_rows;
 
     struct id_counts ids; /* unit customer: all visible ones, from the start */
+    struct ft_buf names;  /* one_by_one: the same as text, each ended by a NUL */
+    const char *only;     /* one_by_one: whose rows are being read */
     struct matrix split[2];
     struct ft_examples out;
 };
@@ -324,7 +326,9 @@ load_visible(struct run *r)
         return ft_db_fail(r->db, "cannot list the customers", r->err);
     while ((code = sqlite3_step(stmt)) == SQLITE_ROW) {
         const char *id = (const char *)sqlite3_column_text(stmt, 0);
-        if (id == NULL || id_counts_add(&r->ids, id, (size_t)sqlite3_column_bytes(stmt, 0)) == NULL) {
+        const size_t size = (size_t)sqlite3_column_bytes(stmt, 0);
+        if (id == NULL || id_counts_add(&r->ids, id, size) == NULL ||
+            (r->rules->one_by_one && ft_buf_append(&r->names, id, size + 1) != FT_OK)) {
             st = FT_ERR_NOMEM;
             break;
         }
@@ -374,7 +378,7 @@ take_row(struct run *r)
     }
     entry =
         by_customer ? id_counts_find(&r->ids, id, (size_t)size) : id_counts_add(&r->ids, id, (size_t)size);
-    if (entry == NULL && by_customer) {
+    if ((entry == NULL && by_customer) || (r->only != NULL && strcmp(id, r->only) != 0)) {
         r->strange_customer++;
         return FT_OK;
     }
@@ -442,6 +446,76 @@ run_query(struct run *r)
     if (code != SQLITE_DONE)
         st = step_failed(r, code);
 out:
+    return st;
+}
+
+/* Drop what a customer's failed run had given. */
+static void
+take_back(struct run *r, const size_t rows[2], const uint64_t customers[2])
+{
+    r->split[SPLIT_TRAIN].rows = rows[SPLIT_TRAIN];
+    r->split[SPLIT_TEST].rows = rows[SPLIT_TEST];
+    r->out.customers_train = customers[SPLIT_TRAIN];
+    r->out.customers_test = customers[SPLIT_TEST];
+    r->out.customers_failed++;
+}
+
+/* The query for the one customer who is visible. What fails for this customer alone is no error. */
+static enum ft_status
+run_for_one(struct run *r)
+{
+    const size_t rows[2] = { r->split[SPLIT_TRAIN].rows, r->split[SPLIT_TEST].rows };
+    const uint64_t customers[2] = { r->out.customers_train, r->out.customers_test };
+    enum ft_status st;
+    int code;
+
+    (void)sqlite3_reset(r->query); /* tells the last run's error again */
+    while ((code = sqlite3_step(r->query)) == SQLITE_ROW) {
+        st = take_row(r);
+        if (st == FT_ERR_LIMIT && (r->guard.out_of_memory || r->guard.out_of_time))
+            st = prepare_failed(r);
+        if (st != FT_OK)
+            return st;
+    }
+    if (code == SQLITE_DONE)
+        return FT_OK;
+    if (r->guard.out_of_time || r->guard.out_of_memory || (code & 0xff) == SQLITE_NOMEM)
+        return step_failed(r, code);
+    take_back(r, rows, customers);
+    return FT_OK;
+}
+
+static enum ft_status
+run_one_by_one(struct run *r)
+{
+    sqlite3 *db = r->db->handle;
+    sqlite3_stmt *nobody = NULL, *one = NULL;
+    enum ft_status st = FT_OK;
+
+    if (sqlite3_prepare_v2(db, "DELETE FROM ft_base_visible", -1, &nobody, NULL) != SQLITE_OK ||
+        sqlite3_prepare_v2(db, "INSERT INTO ft_base_visible VALUES(?1)", -1, &one, NULL) != SQLITE_OK) {
+        st = ft_db_fail(r->db, "cannot choose a customer", r->err);
+        goto out;
+    }
+    guard_on(&r->guard);
+    for (size_t at = 0; at < r->names.size && st == FT_OK; at += strlen(r->only) + 1) {
+        r->only = (const char *)r->names.data + at;
+        (void)sqlite3_reset(r->query);
+        (void)sqlite3_reset(nobody);
+        (void)sqlite3_reset(one);
+        if (sqlite3_step(nobody) != SQLITE_DONE || sqlite3_bind_text(one, 1, r->only, -1, SQLITE_STATIC) != SQLITE_OK ||
+            sqlite3_step(one) != SQLITE_DONE)
+            st = r->guard.out_of_time || r->guard.out_of_memory ? prepare_failed(r) : FT_ERR_NOMEM;
+        else
+            st = run_for_one(r);
+    }
+    guard_off(&r->guard);
+    r->out.rows_unusable = r->bad_customer + r->strange_customer + r->bad_split + r->bad_label + r->label_outside;
+    for (uint32_t i = 0; i < r->task->feature_count; i++)
+        r->out.rows_unusable += r->bad_feature[i];
+out:
+    sqlite3_finalize(nobody);
+    sqlite3_finalize(one);
     return st;
 }
 
@@ -521,6 +595,8 @@ run_init(struct run *r, struct ft_db *db, const struct ft_task *task, const stru
     enum ft_status st;
 
     *full = *rules;
+    full->one_by_one = rules->one_by_one && task->unit == FT_UNIT_CUSTOMER;
+    full->anonymous_baskets = rules->anonymous_baskets && !full->one_by_one;
     full->query_ms = rules->query_ms > 0 ? rules->query_ms : 20000;
     full->env = rules->env != NULL ? rules->env : ft_env_system();
     full->query_memory = rules->query_memory > 0 ? rules->query_memory : (uint64_t)512 << 20;
@@ -554,8 +630,25 @@ run_clear(struct run *r)
         ft_examples_clear(&half);
     }
     id_counts_clear(&r->ids);
+    if (r->names.data != NULL)
+        sodium_memzero(r->names.data, r->names.capacity);
+    ft_buf_clear(&r->names);
     ft_free(r->at_feature);
     ft_free(r->bad_feature);
+}
+
+/* A customer's rows are looked up, not searched for. Once for each import: the tables are made anew then. */
+static enum ft_status
+index_customers(struct run *r)
+{
+    enum ft_status st = FT_OK;
+    if (r->views.mapped[FT_TABLE_TRANSACTIONS][0])
+        st = ft_db_exec(r->db, "CREATE INDEX IF NOT EXISTS ft_base_whose ON ft_base_transactions(customer_id)",
+                        "cannot index the customers", r->err);
+    if (st == FT_OK && r->views.table[FT_TABLE_CUSTOMERS])
+        st = ft_db_exec(r->db, "CREATE INDEX IF NOT EXISTS ft_base_who ON ft_base_customers(customer_id)",
+                        "cannot index the customers", r->err);
+    return st;
 }
 
 enum ft_status
@@ -572,14 +665,20 @@ ft_examples_build(struct ft_db *db, const struct ft_task *task, const struct ft_
     FT_TRY(check_basis(&r, &zero));
     if (!zero) {
         FT_TRY(views_choose_customers(&r.views, &full, err));
+        if (full.one_by_one)
+            FT_TRY(index_customers(&r));
         FT_TRY(compile(&r));
         if (task->unit == FT_UNIT_CUSTOMER)
             FT_TRY(load_visible(&r));
-        guard_on(&r.guard);
-        st = run_query(&r);
-        guard_off(&r.guard);
-        FT_TRY(st);
-        FT_TRY(check_values(&r));
+        if (full.one_by_one) {
+            FT_TRY(run_one_by_one(&r));
+        } else {
+            guard_on(&r.guard);
+            st = run_query(&r);
+            guard_off(&r.guard);
+            FT_TRY(st);
+            FT_TRY(check_values(&r));
+        }
     }
     *out = r.out;
     out->rows_train = r.split[SPLIT_TRAIN].rows;

@@ -125,6 +125,8 @@ make_sync(struct ft_participant *p, struct ft_out *action)
     else if (p->session.open)
         ft_ss_client_position(p->session.client, &s.position);
     s.answer = ft_buf_bytes(&p->answer);
+    s.has_ledger_head =
+        p->config.world.ledger_head != NULL && p->config.world.ledger_head(p->config.world.ctx, s.ledger_head);
     /* What the aggregator must learn now is not to be held back by a wait of its own; it may still hold the
      * next. */
     p->request.size = 0;
@@ -143,10 +145,17 @@ ft_participant_next(struct ft_participant *p, struct ft_out *action)
     if (p->outstanding)
         return FT_ERR_STATE;
     participant_tick(p);
+    if (p->mode == MODE_JOIN) {
+        p->mode = MODE_SYNC;
+        st = participant_join(p);
+        if (st != FT_OK)
+            return st;
+    }
     if (p->mode == MODE_UPLOAD && (!p->session.open || !ft_ss_client_upload(p->session.client, &upload)))
         p->mode = MODE_SYNC;
     switch (p->mode) {
     case MODE_SYNC:
+    case MODE_JOIN:
         st = make_sync(p, action);
         break;
     case MODE_DOWNLOAD:
@@ -223,6 +232,21 @@ rest_from_quick_replies(struct ft_participant *p)
     return true;
 }
 
+/* An older ledger was put back: out of the session, and every task is answered with that. */
+static enum ft_status
+rolled_back(struct ft_participant *p)
+{
+    enum ft_status st = participant_withdraw(p);
+    p->rolled_back = true;
+    ft_buf_clear(&p->announce);
+    for (size_t i = 0; i < FT_PARTICIPANT_TASKS_MAX && st == FT_OK; i++)
+        if (p->tasks[i].used && p->tasks[i].valid) {
+            st = participant_decide(p, &p->tasks[i]);
+            p->tasks[i].report = true;
+        }
+    return st;
+}
+
 static enum ft_status
 replied(struct ft_participant *p, struct ft_bytes bytes)
 {
@@ -242,6 +266,16 @@ replied(struct ft_participant *p, struct ft_bytes bytes)
             p->tasks[i].report = false;
         if (r.kind != FT_FED_EPOCH)
             p->send_key = false;
+    }
+    if (p->rolled_back)
+        p->status.rolled_back = r.kind != FT_FED_RETRY; /* the verdicts have arrived */
+    else if (r.has_ledger_head && p->config.world.ledger_seen != NULL)
+        st = p->config.world.ledger_seen(p->config.world.ctx, r.ledger_head);
+    if (st == FT_ERR_VERIFY)
+        st = rolled_back(p);
+    if (st != FT_OK || p->rolled_back) {
+        ft_fed_reply_clear(&r);
+        return st;
     }
     switch (r.kind) {
     case FT_FED_WAIT:

@@ -20,11 +20,15 @@
  *   5. Whatever the aggregator or the courier sends, memory stays within the limits below, and no wait is
  * without end.
  *
+   6. A contribution with noise is paid for in the privacy ledger before its first masked byte exists, and joined at a
+ * moment that does not tell how long it took.
+ *
  * A crash loses the session at hand and nothing else: the shop is a dropout there and joins the next round.
  */
 #ifndef FT_VAULT_PARTICIPANT_H
 #define FT_VAULT_PARTICIPANT_H
 
+#include "client/link/federation.h"
 #include "client/vault/outbox.h"
 #include "client/vault/store.h"
 #include "common/base/env.h"
@@ -69,6 +73,17 @@ struct ft_participant_world {
     bool (*unchanged)(void *ctx);
     /* Keep two conflicting messages of the aggregator as evidence. NULL is allowed. */
     void (*evidence)(void *ctx, struct ft_bytes first, struct ft_bytes second);
+    /*
+     * The privacy ledger (budget.h), for tasks with noise; all NULL: there is none, and no such task can be paid for.
+     * spend is durable when it returns FT_OK, and comes before the first masked byte exists. A failure of any of them
+     * leaves the session.
+     */
+    bool (*can_pay)(void *ctx, const uint8_t task_hash[32], uint64_t round);
+    enum ft_status (*spend)(void *ctx, const uint8_t task_hash[32], uint64_t round, const uint8_t session[32]);
+    void (*task_over)(void *ctx, const uint8_t task_hash[32]); /* its last round is done */
+    bool (*ledger_head)(void *ctx, uint8_t head[FT_FED_LEDGER_HEAD_SIZE]);
+    /* Errors: VERIFY: an older ledger was put back; nothing is joined any more. */
+    enum ft_status (*ledger_seen)(void *ctx, const uint8_t head[FT_FED_LEDGER_HEAD_SIZE]);
 };
 
 /* What the shop pinned when it enrolled. */
@@ -112,6 +127,7 @@ struct ft_participant_status {
     uint64_t session_round;
     uint64_t rounds_joined, rounds_done, rounds_ended, rounds_aborted;
     bool finished; /* a task's last round is done, or the aggregator has no task left */
+    bool rolled_back; /* the ledger is not the newest: the aggregator has been told, the client must end */
 };
 void ft_participant_status(const struct ft_participant *p, struct ft_participant_status *out);
 

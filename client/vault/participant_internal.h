@@ -32,6 +32,7 @@ enum mode {
     MODE_DOWNLOAD, /* fetch p->fetch */
     MODE_UPLOAD,   /* hand out the masked input */
     MODE_REST,     /* wait p->rest_ms, then p->after_rest */
+    MODE_JOIN,     /* join p->announce: its moment has come */
 };
 
 enum blob { BLOB_DIRECTORY, BLOB_TASK, BLOB_MODEL };
@@ -100,6 +101,7 @@ struct ft_participant {
     struct ft_ss_position answer_position;
     bool answer_own_position; /* use answer_position instead of the client's */
     struct ft_participant_status status;
+    bool rolled_back; /* to be told */
 };
 
 static inline uint64_t
@@ -139,6 +141,7 @@ enum ft_status participant_decide_due(struct ft_participant *p);
 void participant_note(struct ft_participant *p, struct known_task *k, uint32_t verdict, uint32_t code);
 
 /* participant_session.c */
+enum ft_status participant_join(struct ft_participant *p); /* the announce whose contribution is ready */
 enum ft_status participant_message(struct ft_participant *p, struct ft_bytes message);
 enum ft_status participant_model(struct ft_participant *p, struct ft_bytes blob);
 enum ft_status participant_uploaded(struct ft_participant *p, const struct ft_fed_upload_reply *reply);

@@ -9,6 +9,8 @@
 #include <string.h>
 
 #define CLOCK_SKEW_MS 60000u /* shop and aggregator clocks may differ this much when a deadline is judged */
+#define SLOT_MIN_MS   20u
+#define SLOT_MAX_MS   1000u
 #define REFUSED_MS    5000u  /* an announce that was not joined is not judged again before */
 
 static const struct ft_task *
@@ -101,6 +103,16 @@ participant_tick(struct ft_participant *p)
     }
 }
 
+/* One contribution of a task with noise, written down before it can leave. */
+static enum ft_status
+pay(struct ft_participant *p, const struct ft_ss_journal_record *record)
+{
+    const struct ft_participant_world *w = &p->config.world;
+    if (!p->session.plan.privacy.on)
+        return FT_OK;
+    return w->spend != NULL ? w->spend(w->ctx, record->task_hash, record->round, record->t[0]) : FT_ERR_REFUSED;
+}
+
 /* The journal of the secure sum: durable before the message it permits. With `spent` goes what the next round must know
  * about this one. */
 static enum ft_status
@@ -115,8 +127,11 @@ journal(void *ctx, const struct ft_ss_journal_record *record)
         memcpy(previous.model_hash, p->session.facts.model_hash, 32);
         if (d != NULL)
             memcpy(previous.lineage_hash, d->lineage_hash, 32);
-        if (record->step <= FT_SS_STEP_MASKED)
-            st = store->calls->previous_put(store, record->task_hash, &previous);
+        if (record->step <= FT_SS_STEP_MASKED) {
+            st = pay(p, record);
+            if (st == FT_OK)
+                st = store->calls->previous_put(store, record->task_hash, &previous);
+        }
     }
     return st == FT_OK ? store->calls->journal_put(store, record, (int64_t)(wall_of(p) / 1000)) : st;
 }
@@ -154,14 +169,15 @@ refuse_announce(struct ft_participant *p, struct ft_bytes descriptor)
 }
 
 static enum ft_status
-read_facts(struct ft_participant *p, const struct known_task *k)
+read_facts(struct ft_participant *p, const struct known_task *k, uint64_t round)
 {
     struct ft_vault_store *store = p->config.world.store;
     struct ft_ss_facts *f = &p->session.facts;
     enum ft_status st;
     ft_round_plan_describe(&p->session.plan, &k->task, k->hash, &f->expected);
     memcpy(f->model_hash, p->model_hash, 32);
-    f->ledger_can_pay = true; /* a task without noise spends nothing; one with noise is not accepted by any policy yet */
+    f->ledger_can_pay = !p->session.plan.privacy.on || /* a sum without noise spends nothing */
+                        (p->config.world.can_pay != NULL && p->config.world.can_pay(p->config.world.ctx, k->hash, round));
     FT_TRY(store->calls->previous_get(store, k->hash, &f->previous));
     FT_TRY(store->calls->journal_view(store, k->hash, &f->journal));
 out:
@@ -197,22 +213,43 @@ join(struct ft_participant *p, struct ft_bytes announce)
     return st;
 }
 
+/* How long a contribution with noise took depends on who was drawn. It is joined at the end of the time slot in which it
+ * became ready, counted from the announce: nearly always the first. */
+static enum ft_status
+join_at_its_time(struct ft_participant *p, const struct known_task *k, struct ft_bytes announce, uint64_t took_ms)
+{
+    const uint64_t eighth = k->task.join_ms / 8;
+    const uint64_t slot = eighth < SLOT_MIN_MS ? SLOT_MIN_MS : eighth > SLOT_MAX_MS ? SLOT_MAX_MS : eighth;
+
+    if (announce.data != p->announce.data) {
+        p->announce.size = 0;
+        const enum ft_status st = ft_buf_append(&p->announce, announce.data, announce.size);
+        if (st != FT_OK)
+            return st;
+    }
+    participant_rest(p, (uint32_t)(slot - took_ms % slot), MODE_JOIN);
+    return FT_OK;
+}
+
 /* Model, task and directory are here: judge the announce, make the contribution, join. */
 static enum ft_status
 begin(struct ft_participant *p, struct known_task *k, struct ft_bytes announce, const struct ft_ss_down *m,
       const struct ft_ss_descriptor *d)
 {
     struct ft_error err = { 0 };
+    const uint64_t began = now_of(p);
     uint32_t code = 0;
     enum ft_status st;
 
     participant_session_close(p);
     st = ft_round_plan_init(&p->session.plan, &k->task, p->model.stage, &err);
+    if (st == FT_OK)
+        st = ft_round_plan_clip(&p->session.plan, &k->task, d->clip, &err);
     if (st != FT_OK) {
         cannot(p, k, st, FT_REFUSAL_TASK_FORMAT, m->descriptor);
         return st == FT_ERR_NOMEM ? st : FT_OK;
     }
-    FT_TRY(read_facts(p, k));
+    FT_TRY(read_facts(p, k, d->round));
     FT_TRY(open_client(p, k));
     p->session.open = true;
     p->session.task = (size_t)(k - p->tasks);
@@ -234,8 +271,19 @@ begin(struct ft_participant *p, struct known_task *k, struct ft_bytes announce, 
         cannot(p, k, st, code, m->descriptor);
         return st == FT_ERR_NOMEM ? st : FT_OK;
     }
-    st = join(p, announce);
+    st = p->session.plan.privacy.on ? join_at_its_time(p, k, announce, now_of(p) - began) : join(p, announce);
 out:
+    if (st != FT_OK)
+        participant_session_close(p);
+    return st;
+}
+
+enum ft_status
+participant_join(struct ft_participant *p)
+{
+    if (!p->session.open || p->session.words == NULL || p->announce.size == 0)
+        return FT_OK;
+    const enum ft_status st = join(p, ft_buf_bytes(&p->announce));
     if (st != FT_OK)
         participant_session_close(p);
     return st;
@@ -401,8 +449,11 @@ finished(struct ft_participant *p)
     if (ft_ss_client_result(p->session.client, t3, previous.result_hash))
         st = store->calls->previous_put(store, p->session.position.task_hash, &previous);
     p->status.rounds_done++;
-    if (p->session.plan.stage == FT_STAGE_EVALUATE)
+    if (p->session.plan.stage == FT_STAGE_EVALUATE) {
         p->status.finished = true;
+        if (p->session.plan.privacy.on && p->config.world.task_over != NULL)
+            p->config.world.task_over(p->config.world.ctx, p->session.position.task_hash);
+    }
     ft_log(FT_LOG_INFO, "session.done", "round=%llu stage=%d", (unsigned long long)previous.round,
            (int)p->session.plan.stage);
     participant_session_close(p);

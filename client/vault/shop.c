@@ -37,6 +37,8 @@ struct ft_shop {
     struct ft_consent *consent;
     uint64_t erased; /* customers whose rows were taken out of the records last */
     struct ft_contributor *contributor;
+    struct ft_budget *budget;
+    char *name; /* in the federation */
     struct uses uses;
 
     /* Examples in hand, and what they were made from. */
@@ -130,12 +132,14 @@ ft_shop_open(const struct ft_shop_config *config, struct ft_shop **out, struct f
     s->policy_path = ft_strdup(config->policy_path);
     s->state_dir = ft_strdup(config->state_dir);
     db_path = ft_home_path(config->state_dir, FT_HOME_DB);
-    if (s->policy_path == NULL || s->state_dir == NULL || db_path == NULL) {
+    s->name = ft_strdup(config->shop != NULL ? config->shop : "");
+    if (s->policy_path == NULL || s->state_dir == NULL || s->name == NULL || db_path == NULL) {
         st = FT_ERR_NOMEM;
         goto out;
     }
     tzset(); /* reads the zone now; later only localtime_r, which does not look again */
     FT_TRY(ft_home_secret(config->state_dir, FT_HOME_NODE, s->key.bytes, sizeof s->key.bytes, err));
+    FT_TRY(ft_budget_open(config->state_dir, s->name, &s->key, config->env, config->budget, &s->budget, err));
     FT_TRY(ft_db_open(&s->db, err));
     FT_TRY(ft_contributor_open(config->env, &s->contributor));
     if (config->basis == FT_BASIS_CONSENT)
@@ -161,10 +165,18 @@ ft_shop_close(struct ft_shop *s)
     ft_consent_close(s->consent);
     ft_source_close(s->source);
     ft_db_close(s->db);
+    ft_budget_close(s->budget);
+    ft_free(s->name);
     ft_free(s->policy_path);
     ft_free(s->state_dir);
     sodium_memzero(&s->key, sizeof s->key);
     ft_free(s);
+}
+
+const struct ft_budget *
+ft_shop_budget(const struct ft_shop *shop)
+{
+    return shop->budget;
 }
 
 const struct ft_source *
@@ -228,7 +240,7 @@ month_start(int64_t now_s, int32_t offset_s)
 
 /* Everything the policy wants to know about this machine. What cannot be found out refuses by being zero. */
 static void
-read_facts(struct ft_shop *s, const struct ft_task *task, const uint8_t task_hash[32],
+read_facts(struct ft_shop *s, const struct ft_policy *policy, const struct ft_task *task, const uint8_t task_hash[32],
            enum ft_vault_approval approval, enum ft_policy_guard guard, struct ft_policy_facts *f)
 {
     struct ft_vault_store *store = s->config.store;
@@ -259,6 +271,10 @@ read_facts(struct ft_shop *s, const struct ft_task *task, const uint8_t task_has
                   : approval == FT_VAULT_DENIED ? FT_APPROVAL_DENIED
                                                 : FT_APPROVAL_NONE;
     memcpy(f->deployment, s->config.deployment, sizeof f->deployment);
+    f->shop = s->name;
+    const struct ft_policy_budget *budget = task->noise != 0 ? ft_policy_budget_of(policy, task) : NULL;
+    if (budget != NULL)
+        ft_budget_ask(s->budget, budget, task, task_hash, &f->ledger);
     const struct uses *uses = uses_of(s, task, task_hash);
     if (uses->status == FT_OK) {
         f->uses = uses->list;
@@ -291,6 +307,31 @@ limits_of(const struct ft_policy *policy, struct ft_ss_limits *out)
     };
 }
 
+/* A task whose date has passed is over: what it did not use is given back to its budget. */
+static void
+end_expired(struct ft_shop *s, const struct ft_task *task, const uint8_t task_hash[32])
+{
+    struct ft_error err = { 0 };
+    if (task->noise != 0 && ft_date_of_seconds((int64_t)(wall_of(s) / 1000)) > ft_task_expires_day(task) &&
+        ft_budget_end_task(s->budget, task_hash, FT_LEDGER_FINISHED, &err) != FT_OK)
+        ft_log(FT_LOG_ERROR, "ledger.unsaved", "what=close reason=%s", err.text);
+}
+
+/* Everything is agreed: the task is charged before anybody is told. */
+static void
+reserve(struct ft_shop *s, const struct ft_policy *policy, const struct ft_task *task, const uint8_t task_hash[32],
+        struct ft_decision *out)
+{
+    const struct ft_policy_budget *budget = ft_policy_budget_of(policy, task);
+    struct ft_error err = { 0 };
+    uint32_t code = FT_REFUSAL_BUDGET_MISSING;
+
+    if (budget != NULL && ft_budget_reserve(s->budget, budget, task, task_hash, &code, &err) == FT_OK)
+        return;
+    ft_log(FT_LOG_WARN, "task.unpaid", "task=%s reason=%s", task->name, err.text);
+    refuse_with(out, FT_WORD_REFUSED, code);
+}
+
 static void
 decide(void *ctx, const struct ft_task *task, const uint8_t task_hash[32], enum ft_vault_approval approval,
        struct ft_decision *out)
@@ -309,7 +350,8 @@ decide(void *ctx, const struct ft_task *task, const uint8_t task_hash[32], enum 
         ft_free(d);
         return;
     }
-    read_facts(s, task, task_hash, approval, guard, &facts);
+    end_expired(s, task, task_hash);
+    read_facts(s, &policy, task, task_hash, approval, guard, &facts);
     ft_policy_decide(&policy, task, &facts, d);
     *out = (struct ft_decision){ .verdict = (uint32_t)d->verdict };
     for (size_t i = 0; i < d->code_count && i < FT_VAULT_CODES_MAX; i++)
@@ -321,6 +363,11 @@ decide(void *ctx, const struct ft_task *task, const uint8_t task_hash[32], enum 
                     s->uses.status == FT_ERR_FORMAT ? FT_REFUSAL_QUERY_RESULT : FT_REFUSAL_QUERY_REFUSED);
     else if (d->verdict == FT_VERDICT_ACCEPTED && refresh(s) != FT_OK)
         refuse_with(out, FT_WORD_LATER, FT_REFUSAL_DATA_UNREADABLE);
+    if (out->verdict == FT_WORD_ACCEPTED && task->noise != 0)
+        reserve(s, &policy, task, task_hash, out);
+    const uint32_t fault = ft_budget_fault(s->budget, NULL);
+    if (ft_refusal_exit(fault) == FT_EXIT_VERIFY) /* no participation in anything */
+        refuse_with(out, FT_WORD_REFUSED, fault);
     ft_policy_clear(&policy);
     ft_free(d);
 }
@@ -336,7 +383,7 @@ ft_shop_explain(struct ft_shop *s, const struct ft_task *task, const uint8_t tas
     struct ft_policy_line *all = lines != NULL ? lines : ft_calloc(FT_POLICY_LINES_MAX, sizeof *all);
     size_t count = 0;
     if (all != NULL && load_policy(s, &policy, &guard) == FT_OK) {
-        read_facts(s, task, task_hash, approval, guard, &facts);
+        read_facts(s, &policy, task, task_hash, approval, guard, &facts);
         count = ft_policy_explain(&policy, task, &facts, all, decision);
         ft_policy_clear(&policy);
     }
@@ -422,7 +469,8 @@ build(struct ft_shop *s, const struct ft_work *work, uint32_t *code)
         .query_ms = policy.limits.query_ms,
         .query_rows = policy.limits.query_rows,
         .query_memory = (uint64_t)policy.limits.query_memory_mib << 20,
-        .min_customers = policy.min_customers,
+        .min_customers = work->task->noise != 0 ? 0 : policy.min_customers, /* policy_decide.c says why */
+        .one_by_one = work->task->noise != 0,
         .env = s->config.env,
     };
     if (s->consent != NULL)
@@ -435,7 +483,10 @@ build(struct ft_shop *s, const struct ft_work *work, uint32_t *code)
     }
     s->has_examples = true;
     memcpy(s->examples_task, work->task_hash, 32);
-    if (s->examples.rows_train == 0) {
+    if (s->examples.rows_unusable + s->examples.customers_failed > 0)
+        ft_log(FT_LOG_WARN, "examples.left_out", "rows=%llu customers=%llu",
+               (unsigned long long)s->examples.rows_unusable, (unsigned long long)s->examples.customers_failed);
+    if (s->examples.rows_train == 0 && work->task->noise == 0) {
         *code = s->config.basis == FT_BASIS_CONSENT && s->examples.zero_reason[0] != '\0'
                     ? FT_REFUSAL_CONSENT_SOURCE_MISSING
                     : FT_REFUSAL_CUSTOMERS_TOO_FEW;
@@ -542,10 +593,67 @@ evidence(void *ctx, struct ft_bytes first, struct ft_bytes second)
            ft_status_name(st), (unsigned long long)(first.size + second.size));
 }
 
+/* ---- the ledger, for the participant ---- */
+
+static bool
+can_pay(void *ctx, const uint8_t task_hash[32], uint64_t round)
+{
+    const struct ft_shop *s = ctx;
+    return ft_budget_can_pay(s->budget, task_hash, round);
+}
+
+static enum ft_status
+spend(void *ctx, const uint8_t task_hash[32], uint64_t round, const uint8_t session[32])
+{
+    struct ft_shop *s = ctx;
+    struct ft_error err = { 0 };
+    const enum ft_status st = ft_budget_spend(s->budget, task_hash, round, session, &err);
+    if (st != FT_OK)
+        ft_log(FT_LOG_ERROR, "ledger.unspent", "round=%llu reason=%s", (unsigned long long)round, err.text);
+    return st;
+}
+
+static void
+task_over(void *ctx, const uint8_t task_hash[32])
+{
+    struct ft_shop *s = ctx;
+    struct ft_error err = { 0 };
+    if (ft_budget_end_task(s->budget, task_hash, FT_LEDGER_FINISHED, &err) != FT_OK)
+        ft_log(FT_LOG_ERROR, "ledger.unsaved", "what=close reason=%s", err.text);
+}
+
+static bool
+ledger_head(void *ctx, uint8_t head[FT_FED_LEDGER_HEAD_SIZE])
+{
+    const struct ft_shop *s = ctx;
+    struct ft_ledger_head h;
+    if (!ft_budget_head(s->budget, &h))
+        return false;
+    ft_put_u64(head, h.seq);
+    memcpy(head + 8, h.chain, sizeof h.chain);
+    return true;
+}
+
+static enum ft_status
+ledger_seen(void *ctx, const uint8_t head[FT_FED_LEDGER_HEAD_SIZE])
+{
+    struct ft_shop *s = ctx;
+    struct ft_ledger_head seen = { .seq = ft_get_u64(head) };
+    memcpy(seen.chain, head + 8, sizeof seen.chain);
+    return ft_budget_seen(s->budget, &seen, NULL);
+}
+
 void
 ft_shop_world(struct ft_shop *shop, struct ft_participant_world *world)
 {
-    *world = (struct ft_participant_world){ .env = shop->config.env,
+    /* NULL without a ledger of our own: LOOK pays for nothing */
+    const bool kept = shop->config.budget == FT_BUDGET_KEEP;
+    *world = (struct ft_participant_world){ .can_pay = kept ? can_pay : NULL,
+                                            .spend = kept ? spend : NULL,
+                                            .task_over = kept ? task_over : NULL,
+                                            .ledger_head = kept ? ledger_head : NULL,
+                                            .ledger_seen = kept ? ledger_seen : NULL,
+                                            .env = shop->config.env,
                                             .store = shop->config.store,
                                             .ctx = shop,
                                             .decide = decide,

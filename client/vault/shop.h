@@ -11,6 +11,7 @@
 
 #include "client/policy/policy.h"
 #include "client/source/source.h"
+#include "client/vault/budget.h"
 #include "client/vault/examples.h"
 #include "client/vault/home.h"
 #include "client/vault/metered.h"
@@ -26,12 +27,14 @@ struct ft_shop_config {
     uint8_t deployment[16];
     uid_t service_uid;
     const struct ft_metered *metered; /* borrowed; NULL: not metered */
+    const char *shop;                 /* its name in the federation */
+    enum ft_budget_use budget;        /* KEEP: the vault's own, locked; LOOK: for commands */
 };
 
 struct ft_shop;
 
-/* Reads the data. A source that cannot be read is no error here: every decision is then DATA_UNREADABLE until
- * it can. Errors: NOTFOUND, VERIFY (node.key), and the registry's; NOMEM. */
+/* Opens the privacy ledger. Reads the data. A source that cannot be read is no error here: every decision is then DATA_UNREADABLE until
+ * it can. Errors: NOTFOUND, VERIFY (node.key), the ledger's when it is kept, and the registry's; NOMEM. */
 FT_NODISCARD enum ft_status ft_shop_open(const struct ft_shop_config *config, struct ft_shop **out,
                                          struct ft_error *err);
 void ft_shop_close(struct ft_shop *shop); /* wipes; NULL is allowed */
@@ -48,6 +51,7 @@ void ft_shop_world(struct ft_shop *shop, struct ft_participant_world *world);
 size_t ft_shop_explain(struct ft_shop *shop, const struct ft_task *task, const uint8_t task_hash[32],
                        enum ft_vault_approval approval, struct ft_policy_line *lines,
                        struct ft_policy_decision *decision);
+const struct ft_budget *ft_shop_budget(const struct ft_shop *shop);
 const struct ft_source *ft_shop_source(const struct ft_shop *shop); /* NULL when it could not be read */
 
 #endif

@@ -91,7 +91,9 @@ ft_vault_run(const struct ft_vault_config *config)
     do {
         st = stopped(&v) ? FT_ERR_CANCELLED : one_action(&v);
         ft_participant_status(config->participant, &status);
-    } while (st == FT_OK && !(config->until_done && status.finished));
+    } while (st == FT_OK && !status.rolled_back && !(config->until_done && status.finished));
+    if (st == FT_OK && status.rolled_back)
+        st = FT_ERR_VERIFY;
     if (st == FT_OK)
         (void)!hand_out(&v, &(struct ft_out){ .kind = FT_OUT_STOP });
     if (st == FT_ERR_FORMAT || st == FT_ERR_LIMIT)

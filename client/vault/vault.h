@@ -18,7 +18,7 @@ struct ft_vault_config {
 };
 
 /* Serve until `link->stop` is raised (CANCELLED), the last round is done with until_done (OK), or the courier
- * has gone (PEER). Errors: FORMAT, LIMIT (a courier that breaks the rules), NOMEM, IO. */
+ * has gone (PEER). Errors: VERIFY (an older privacy ledger was put back; the aggregator has been told), FORMAT, LIMIT (a courier that breaks the rules), NOMEM, IO. */
 FT_NODISCARD enum ft_status ft_vault_run(const struct ft_vault_config *config);
 
 #endif

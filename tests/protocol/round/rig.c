@@ -166,6 +166,25 @@ contribute(void *ctx, const struct ft_work *work, uint64_t **words, uint32_t *co
     return st;
 }
 
+/* These shops have no ledger: what is spent is what a test wants to know. */
+static bool
+can_pay(void *ctx, const uint8_t task_hash[32], uint64_t round)
+{
+    const struct rig_shop *s = ctx;
+    (void)task_hash;
+    return round > s->spent_round;
+}
+
+static enum ft_status
+spend(void *ctx, const uint8_t task_hash[32], uint64_t round, const uint8_t session[32])
+{
+    struct rig_shop *s = ctx;
+    (void)task_hash;
+    (void)session;
+    s->spent_round = round;
+    return FT_OK;
+}
+
 static bool
 unchanged(void *ctx)
 {
@@ -183,7 +202,9 @@ rig_shop_up(struct rig *r, uint32_t i)
                    .ctx = s,
                    .decide = decide,
                    .contribute = contribute,
-                   .unchanged = unchanged },
+                   .unchanged = unchanged,
+                   .can_pay = can_pay,
+                   .spend = spend },
         .pins = { .task_keys = (const uint8_t(*)[32])r->task_pk, .task_key_count = 1 },
         .identity_sk = s->identity_sk,
         .wait_ms = 10000,

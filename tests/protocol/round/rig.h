@@ -36,6 +36,7 @@ struct rig_shop {
     bool until_done;
     uint32_t word;        /* its verdict on every task; enum ft_word */
     uint32_t die_at_step; /* dies once its answer of this step has arrived; FT_SS_STEP_NONE: never */
+    uint64_t spent_round; /* the last round with noise that it paid for */
     bool die_before_join; /* dies when it is asked to contribute */
     bool dies;
     int64_t weight_lie; /* added to the weight it states, in TRAIN rounds */

@@ -49,6 +49,8 @@ after_write(struct rig_store *s, enum ft_status st)
 
 READ(shops, (void *ctx, struct ft_shop **out, size_t *count), (s->table.ctx, out, count))
 READ(roster, (void *ctx, uint64_t *serial, struct ft_buf *b), (s->table.ctx, serial, b))
+READ(ledger_heads, (void *ctx, struct ft_ledger_row **out, size_t *count), (s->table.ctx, out, count))
+WRITE(ledger_heads_put, (void *ctx, const struct ft_ledger_row *rows, size_t count), (s->table.ctx, rows, count))
 READ(epoch, (void *ctx, uint32_t *epoch, uint64_t *started), (s->table.ctx, epoch, started))
 WRITE(epoch_set, (void *ctx, uint32_t epoch, uint64_t started), (s->table.ctx, epoch, started))
 WRITE(epoch_key_put, (void *ctx, uint32_t epoch, uint32_t index, struct ft_bytes m),
@@ -116,5 +118,7 @@ rig_store_over(struct rig_store *s, struct ft_store *db, struct ft_round_store *
         .round_find = on_round_find,
         .model_first = on_model_first,
         .optimiser = on_optimiser,
+        .ledger_heads = on_ledger_heads,
+        .ledger_heads_put = on_ledger_heads_put,
     };
 }

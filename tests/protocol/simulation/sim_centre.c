@@ -198,6 +198,20 @@ model_first(void *ctx, const uint8_t task[32], const uint8_t hash[32], struct ft
 }
 
 static enum ft_status
+ledger_heads(void *ctx, struct ft_ledger_row **out, size_t *count)
+{
+    struct sim_centre *c = ctx;
+    return c->disk.ledger_heads(c->disk.ctx, out, count);
+}
+
+static enum ft_status
+ledger_heads_put(void *ctx, const struct ft_ledger_row *rows, size_t count)
+{
+    struct sim_centre *c = ctx;
+    return disk_fails(c) ? FT_ERR_IO : c->disk.ledger_heads_put(c->disk.ctx, rows, count);
+}
+
+static enum ft_status
 optimiser(void *ctx, const uint8_t task[32], struct ft_buf *out)
 {
     struct sim_centre *c = ctx;
@@ -369,7 +383,7 @@ sim_centre_start(struct sim_centre *c)
         .env = &c->env.env,
         .store = { c, shops, roster, epoch, epoch_set, epoch_key_put, epoch_keys, directory_put, directory, blob, tasks,
                    task_signed, verdict_put, verdicts, session_begin, session_append, session, session_records, round_end,
-                   round_commit, round_find, model_first, optimiser },
+                   round_commit, round_find, model_first, optimiser, ledger_heads, ledger_heads_put },
         .signing_sk = c->world->aggregator_sk,
         .task_keys = &c->world->task_pk,
         .task_key_count = 1,
