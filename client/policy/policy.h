@@ -52,7 +52,7 @@ struct ft_policy_budget {
     char where[64]; /* its key in policy.yaml */
     enum ft_unit unit;
     double epsilon_max, delta;
-    double epsilon_task_max; /* of one task; 0: epsilon_max */
+    double epsilon_task_max; /* of one task; 0: no bound of its own */
     uint32_t t_min;          /* a task credits at least so many honest shops' noise */
     double q_max;            /* ... samples at most this share of customers a round */
     uint32_t m_stores;       /* ... reckons with a customer in at least so many shops */

@@ -446,7 +446,6 @@ rule_budget_left(struct ruling *r, const struct ft_policy_budget *b)
 {
     const char *path = b->where;
     const struct ft_policy_ledger *l = &r->facts->ledger;
-    const double task_max = b->epsilon_task_max > 0 ? b->epsilon_task_max : b->epsilon_max;
     const double most = l->epsilon_max < b->epsilon_max ? l->epsilon_max : b->epsilon_max;
 
     if (l->fault != 0 || !l->answered) {
@@ -461,9 +460,10 @@ rule_budget_left(struct ruling *r, const struct ft_policy_budget *b)
               (unsigned long long)l->spent, (unsigned long long)l->steps);
         return;
     }
-    state(r, "budget-task", path, pass_if(l->epsilon_task <= task_max), FT_REFUSAL_EPSILON_TOO_LARGE,
-          "the task alone costs epsilon %.4g at delta %.3g; budget %s allows one task %.4g", l->epsilon_task, l->delta,
-          b->domain, task_max);
+    if (b->epsilon_task_max > 0)
+        state(r, "budget-task", path, pass_if(l->epsilon_task <= b->epsilon_task_max), FT_REFUSAL_EPSILON_TOO_LARGE,
+              "the task alone costs epsilon %.4g at delta %.3g; budget %s allows one task %.4g", l->epsilon_task,
+              l->delta, b->domain, b->epsilon_task_max);
     state(r, "budget", path, pass_if(l->admitted && l->epsilon_after <= most), FT_REFUSAL_REFUSED_BUDGET,
           "budget %s has spent epsilon %.4g of %.4g at delta %.3g; with this task's %llu contributions it would be %.4g",
           b->domain, l->epsilon_now, most, l->delta, (unsigned long long)l->steps, l->epsilon_after);

@@ -27,6 +27,7 @@ struct guard {
     const struct ft_examples_rules *rules;
     const char *purpose;
     enum guard_mode mode;
+    bool ours; /* a statement of this file runs, not the task's: SQLite asks about it again, once */
     bool (*mapped)(void *ctx, const char *table, const char *column);
     void *mapped_ctx;
     struct ft_examples_uses *uses; /* GUARD_FIND */

@@ -503,9 +503,14 @@ run_one_by_one(struct run *r)
         (void)sqlite3_reset(r->query);
         (void)sqlite3_reset(nobody);
         (void)sqlite3_reset(one);
-        if (sqlite3_step(nobody) != SQLITE_DONE || sqlite3_bind_text(one, 1, r->only, -1, SQLITE_STATIC) != SQLITE_OK ||
-            sqlite3_step(one) != SQLITE_DONE)
-            st = r->guard.out_of_time || r->guard.out_of_memory ? prepare_failed(r) : FT_ERR_NOMEM;
+        r->guard.ours = true;
+        const bool chosen =
+            sqlite3_step(nobody) == SQLITE_DONE && sqlite3_bind_text(one, 1, r->only, -1, SQLITE_STATIC) == SQLITE_OK &&
+            sqlite3_step(one) == SQLITE_DONE;
+        r->guard.ours = false;
+        if (!chosen)
+            st = r->guard.out_of_time || r->guard.out_of_memory ? prepare_failed(r)
+                                                                : ft_db_fail(r->db, "cannot choose a customer", r->err);
         else
             st = run_for_one(r);
     }

@@ -267,9 +267,10 @@ replied(struct ft_participant *p, struct ft_bytes bytes)
         if (r.kind != FT_FED_EPOCH)
             p->send_key = false;
     }
-    if (p->rolled_back)
-        p->status.rolled_back = r.kind != FT_FED_RETRY; /* the verdicts have arrived */
-    else if (r.has_ledger_head && p->config.world.ledger_seen != NULL)
+    if (p->rolled_back) {
+        p->status.rolled_back |= r.kind != FT_FED_RETRY; /* the verdicts have arrived */
+        participant_rest(p, REST_MAX_MS, MODE_SYNC);
+    } else if (r.has_ledger_head && p->config.world.ledger_seen != NULL)
         st = p->config.world.ledger_seen(p->config.world.ctx, r.ledger_head);
     if (st == FT_ERR_VERIFY)
         st = rolled_back(p);

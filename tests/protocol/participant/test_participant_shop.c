@@ -9,178 +9,14 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "look.h"
-#include "rig.h"
-
-#include "client/consent/consent.h"
-#include "client/vault/audit.h"
-#include "client/vault/shop.h"
-#include "common/base/alloc.h"
-#include "common/base/file.h"
-#include "common/base/log.h"
-#include "common/secure_sum/wire.h"
-#include "common/task/refusal_codes.h"
+#include "whole.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-#define CUSTOMERS 24
-#define PURPOSE   "train/propensity"
-#define AMOUNT    "73.519" /* every amount of the shop: planted */
-#define BASKET    "BASKETCANARY7"
-
-#define POLICY_HEAD "version: 1\nowner: self\nreview_by: 2027-12-31\ngrace_days: 0\n"
-#define POLICY_PURPOSES                                                                                      \
-    "purposes: [train/propensity]\nauto_approve:\n  purposes: [train/propensity]\n  rounds_max: 100\n"
-#define POLICY_COLUMNS                                                                                       \
-    "columns:\n  train/propensity: [transactions.customer_id, transactions.week, transactions.amount, "      \
-    "transactions.quantity, transactions.coupon]\n"
-#define POLICY_TAIL                                                                                          \
-    "cohort: {n_min: 3, h_min: 2, corrupted: 1, drop_permille_max: 300, sigma_min: 40}\n"                    \
-    "limits: {clip_max: 10, parameters_max: 1000, rounds_max: 500, session_ms_max: 600000, query_ms: "       \
-    "20000, "                                                                                                \
-    "query_rows: 500000, query_memory_mib: 64}\n"                                                            \
-    "graph_profile: {allow: false, cohort_min: 512}\nexclude: []\n"                                          \
-    "participation: {window: \"00:00-24:00\", days: [mon, tue, wed, thu, fri, sat, sun], min_gap_s: 0, "     \
-    "rounds_per_month: 1000}\n"
-#define POLICY_REST "training_basis: consent\nunnoised: allow\nmin_customers: 10\n"
-#define POLICY      POLICY_HEAD POLICY_PURPOSES POLICY_COLUMNS POLICY_REST POLICY_TAIL
-
-struct whole {
-    struct rig rig;
-    uint8_t task[32];
-    char folder[64], state[80], policy[96], db[96], log[96];
-    struct ft_source_config source;
-    struct ft_node_key key;
-    struct ft_consent *consent;
-    struct ft_shop *shop;
-    struct ft_participant_world inner, outer;
-    struct ft_audit *audit;
-    struct ft_buf handed; /* every byte handed out, masked input included */
-    uint64_t contributions;
-    uint64_t last_weight;
-    uint32_t verdict, code; /* reported last */
-    bool kinds[8];          /* enum ft_ss_up_kind seen */
-    uint64_t uploads;
-    void (*during)(struct whole *w, const struct ft_work *work); /* between contribution and sealing */
-    struct ft_vault_store_calls calls;
-    uint32_t fail_step; /* journal records of this step fail */
-};
-
-static void
-customer_id(int i, char out[32])
-{
-    snprintf(out, 32, "CANARYCUST-%04d", i);
-}
-
-static void
-write_text(const char *path, const char *text)
-{
-    struct ft_error err = { 0 };
-    if (ft_file_write(path, FT_BYTES(text, strlen(text)), 0600, &err) != FT_OK)
-        fail_msg("%s", err.text);
-}
-
-static void
-write_data(struct whole *w)
-{
-    char path[112];
-    struct ft_buf b = { 0 };
-    snprintf(path, sizeof path, "%s/data.csv", w->folder);
-    assert_int_equal(ft_buf_str(&b, "customer_id,basket_id,week,amount,quantity,coupon,secret\n"), FT_OK);
-    for (int i = 0; i < CUSTOMERS; i++)
-        for (int week = 1; week <= 2; week++) {
-            char id[32];
-            customer_id(i, id);
-            assert_int_equal(
-                ft_buf_printf(&b, "%s," BASKET ",%d," AMOUNT ",%d,%d,never read\n", id, week, i % 7, i % 2),
-                FT_OK);
-        }
-    assert_int_equal(ft_file_write(path, ft_buf_bytes(&b), 0600, NULL), FT_OK);
-    ft_buf_clear(&b);
-}
-
-static void
-map_column(struct ft_source_table *t, const char *name)
-{
-    t->columns[t->column_count].name = ft_strdup(name);
-    t->columns[t->column_count++].source = ft_strdup(name);
-}
-
-static void
-record(struct whole *w, int customer, enum ft_consent_state state)
-{
-    char id[32];
-    struct ft_error err = { 0 };
-    struct ft_consent_event e = { .purpose = PURPOSE,
-                                  .state = state,
-                                  .notice = "1",
-                                  .method = "desk",
-                                  .at_ms = w->rig.env.wall - (state == FT_CONSENT_GIVEN ? 1000 : 0) };
-    customer_id(customer, id);
-    if (ft_consent_record(w->consent, id, &e, w->rig.env.wall, NULL, &err) != FT_OK)
-        fail_msg("%s", err.text);
-}
-
-/* ---- what the shop hands out ---- */
-
-static void
-tap(struct rig_shop *s, const struct ft_out *message)
-{
-    struct whole *w = s->tap_ctx;
-    struct ft_buf frame = { 0 };
-    assert_int_equal(ft_out_encode(message, &frame), FT_OK);
-    assert_int_equal(ft_audit_append(w->audit, ft_out_kind_name(message->kind), ft_buf_bytes(&frame), false),
-                     FT_OK);
-    assert_int_equal(ft_buf_append(&w->handed, frame.data, frame.size), FT_OK);
-    w->uploads += message->kind == FT_OUT_UPLOAD;
-    if (message->kind == FT_OUT_SYNC) {
-        struct look seen;
-        assert_true(look_at_sync(message->request, &seen));
-        if (seen.has_verdict) {
-            w->verdict = seen.verdict;
-            w->code = seen.code;
-        }
-        w->kinds[seen.answer] = true;
-    }
-    ft_buf_clear(&frame);
-}
-
-static void
-decide(void *ctx, const struct ft_task *task, const uint8_t hash[32], enum ft_vault_approval approval,
-       struct ft_decision *out)
-{
-    struct whole *w = ctx;
-    w->inner.decide(w->inner.ctx, task, hash, approval, out);
-}
-
-static enum ft_status
-contribute(void *ctx, const struct ft_work *work, uint64_t **words, uint32_t *code)
-{
-    struct whole *w = ctx;
-    int64_t *z = ft_calloc(work->plan->layout.dim, sizeof *z);
-    const enum ft_status st = w->inner.contribute(w->inner.ctx, work, words, code);
-    w->contributions++;
-    if (st == FT_OK)
-        assert_int_equal(ft_ss_unpack(&work->plan->codec, *words, 1, z, &w->last_weight), FT_OK);
-    if (w->during != NULL)
-        w->during(w, work);
-    ft_free(z);
-    return st;
-}
-
-static bool
-unchanged(void *ctx)
-{
-    struct whole *w = ctx;
-    return w->inner.unchanged(w->inner.ctx);
-}
 
 static enum ft_status failing_journal(struct ft_vault_store *s, const struct ft_ss_journal_record *record_,
                                       int64_t at_s);
@@ -191,94 +27,6 @@ static enum ft_status
 failing_journal(struct ft_vault_store *s, const struct ft_ss_journal_record *record_, int64_t at_s)
 {
     return record_->step == failing->fail_step ? FT_ERR_IO : failing_inner->journal_put(s, record_, at_s);
-}
-
-/* ---- the federation around it ---- */
-
-static void
-open_whole(struct whole *w, const char *policy, int consents)
-{
-    struct ft_error err = { 0 };
-    char path[96];
-
-    memset(w, 0, sizeof *w);
-    rig_open(&w->rig, 5);
-    strcpy(w->folder, "/tmp/fedtill-whole.XXXXXX");
-    assert_non_null(mkdtemp(w->folder));
-    snprintf(w->state, sizeof w->state, "%s/state", w->folder);
-    snprintf(w->policy, sizeof w->policy, "%s/policy.yaml", w->folder);
-    snprintf(w->db, sizeof w->db, "%s/state.db", w->state);
-    snprintf(w->log, sizeof w->log, "%s/log", w->folder);
-    assert_int_equal(mkdir(w->state, 0700), 0);
-    ft_log_open("test", FT_LOG_DEBUG, open(w->log, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
-    memset(w->key.bytes, 7, sizeof w->key.bytes);
-    snprintf(path, sizeof path, "%s/" FT_HOME_NODE, w->state);
-    assert_int_equal(ft_file_write(path, FT_BYTES(w->key.bytes, 32), 0600, NULL), FT_OK);
-    write_text(w->policy, policy);
-    write_data(w);
-    ft_source_config_init(&w->source);
-    w->source.base_dir = ft_strdup(w->folder);
-    w->source.transactions.files = ft_strdup("data.csv");
-    w->source.transactions.columns = ft_calloc(8, sizeof *w->source.transactions.columns);
-    static const char *const columns[] = {
-        "customer_id", "basket_id", "week", "amount", "quantity", "coupon"
-    };
-    for (size_t i = 0; i < sizeof columns / sizeof columns[0]; i++)
-        map_column(&w->source.transactions, columns[i]);
-    if (ft_consent_open(w->db, &w->key, &w->consent, &err) != FT_OK)
-        fail_msg("%s", err.text);
-    for (int i = 0; i < consents; i++)
-        record(w, i, FT_CONSENT_GIVEN);
-    assert_int_equal(ft_audit_open(w->state, &w->rig.env.env, FT_AUDIT_ROTATE_SIZE, &w->audit, &err), FT_OK);
-
-    struct rig_shop *s = &w->rig.shops[0];
-    struct ft_shop_config config = { .env = &s->env.env,
-                                     .store = s->store,
-                                     .policy_path = w->policy,
-                                     .state_dir = w->state,
-                                     .source = &w->source,
-                                     .basis = FT_BASIS_CONSENT,
-                                     .service_uid = geteuid() };
-    memcpy(config.deployment, w->rig.deployment, 16);
-    if (ft_shop_open(&config, &w->shop, &err) != FT_OK)
-        fail_msg("%s", err.text);
-    ft_shop_world(w->shop, &w->inner);
-    w->outer = (struct ft_participant_world){ .env = &s->env.env,
-                                              .store = s->store,
-                                              .ctx = w,
-                                              .decide = decide,
-                                              .contribute = contribute,
-                                              .unchanged = unchanged };
-    if (s->participant != NULL)
-        rig_shop_down(&w->rig, 0);
-    s->world = &w->outer;
-    s->tap = tap;
-    s->tap_ctx = w;
-    rig_shop_up(&w->rig, 0);
-
-    w->rig.task.sql =
-        (char *)(uintptr_t) "SELECT customer_id, CASE WHEN week = 1 THEN 'train' ELSE 'test' END AS split,"
-                            " coupon AS label, amount / 100 AS x, quantity / 10 AS y FROM transactions";
-}
-
-static void
-publish(struct whole *w)
-{
-    rig_publish(&w->rig, "first", true, w->task);
-}
-
-static void
-close_whole(struct whole *w)
-{
-    char command[100];
-    rig_close(&w->rig);
-    ft_shop_close(w->shop);
-    ft_consent_close(w->consent);
-    ft_audit_close(w->audit);
-    ft_source_config_clear(&w->source);
-    ft_buf_clear(&w->handed);
-    snprintf(command, sizeof command, "rm -rf '%s'", w->folder);
-    assert_int_equal(system(command), 0);
 }
 
 /* ---- R1: rows stay in the vault ---- */
@@ -321,7 +69,7 @@ make_needles(const struct whole *w, struct needle *list)
     n = add_text(list, n, "any customer id", "CANARYCUST-");
     n = add_text(list, n, "amount", AMOUNT);
     for (int i = 0; i < 3; i++) {
-        customer_id(i, id);
+        whole_customer(i, id);
         ft_pseudonym_make(&w->key, id, strlen(id), &p);
         n = add_text(list, n, "pseudonym", p.text);
     }
@@ -353,8 +101,8 @@ participant_shop_hands_out_nothing_of_a_row(void **state)
     struct needle list[64];
     struct ft_buf file = { 0 };
     (void)state;
-    open_whole(&w, POLICY, CUSTOMERS);
-    publish(&w);
+    whole_open(&w, POLICY, CUSTOMERS);
+    whole_publish(&w);
     assert_true(rig_run(&w.rig, rig_task_done, w.task, 60000));
     assert_int_equal(w.contributions,
                      5); /* statistics, three of training, evaluation: it was in all of them */
@@ -381,7 +129,7 @@ participant_shop_hands_out_nothing_of_a_row(void **state)
     m = add_text(raw, m, "amount", AMOUNT);
     assert_clean(raw, m, ft_buf_bytes(&file), "state.db");
     ft_buf_clear(&file);
-    close_whole(&w);
+    whole_close(&w);
 }
 
 /* The search itself finds what is there: a planted message with the id in it is reported. */
@@ -444,15 +192,15 @@ participant_shop_sits_out_and_says_why(void **state)
     for (size_t i = 0; i < sizeof closed_cases / sizeof closed_cases[0]; i++) {
         const struct closed_case *c = &closed_cases[i];
         struct whole w;
-        open_whole(&w, c->policy, c->consents);
-        publish(&w);
+        whole_open(&w, c->policy, c->consents);
+        whole_publish(&w);
         assert_true(rig_run(&w.rig, rig_task_done, w.task, 60000)); /* the others go on without it */
         if (w.contributions != 0 || w.uploads != 0 || w.verdict != c->verdict || w.code != c->code)
             fail_msg("%s: verdict %u code %u, %llu contributions", c->name, w.verdict, w.code,
                      (unsigned long long)w.contributions);
         for (int k = FT_SS_UP_JOIN; k < 8; k++)
             assert_false(w.kinds[k]);
-        close_whole(&w);
+        whole_close(&w);
     }
 }
 
@@ -478,17 +226,17 @@ participant_shop_starts_once_a_person_approves(void **state)
 {
     struct whole w;
     (void)state;
-    open_whole(&w, POLICY_HEAD "purposes: [train/propensity]\n" POLICY_COLUMNS POLICY_REST POLICY_TAIL,
+    whole_open(&w, POLICY_HEAD "purposes: [train/propensity]\n" POLICY_COLUMNS POLICY_REST POLICY_TAIL,
                CUSTOMERS);
     w.rig.task.rounds = 30;
     w.rig.task.pause_ms = 3000; /* so that the others are not done before anybody has read it */
-    publish(&w);
+    whole_publish(&w);
     assert_true(rig_run(&w.rig, has_waited, &w, 20000));
     assert_int_equal(w.contributions, 0);
     struct ft_vault_store *store = w.rig.shops[0].store;
     assert_int_equal(store->calls->task_approve(store, w.task, FT_VAULT_APPROVED, w.rig.env.wall), FT_OK);
     assert_true(rig_run(&w.rig, has_uploaded, &w, 60000));
-    close_whole(&w);
+    whole_close(&w);
 }
 
 /* ---- S-13 ---- */
@@ -498,7 +246,7 @@ withdraw_one(struct whole *w, const struct ft_work *work)
 {
     (void)work;
     w->during = NULL;
-    record(w, 5, FT_CONSENT_WITHDRAWN);
+    whole_record(w, 5, FT_CONSENT_WITHDRAWN);
 }
 
 /* A withdrawal between training and sealing: what is sealed was made again, without the customer. */
@@ -507,13 +255,13 @@ participant_shop_seals_nothing_of_who_withdrew_meanwhile(void **state)
 {
     struct whole w;
     (void)state;
-    open_whole(&w, POLICY, CUSTOMERS);
+    whole_open(&w, POLICY, CUSTOMERS);
     w.during = withdraw_one;
-    publish(&w);
+    whole_publish(&w);
     assert_true(rig_run(&w.rig, has_uploaded, &w, 60000));
     assert_int_equal(w.contributions, 2);
     assert_int_equal(w.last_weight, CUSTOMERS - 1);
-    close_whole(&w);
+    whole_close(&w);
 }
 
 static void
@@ -522,7 +270,7 @@ withdraw_most(struct whole *w, const struct ft_work *work)
     (void)work;
     w->during = NULL;
     for (int i = 0; i < CUSTOMERS - 5; i++)
-        record(w, i, FT_CONSENT_WITHDRAWN);
+        whole_record(w, i, FT_CONSENT_WITHDRAWN);
 }
 
 /* If too few remain the shop leaves the session: an Abort goes out, and no upload. */
@@ -531,14 +279,14 @@ participant_shop_leaves_when_too_few_remain(void **state)
 {
     struct whole w;
     (void)state;
-    open_whole(&w, POLICY, CUSTOMERS);
+    whole_open(&w, POLICY, CUSTOMERS);
     w.during = withdraw_most;
-    publish(&w);
+    whole_publish(&w);
     assert_true(rig_run(&w.rig, rig_task_done, w.task, 120000));
     assert_int_equal(w.uploads, 0);
     assert_true(w.kinds[FT_SS_UP_ABORT]);
     assert_int_equal(w.code, FT_REFUSAL_CUSTOMERS_TOO_FEW);
-    close_whole(&w);
+    whole_close(&w);
 }
 
 /* ---- the journal comes first ---- */
@@ -553,7 +301,7 @@ participant_shop_sends_nothing_the_journal_does_not_know(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
         struct whole w;
-        open_whole(&w, POLICY, CUSTOMERS);
+        whole_open(&w, POLICY, CUSTOMERS);
         struct ft_vault_store *store = w.rig.shops[0].store;
         failing = &w;
         failing_inner = store->calls;
@@ -561,7 +309,7 @@ participant_shop_sends_nothing_the_journal_does_not_know(void **state)
         w.calls.journal_put = failing_journal;
         w.fail_step = steps[i] != 0 ? steps[i] : UINT32_MAX;
         store->calls = &w.calls;
-        publish(&w);
+        whole_publish(&w);
         (void)rig_run(&w.rig, rig_task_done, w.task, 120000);
         assert_int_equal(w.kinds[FT_SS_UP_JOIN], steps[i] != FT_SS_STEP_JOIN);
         assert_int_equal(w.kinds[FT_SS_UP_SHARES], steps[i] == 0 || steps[i] > FT_SS_STEP_SHARES);
@@ -569,7 +317,7 @@ participant_shop_sends_nothing_the_journal_does_not_know(void **state)
         assert_int_equal(w.kinds[FT_SS_UP_CONFIRM], steps[i] == 0 || steps[i] > FT_SS_STEP_CONFIRM);
         assert_int_equal(w.kinds[FT_SS_UP_UNMASK], steps[i] == 0 || steps[i] > FT_SS_STEP_UNMASK);
         store->calls = failing_inner;
-        close_whole(&w);
+        whole_close(&w);
     }
 }
 

@@ -1,0 +1,376 @@
+/* A whole shop in tasks with noise: what it pays, when, and what it shows to whom. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "whole.h"
+
+#include "common/plan/privacy_plan.h"
+#include "common/privacy/encode.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SHOPS 5
+#define BUDGET(epsilon, more)                                                                                          \
+    POLICY_HEAD POLICY_PURPOSES POLICY_COLUMNS                                                                         \
+        "training_basis: consent\nunnoised: refuse\nmin_customers: 10\nbudgets:\n  customers:\n    unit: customer\n"   \
+        "    epsilon_max: " epsilon "\n    delta: 1.0e-5\n" more POLICY_TAIL
+#define ENOUGH BUDGET("50", "")
+
+/* The four others: their noise, and no customers. */
+static enum ft_status
+noise_alone(struct rig_shop *shop, const struct ft_work *work, uint64_t **words)
+{
+    const struct ft_privacy_plan *plan = &work->plan->privacy;
+    const struct ft_encoder_config config = { .params = plan->params,
+                                              .clip = plan->clip,
+                                              .coordinates = plan->coordinates,
+                                              .rotation_seed = plan->rotated ? work->task->privacy.rotation_seed : NULL,
+                                              .indicator = plan->indicator,
+                                              .coordinate_max = work->plan->codec.quant_max };
+    struct ft_noise *noise = NULL;
+    struct ft_encoder *e = NULL;
+    int64_t *z = ft_calloc((size_t)plan->dim, sizeof *z);
+    *words = ft_big_alloc((size_t)work->plan->codec.words * 8);
+    assert_int_equal(ft_noise_draw(&shop->env.env, plan->dim, plan->params.sigma_share, &noise), FT_OK);
+    assert_int_equal(ft_encoder_open(&config, &shop->env.env, &noise, &e, NULL), FT_OK);
+    assert_int_equal(ft_encoder_finish(e, z), FT_OK);
+    ft_encoder_close(e);
+    assert_int_equal(ft_ss_pack(&work->plan->codec, 0, z, *words), FT_OK);
+    ft_free(z);
+    return FT_OK;
+}
+
+static void
+open_private(struct whole *w, const char *policy, int consents, double expected)
+{
+    static struct ft_task_shop declared[SHOPS];
+    static char names[SHOPS][8];
+
+    whole_open(w, policy, consents);
+    for (uint32_t i = 0; i < SHOPS; i++) {
+        snprintf(names[i], sizeof names[i], "shop-%u", i);
+        declared[i] = (struct ft_task_shop){ names[i], 1000 };
+        w->rig.shops[i].contribute = noise_alone;
+    }
+    struct ft_task *t = &w->rig.task;
+    t->noise = 1;
+    t->rounds = 3;
+    t->lane_bits = 32;
+    t->n_min = t->n_cap = SHOPS;
+    t->h_min = 3;
+    t->drop_permille = 200;
+    t->privacy = (struct ft_task_privacy){ .noise_multiplier = 1,
+                                           .delta = 1e-6,
+                                           .expected_customers = expected,
+                                           .shops = declared,
+                                           .shop_count = SHOPS,
+                                           .m_stores = 1,
+                                           .spare_rounds = 3,
+                                           .contribution = FT_CONTRIBUTION_GRADIENT };
+}
+
+static void
+publish_private(struct whole *w)
+{
+    struct ft_error err = { 0 };
+    if (ft_plan_privacy_derive(&w->rig.task, &err) != FT_OK)
+        fail_msg("%s", err.text);
+    whole_publish(w);
+}
+
+static void
+ledger_path(const struct whole *w, char out[112])
+{
+    snprintf(out, 112, "%s/" FT_HOME_LEDGER, w->state);
+}
+
+/* The task's entry as the file has it now, read as another process would. */
+static struct ft_ledger_task
+entry(const struct whole *w)
+{
+    struct ft_ledger_task none = { 0 };
+    struct ft_budget *b;
+    assert_int_equal(
+        ft_budget_open(w->state, "shop-0", &w->key, &w->rig.env.env, FT_BUDGET_LOOK, &b, NULL), FT_OK);
+    assert_int_equal(ft_budget_fault(b, NULL), 0);
+    const struct ft_ledger_task *t =
+        ft_budget_ledger(b) != NULL ? ft_ledger_task_find(ft_budget_ledger(b), w->task) : NULL;
+    const struct ft_ledger_task out = t != NULL ? *t : none;
+    ft_budget_close(b);
+    return out;
+}
+
+/* A whole private task: five rounds, five contributions paid, and what was left over is given back at the end. */
+static void
+private_task_is_reserved_paid_and_closed(void **state)
+{
+    struct whole w;
+    (void)state;
+    open_private(&w, ENOUGH, CUSTOMERS, 500);
+    publish_private(&w);
+    assert_true(rig_run(&w.rig, rig_task_done, w.task, 60000));
+    (void)rig_run(&w.rig, rig_never, NULL, 2000); /* its Result */
+    const struct ft_ledger_task t = entry(&w);
+    assert_int_equal(w.contributions, 5);
+    assert_int_equal(t.reserved.steps, 3 + 2 + 3);
+    assert_int_equal(t.spent, 5);
+    assert_int_equal(t.charged, 5);
+    assert_false(t.open);
+    assert_int_equal(t.reason, FT_LEDGER_FINISHED);
+    whole_close(&w);
+}
+
+static uint64_t uploads_seen;
+
+/* Before a masked byte is handed out, the file holds one SPEND for this upload and each before it. */
+static void
+is_paid_already(struct whole *w, const struct ft_out *message)
+{
+    if (message->kind != FT_OUT_UPLOAD)
+        return;
+    uploads_seen++;
+    assert_true(entry(w).spent >= uploads_seen);
+}
+
+static void
+private_contribution_is_paid_before_its_first_masked_byte(void **state)
+{
+    struct whole w;
+    (void)state;
+    open_private(&w, ENOUGH, CUSTOMERS, 500);
+    uploads_seen = 0;
+    w.look = is_paid_already;
+    publish_private(&w);
+    assert_true(rig_run(&w.rig, rig_task_done, w.task, 60000));
+    assert_int_equal(uploads_seen, 5);
+    whole_close(&w);
+}
+
+/* A ledger that cannot be written: nothing masked leaves. */
+static void
+private_contribution_stays_when_the_ledger_cannot_be_written(void **state)
+{
+    struct whole w;
+    (void)state;
+    open_private(&w, ENOUGH, CUSTOMERS, 500);
+    w.no_spend = true;
+    publish_private(&w);
+    (void)rig_run(&w.rig, rig_task_done, w.task, 60000);
+    assert_true(w.contributions > 0);
+    assert_int_equal(w.uploads, 0);
+    whole_close(&w);
+}
+
+/* Terms that the policy does not accept, a budget that is too small and one that is missing: refused by their codes,
+ * and nothing is charged or computed. */
+static void
+private_task_is_refused_by_the_policys_budget(void **state)
+{
+    static const struct {
+        const char *policy;
+        uint32_t code;
+    } cases[] = {
+        { BUDGET("0.5", ""), FT_REFUSAL_REFUSED_BUDGET },
+        { BUDGET("50", "    epsilon_task_max: 0.5\n"), FT_REFUSAL_EPSILON_TOO_LARGE },
+        { BUDGET("50", "    t_min: 4\n"), FT_REFUSAL_SHARES_TOO_FEW },
+        { BUDGET("50", "    q_max: 0.01\n"), FT_REFUSAL_SAMPLING_TOO_HIGH },
+        { BUDGET("50", "    m_stores: 2\n"), FT_REFUSAL_STORES_TOO_FEW },
+        { POLICY, FT_REFUSAL_BUDGET_MISSING },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct whole w;
+        open_private(&w, cases[i].policy, CUSTOMERS, 500);
+        publish_private(&w);
+        (void)rig_run(&w.rig, rig_never, NULL, 3000);
+        if (w.verdict != FT_WORD_REFUSED || w.code != cases[i].code)
+            fail_msg("case %zu: verdict %u code %u", i, w.verdict, w.code);
+        assert_int_equal(w.contributions, 0);
+        assert_int_equal(entry(&w).reserved.steps, 0);
+        whole_close(&w);
+    }
+}
+
+/* One customer or many, all drawn or hardly any: the same messages of the same sizes in the same order. */
+static void
+private_task_looks_the_same_whoever_is_drawn(void **state)
+{
+    static const struct {
+        int consents;
+        double expected;
+    } cases[] = { { CUSTOMERS, 4000 }, { 1, 4000 }, { CUSTOMERS, 0.01 }, { 1, 0.01 } };
+    struct ft_buf first = { 0 };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct whole w;
+        open_private(&w, BUDGET("1000", ""), cases[i].consents, cases[i].expected);
+        publish_private(&w);
+        assert_true(rig_run(&w.rig, rig_task_done, w.task, 60000));
+        assert_int_equal(w.uploads, 5);
+        if (i == 0) {
+            assert_int_equal(ft_buf_append(&first, w.sizes.data, w.sizes.size), FT_OK);
+        } else {
+            assert_int_equal(w.sizes.size, first.size);
+            assert_memory_equal(w.sizes.data, first.data, first.size);
+        }
+        whole_close(&w);
+    }
+    ft_buf_clear(&first);
+}
+
+static bool
+has_paid(struct rig *r, void *ctx)
+{
+    const struct whole *w = ctx;
+    (void)r;
+    return w->uploads >= 2;
+}
+
+/* An older ledger put back, or none at all: the aggregator's memory of it, kept over its own restart, shows it at the
+ * first call. Nothing is joined any more, and the client is to end. */
+static void
+private_ledger_put_back_is_noticed(void **state)
+{
+    (void)state;
+    for (int lost = 0; lost < 2; lost++) {
+        struct whole w;
+        struct ft_buf old = { 0 };
+        struct ft_participant_status status;
+        char path[112];
+        open_private(&w, ENOUGH, CUSTOMERS, 500);
+        ledger_path(&w, path);
+        assert_int_equal(ft_file_read(path, 1 << 20, &old, NULL), FT_OK);
+        w.rig.task.rounds = 20;
+        publish_private(&w);
+        assert_true(rig_run(&w.rig, has_paid, &w, 60000));
+        (void)rig_run(&w.rig, rig_never, NULL, 500); /* heads are stored soon, not at once */
+        whole_kill(&w);
+        if (lost == 1)
+            assert_int_equal(unlink(path), 0);
+        else
+            assert_int_equal(ft_file_write(path, ft_buf_bytes(&old), 0600, NULL), FT_OK);
+        rig_engine_down(&w.rig);
+        rig_engine_up(&w.rig);
+        assert_true(whole_start(&w));
+        const uint64_t before = w.uploads, joined = w.contributions;
+        (void)rig_run(&w.rig, rig_never, NULL, 5000);
+        ft_participant_status(w.rig.shops[0].participant, &status);
+        assert_true(status.rolled_back);
+        assert_int_equal(w.uploads, before);
+        assert_int_equal(w.contributions, joined);
+        assert_int_equal(w.verdict, FT_WORD_REFUSED);
+        assert_int_equal(w.code, FT_REFUSAL_LEDGER_ROLLBACK);
+        ft_buf_clear(&old);
+        whole_close(&w);
+    }
+}
+
+/* A flipped byte, another shop's ledger, a second process: the client does not start, by its code. A torn end is cut
+ * off and charged. */
+static void
+private_ledger_that_cannot_be_trusted_starts_nothing(void **state)
+{
+    struct whole w;
+    struct ft_buf good = { 0 };
+    struct ft_budget *second;
+    struct ft_error err = { 0 };
+    char path[112];
+    (void)state;
+    open_private(&w, ENOUGH, CUSTOMERS, 500);
+    ledger_path(&w, path);
+    w.rig.task.rounds = 20;
+    publish_private(&w);
+    assert_true(rig_run(&w.rig, has_paid, &w, 60000));
+    assert_int_equal(ft_budget_open(w.state, "shop-0", &w.key, &w.rig.env.env, FT_BUDGET_KEEP, &second, &err),
+                     FT_ERR_LATER);
+    assert_non_null(strstr(err.text, "LEDGER_BUSY"));
+    whole_kill(&w);
+    assert_int_equal(ft_file_read(path, 1 << 20, &good, NULL), FT_OK);
+
+    const size_t places[] = { 4, good.size / 2, good.size - 1 };
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        good.data[places[i]] ^= 1;
+        assert_int_equal(ft_file_write(path, ft_buf_bytes(&good), 0600, NULL), FT_OK);
+        good.data[places[i]] ^= 1;
+        assert_false(whole_start(&w));
+        assert_int_equal(w.error.status, FT_ERR_VERIFY);
+        assert_non_null(strstr(w.error.text, "LEDGER_CORRUPT"));
+    }
+    assert_int_equal(ft_file_write(path, ft_buf_bytes(&good), 0600, NULL), FT_OK);
+    err = (struct ft_error){ 0 };
+    assert_int_equal(ft_budget_open(w.state, "shop-9", &w.key, &w.rig.env.env, FT_BUDGET_KEEP, &second, &err),
+                     FT_ERR_VERIFY);
+    assert_non_null(strstr(err.text, "LEDGER_FOREIGN"));
+
+    const uint64_t spent = entry(&w).spent;
+    assert_int_equal(ft_file_write(path, FT_BYTES(good.data, good.size - 9), 0600, NULL), FT_OK);
+    assert_true(whole_start(&w));
+    assert_int_equal(entry(&w).spent + entry(&w).recovered, spent);
+    assert_int_equal(entry(&w).recovered, 1);
+    ft_buf_clear(&good);
+    whole_close(&w);
+}
+
+static uint64_t die_at, messages;
+
+static void
+count_messages(struct whole *w, const struct ft_out *message)
+{
+    is_paid_already(w, message);
+    messages++;
+}
+
+static bool
+is_time_to_die(struct rig *r, void *ctx)
+{
+    (void)r;
+    (void)ctx;
+    return messages >= die_at;
+}
+
+/* Killed after any of its messages and started again: never more uploads than the ledger has steps for, no round twice,
+ * and the task comes to its end. */
+static void
+private_shop_killed_anywhere_never_pays_too_little(void **state)
+{
+    (void)state;
+    for (die_at = 1; die_at < 60; die_at += 4) {
+        struct whole w;
+        open_private(&w, ENOUGH, CUSTOMERS, 500);
+        w.rig.task.privacy.spare_rounds = 6;
+        uploads_seen = messages = 0;
+        w.look = count_messages;
+        publish_private(&w);
+        (void)rig_run(&w.rig, is_time_to_die, NULL, 60000);
+        whole_kill(&w);
+        assert_true(whole_start(&w));
+        assert_true(rig_run(&w.rig, rig_task_done, w.task, 300000));
+        const struct ft_ledger_task t = entry(&w);
+        assert_true(t.spent + t.recovered >= w.uploads);
+        assert_true(t.spent <= t.reserved.steps);
+        whole_close(&w);
+    }
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(private_task_is_reserved_paid_and_closed),
+        cmocka_unit_test(private_contribution_is_paid_before_its_first_masked_byte),
+        cmocka_unit_test(private_contribution_stays_when_the_ledger_cannot_be_written),
+        cmocka_unit_test(private_task_is_refused_by_the_policys_budget),
+        cmocka_unit_test(private_task_looks_the_same_whoever_is_drawn),
+        cmocka_unit_test(private_ledger_put_back_is_noticed),
+        cmocka_unit_test(private_ledger_that_cannot_be_trusted_starts_nothing),
+        cmocka_unit_test(private_shop_killed_anywhere_never_pays_too_little),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
