@@ -1,4 +1,5 @@
 /* `doctor`: everything a round needs, looked at one by one; each line OK, WARN or FAIL with its remedy. */
+#include "client/commands/budget_text.h"
 #include "client/commands/commands.h"
 #include "client/commands/node.h"
 #include "client/commands/run.h"
@@ -351,6 +352,38 @@ check_aggregator(struct doctor *d)
     ft_free(ca_path);
 }
 
+/* The privacy ledger: whole, this shop's, and what is left in it. */
+static void
+check_budget(struct doctor *d)
+{
+    struct ft_budget *budget = NULL;
+    struct ft_error err = { 0 };
+    const char *text = "";
+    enum ft_status st = ft_node_budget(d->node, &budget, &err);
+    const struct ft_ledger *l = st == FT_OK ? ft_budget_ledger(budget) : NULL;
+    const uint32_t fault = st == FT_OK ? ft_budget_fault(budget, &text) : 0;
+
+    if (st != FT_OK)
+        say(d, FAIL, "budget", "mend the state folder", "%s", err.text);
+    else if (fault != 0)
+        say(d, FAIL, "budget", ft_refusal_remedy(fault), "%s", text);
+    else if (l == NULL || ft_ledger_domain_count(l) == 0)
+        say(d, OK, "budget", "", "no task with noise has been accepted yet");
+    for (size_t i = 0; l != NULL && i < ft_ledger_domain_count(l); i++) {
+        const struct ft_ledger_domain *domain = ft_ledger_domain_at(l, i);
+        double charged;
+        if (ft_ledger_charged(l, domain, &charged) != FT_OK)
+            say(d, FAIL, "budget", "see `budget`", "the accountant has no figure for %s", domain->id);
+        else if (charged >= domain->epsilon_max * 0.9)
+            say(d, WARN, "budget", "the officer decides on a new budget; it adds to what was spent",
+                "%s: epsilon %.4g of %.4g is spent or promised", domain->id, charged, domain->epsilon_max);
+        else
+            say(d, OK, "budget", "", "%s: epsilon %.4g of %.4g is spent or promised", domain->id, charged,
+                domain->epsilon_max);
+    }
+    ft_budget_close(budget);
+}
+
 int
 ft_cmd_doctor(struct ft_cli *cli)
 {
@@ -367,6 +400,7 @@ ft_cmd_doctor(struct ft_cli *cli)
     check_memory(&d);
     check_source(&d);
     check_policy_and_consent(&d);
+    check_budget(&d);
     check_sandbox(&d);
     check_aggregator(&d);
     if (ft_cli_json(cli))

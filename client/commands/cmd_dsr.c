@@ -1,5 +1,6 @@
 /* `dsr delete`: a customer asks to be forgotten (feature map, S-19; models: S-20). */
 #include "client/commands/commands.h"
+#include "client/commands/budget_text.h"
 #include "client/commands/node.h"
 #include "client/consent/erase.h"
 #include "client/source/forget.h"
@@ -38,6 +39,8 @@ struct request {
     char id[ID_MAX + 1];
     struct ft_refusals refusals;
     struct ft_erasure erasure;
+    struct ft_budget *budget; /* while it is being answered */
+    uint64_t erased;          /* customers forgotten here so far, this one with them */
     json_t *models; /* what the customer may be in */
     int64_t at_s;
 };
@@ -143,6 +146,59 @@ out:
     return st;
 }
 
+/* What one customer's (or all erased customers' together) contributions to the task's models can be told by. */
+static bool
+bound_of(const struct ft_ledger_task *t, double delta, uint64_t customers, double *epsilon)
+{
+    const struct ft_ledger_reservation *d = &t->reserved;
+    const uint64_t m = customers * d->m_stores;
+    const struct ft_account_event event = { ft_privacy_q(d->q_num),
+                                            ft_privacy_z_eff(d->delta_int_sq, d->t_min, d->sigma_share),
+                                            t->spent + t->recovered, (uint32_t)m };
+    struct ft_account_cost cost;
+    if (m > FT_ACCOUNT_STORES_MAX || event.steps == 0 || ft_account_cost(&event, 1, delta, &cost) != FT_OK)
+        return false;
+    *epsilon = cost.pld;
+    return true;
+}
+
+/* The bound of a task with noise, as the ledger has it. False: it is none. */
+static bool
+add_bound(const struct request *r, const uint8_t task_hash[32], json_t *model)
+{
+    const struct ft_ledger *l = r->budget != NULL ? ft_budget_ledger(r->budget) : NULL;
+    const struct ft_ledger_task *t = l != NULL ? ft_ledger_task_find(l, task_hash) : NULL;
+    const struct ft_ledger_domain *d = t != NULL ? ft_ledger_domain_find(l, t->reserved.domain) : NULL;
+    double epsilon, group;
+    char text[400];
+
+    if (d == NULL || !bound_of(t, d->delta, 1, &epsilon))
+        return false;
+    int size = snprintf(text, sizeof text,
+                        "the models differ from models without the customer by at most epsilon %.4g, delta %.3g, in "
+                        "%llu contributions",
+                        epsilon, d->delta, (unsigned long long)(t->spent + t->recovered));
+    json_object_set_new(model, "epsilon", json_real(epsilon));
+    json_object_set_new(model, "delta", json_real(d->delta));
+    json_object_set_new(model, "contributions", json_integer((json_int_t)(t->spent + t->recovered)));
+    json_object_set_new(model, "erased_customers", json_integer((json_int_t)r->erased));
+    if (r->erased > 1 && bound_of(t, d->delta, r->erased, &group)) {
+        json_object_set_new(model, "group_epsilon", json_real(group));
+        size += snprintf(text + size, sizeof text - (size_t)size,
+                         "; for the %llu customers erased so far together by at most epsilon %.4g",
+                         (unsigned long long)r->erased, group);
+    } else if (r->erased > 1) {
+        size += snprintf(text + size, sizeof text - (size_t)size,
+                         "; %llu customers have been erased, for whom together no useful bound holds",
+                         (unsigned long long)r->erased);
+    }
+    if (epsilon > 1 || r->erased > 1)
+        snprintf(text + size, sizeof text - (size_t)size,
+                 ". A bound is not an erasure: training again from scratch without them is");
+    json_object_set_new(model, "bound", json_string(text));
+    return true;
+}
+
 /* Every task this shop has trained may hold the customer in its models: who was in which round is not kept. */
 static bool
 note_model(void *ctx, const struct ft_vault_task *t)
@@ -154,11 +210,13 @@ note_model(void *ctx, const struct ft_vault_task *t)
     if (store->calls->last_of_task(store, t->hash, &last_s) != FT_OK || last_s <= 0)
         return true;
     ft_date_format(day, ft_date_of_seconds(last_s));
-    json_array_append_new(
-        r->models, json_pack("{s:s, s:s, s:s, s:s, s:s}", "task", t->name, "hash", ft_hex(hash, t->hash, 32), "last_round",
-                             day, "treatment", "dp_bound", "bound",
-                             "none: the task made no privacy claim; ask the central team to train again without the "
-                             "customer"));
+    json_t *model = json_pack("{s:s, s:s, s:s, s:s}", "task", t->name, "hash", ft_hex(hash, t->hash, 32), "last_round", day,
+                              "treatment", "dp_bound");
+    if (!add_bound(r, t->hash, model))
+        json_object_set_new(model, "bound",
+                            json_string("none: the task made no privacy claim; ask the central team to train again "
+                                        "without the customer"));
+    json_array_append_new(r->models, model);
     return true;
 }
 
@@ -240,10 +298,14 @@ erase(struct request *r, struct ft_error *err)
         return FT_ERR_NOMEM;
     FT_TRY(ft_consent_open(db_path, &r->key, &consent, err));
     FT_TRY(ft_consent_erase(consent, r->id, now_ms, &r->erasure, err));
+    FT_TRY(ft_consent_erased_count(consent, &r->erased));
+    FT_TRY(ft_node_budget(r->node, &r->budget, err));
     FT_TRY(r->node->store->calls->task_list(r->node->store, note_model, r));
     FT_TRY(log_request(r, err));
     FT_TRY(write_receipt(r, err));
 out:
+    ft_budget_close(r->budget);
+    r->budget = NULL;
     ft_consent_close(consent);
     ft_free(db_path);
     return st;

@@ -1,4 +1,5 @@
 /* `status`: where this shop stands, from its own state alone. */
+#include "client/commands/budget_text.h"
 #include "client/commands/commands.h"
 #include "client/commands/node.h"
 #include "client/vault/audit.h"
@@ -35,6 +36,33 @@ utc(int64_t seconds, char out[32])
     return out;
 }
 
+/* One line on the privacy ledger. */
+static enum ft_status
+budget_line(struct ft_node *node, char *out, size_t size, struct ft_error *err)
+{
+    struct ft_budget *budget = NULL;
+    const char *text;
+    enum ft_status st;
+
+    FT_TRY(ft_node_budget(node, &budget, err));
+    const struct ft_ledger *l = ft_budget_ledger(budget);
+    if (ft_budget_fault(budget, &text) != 0)
+        snprintf(out, size, "not to be trusted: %s", text);
+    else if (l == NULL || ft_ledger_domain_count(l) == 0)
+        snprintf(out, size, "nothing spent");
+    else
+        for (size_t i = 0, at = 0; i < ft_ledger_domain_count(l) && at < size; i++) {
+            const struct ft_ledger_domain *d = ft_ledger_domain_at(l, i);
+            double charged;
+            FT_TRY(ft_ledger_charged(l, d, &charged));
+            at += (size_t)snprintf(out + at, size - at, "%s%s: epsilon %.4g of %.4g", i > 0 ? "; " : "", d->id, charged,
+                                   d->epsilon_max);
+        }
+out:
+    ft_budget_close(budget);
+    return st;
+}
+
 int
 ft_cmd_status(struct ft_cli *cli)
 {
@@ -45,7 +73,7 @@ ft_cmd_status(struct ft_cli *cli)
     uint64_t serial = 0, lines = 0;
     uint32_t rounds = 0;
     int64_t last_s = 0, seen_s = 0;
-    char last[32], seen[32], deployment[33], *audit = NULL;
+    char last[32], seen[32], deployment[33], budget[256], *audit = NULL;
     enum ft_status st;
     int code;
 
@@ -70,14 +98,15 @@ ft_cmd_status(struct ft_cli *cli)
     }
     if (st != FT_OK)
         goto out;
+    FT_TRY(budget_line(&node, budget, sizeof budget, &err));
     ft_hex(deployment, node.pinned.deployment, 16);
     if (ft_cli_json(cli)) {
         code = ft_cli_print_json(json_pack(
-            "{s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:I, s:{s:I, s:I, s:I, s:I}}", "shop", node.pinned.shop,
+            "{s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:I, s:s, s:{s:I, s:I, s:I, s:I}}", "shop", node.pinned.shop,
             "aggregator", node.config.aggregator, "deployment", deployment, "shop_id",
             (json_int_t)node.pinned.shop_id, "roster_serial", (json_int_t)serial, "rounds",
             (json_int_t)rounds, "last_round", utc(last_s, last), "last_seen", utc(seen_s, seen),
-            "audit_lines", (json_int_t)lines, "tasks", "offered", (json_int_t)n.all, "accepted",
+            "audit_lines", (json_int_t)lines, "budget", budget, "tasks", "offered", (json_int_t)n.all, "accepted",
             (json_int_t)n.accepted, "waiting", (json_int_t)n.waiting, "refused", (json_int_t)n.refused));
         goto done;
     }
@@ -90,6 +119,7 @@ ft_cmd_status(struct ft_cli *cli)
     printf("tasks        %zu offered, %zu accepted, %zu waiting for approval, %zu refused\n", n.all,
            n.accepted, n.waiting, n.refused);
     printf("rounds       %u contributed to, the last at %s\n", rounds, utc(last_s, last));
+    printf("budget       %s\n", budget);
     printf("audit log    %" PRIu64 " lines, chain intact\n", lines);
     code = FT_EXIT_OK;
     goto done;

@@ -17,6 +17,8 @@ extern const struct ft_cli_option ft_cmd_consent_import_options[];
 int ft_cmd_consent_import(struct ft_cli *cli);
 extern const struct ft_cli_option ft_cmd_dsr_delete_options[];
 int ft_cmd_dsr_delete(struct ft_cli *cli);
+int ft_cmd_budget(struct ft_cli *cli);
+int ft_cmd_budget_plan(struct ft_cli *cli);
 int ft_cmd_policy_check(struct ft_cli *cli);
 extern const struct ft_cli_option ft_cmd_policy_explain_options[];
 int ft_cmd_policy_explain(struct ft_cli *cli);

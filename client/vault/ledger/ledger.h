@@ -200,4 +200,8 @@ bool ft_ledger_round_spent(const struct ft_ledger *l, const uint8_t task[32], ui
 FT_NODISCARD enum ft_status ft_ledger_events(const struct ft_ledger *l, const char *domain, bool spent_only,
                                              struct ft_account_event **events, size_t *count);
 
+/* What counts against a domain's epsilon_max now, by what decides in it: a quote's epsilon_now. Errors: as quote. */
+FT_NODISCARD enum ft_status ft_ledger_charged(const struct ft_ledger *l, const struct ft_ledger_domain *domain,
+                                              double *epsilon);
+
 #endif

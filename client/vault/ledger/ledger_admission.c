@@ -142,3 +142,27 @@ ft_ledger_quote(const struct ft_ledger *l, const struct ft_ledger_reservation *t
         return ft_fail(err, FT_ERR_NOTFOUND, "LEDGER_ORDER: no budget domain \"%s\" is open", task->domain);
     return ft_ledger_quote_in(l, d, task, quote, NULL, err);
 }
+
+enum ft_status
+ft_ledger_charged(const struct ft_ledger *l, const struct ft_ledger_domain *d, double *epsilon)
+{
+    struct ft_account_event *events = NULL;
+    double budget, total;
+    size_t count = 0;
+    enum ft_status st;
+
+    *epsilon = 0;
+    FT_TRY(ft_ledger_events(l, d->id, false, &events, &count));
+    if (count == 0)
+        goto out;
+    if (d->mode == FT_LEDGER_PLANNED) {
+        FT_TRY(cost(d, events, count, epsilon));
+        goto out;
+    }
+    FT_TRY(ft_account_filter(d->epsilon_max, d->delta, d->order, &budget));
+    FT_TRY(ft_rdp_at(events, count, d->order, &total));
+    *epsilon = fmax(total + d->epsilon_max - budget + FT_ACCOUNT_SLACK, 0);
+out:
+    ft_free(events);
+    return st;
+}
