@@ -1,12 +1,18 @@
 #include "aggregator/simulate/cmd_audit.h"
 
 #include "aggregator/simulate/audit/audit.h"
+#include "common/base/file.h"
+#include "common/plan/privacy_plan.h"
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
 const struct ft_cli_option ft_cmd_audit_options[] = {
+    { .name = "task",
+      .kind = FT_CLI_TEXT,
+      .argument = "FILE",
+      .help = "noise, delta, q, sums and cohort of this task's YAML" },
     { .name = "noise",
       .kind = FT_CLI_REAL,
       .argument = "Z",
@@ -189,6 +195,39 @@ print(const struct ft_audit_wish *w, const struct audit *a)
                100 * a->membership.allowed, a->membership.claim.epsilon, verdict(a->membership.pass));
 }
 
+/* What a task says about itself, where the command line does not. */
+static enum ft_status
+take_task(const struct ft_cli *cli, const char *path, struct ft_audit_wish *w, struct ft_error *err)
+{
+    static const uint8_t no_deployment[16];
+    struct ft_buf yaml = { 0 };
+    struct ft_task t = { 0 };
+    enum ft_status st;
+
+    FT_TRY(ft_file_read(path, FT_TASK_BYTES_MAX, &yaml, err));
+    FT_TRY(ft_task_from_yaml(ft_buf_bytes(&yaml), path, no_deployment, &t, err));
+    if (t.noise == 0) {
+        st = ft_fail(err, FT_ERR_CONFIG, "%s: privacy.noise is none, so nothing is claimed", path);
+        goto out;
+    }
+    FT_TRY(ft_plan_privacy_derive(&t, err));
+    const struct ft_account_event e = ft_plan_privacy_event(&t, t.privacy.steps);
+    const uint32_t shops = t.privacy.shop_count < t.n_cap ? t.privacy.shop_count : t.n_cap;
+    if (!ft_cli_given(cli, "noise") && !ft_cli_given(cli, "epsilon"))
+        w->noise = e.z;
+    w->delta = ft_cli_given(cli, "delta") ? w->delta : t.privacy.delta;
+    w->q = ft_cli_given(cli, "q") ? w->q : e.q;
+    w->rounds = ft_cli_given(cli, "rounds") ? w->rounds : t.privacy.steps;
+    w->shops = ft_cli_given(cli, "shops") ? w->shops : shops;
+    w->dropouts = ft_cli_given(cli, "dropouts") ? w->dropouts : ft_task_cohort(&t, w->shops).dropouts;
+    w->corrupted = ft_cli_given(cli, "corrupted") ? w->corrupted : t.corrupted;
+    w->rotated = w->rotated || t.privacy.rotated;
+out:
+    ft_buf_clear(&yaml);
+    ft_task_clear(&t);
+    return st;
+}
+
 int
 ft_cmd_audit(struct ft_cli *cli)
 {
@@ -219,6 +258,11 @@ ft_cmd_audit(struct ft_cli *cli)
         chosen = strcmp(only, names[i]) == 0 ? i : chosen;
     if (only != NULL && chosen < 0)
         return ft_cli_usage(cli, "--only is \"%s\", expected noise-floor, canaries or membership", only);
+    if (ft_cli_given(cli, "task")) {
+        const enum ft_status st = take_task(cli, ft_cli_text(cli, "task"), &wish, &err);
+        if (st != FT_OK)
+            return ft_cli_fail(cli, st, &err);
+    }
     if (ft_audit_check(&wish, &err) != FT_OK)
         return ft_cli_usage(cli, "%s", err.text);
     for (int i = 0; i < 3; i++) {

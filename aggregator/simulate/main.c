@@ -18,7 +18,8 @@ static const struct ft_cli_command commands[] = {
       .options = ft_cmd_audit_options,
       .example = "fedtill-simulate audit --noise 1 --delta 1e-5 --canaries 4000 --shops 13 --dropouts 2 --corrupted 2",
       .details = "Runs the shops' own contribution and a real secure sum; prints the lower bound that the sums show beside\n"
-                 "the bound that is stated. --only runs one of the three tests.\n"
+                 "the bound that is stated. --task takes the numbers of a task with noise,\n"
+                 "unless they are given; a canary is in one shop, so the bound stated is that of m_stores 1. --only runs one of the three tests.\n"
                  "Exit: 0 the claim holds, 1 it is refuted, 64 a value out of its range.",
       .run = ft_cmd_audit },
     { .name = "baseline", .help = "compare a federated model with pooled training and with each shop alone",

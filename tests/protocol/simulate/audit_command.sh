@@ -31,6 +31,13 @@ says 'epsilon is at least'
 says 'stated epsilon 4.37'
 ! grep -q 'noise floor' "$dir/out" || fail "--only runs one test"
 
+tasks=$(dirname "$0")/../../../deploy/tasks
+expect 0 --task "$tasks/cj_return_private.yaml" --canaries 200 --only canaries
+says '34 rounds, q 1: holds'
+expect 78 --task "$tasks/cj_return.yaml"
+says 'nothing is claimed'
+expect 66 --task "$dir/none.yaml"
+
 expect 64 --shops 3
 expect 64 --dropouts 12
 says 'shares to credit'
