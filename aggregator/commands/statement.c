@@ -69,7 +69,7 @@ ft_home_model(const struct ft_home *home, const struct ft_task_row *task, uint64
         goto out;
     }
     FT_TRY(ft_store_blob(home->store, found->hash, &blob));
-    ft_model_blob_hash(ft_buf_bytes(&blob), hash);
+    FT_TRY(ft_model_blob_hash(ft_buf_bytes(&blob), hash));
     if (memcmp(hash, found->hash, sizeof hash) != 0) {
         st = ft_fail(err, FT_ERR_VERIFY, "the stored model of version %llu does not match its hash",
                      (unsigned long long)version);

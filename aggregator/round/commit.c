@@ -49,7 +49,7 @@ engine_first_model(struct ft_engine *e, struct engine_task *task)
     FT_TRY(ft_model_state_init(&state, task->row.hash, FT_STAGE_STATISTICS, 0, NULL, NULL, 0, NULL, 0));
     FT_TRY(ft_model_state_encode(&state, &blob));
     p.stage = FT_STAGE_STATISTICS;
-    ft_model_blob_hash(ft_buf_bytes(&blob), p.model_hash);
+    FT_TRY(ft_model_blob_hash(ft_buf_bytes(&blob), p.model_hash));
     FT_TRY(e->config.store.model_first(e->config.store.ctx, task->row.hash, p.model_hash, ft_buf_bytes(&blob),
                                        &p));
     task->row.progress = p;
@@ -211,7 +211,7 @@ compute(struct ft_engine *e, struct engine_task *task, const struct engine_sessi
     ft_ss_derive_lineage(step->progress.lineage_hash, task->row.progress.model_hash, sum->result_hash);
     if (!step->task_done) {
         FT_TRY(ft_model_state_encode(&step->next, &step->blob));
-        ft_model_blob_hash(ft_buf_bytes(&step->blob), step->blob_hash);
+        FT_TRY(ft_model_blob_hash(ft_buf_bytes(&step->blob), step->blob_hash));
         memcpy(step->progress.model_hash, step->blob_hash, 32);
     }
 out:

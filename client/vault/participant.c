@@ -325,7 +325,7 @@ fetched(struct ft_participant *p)
     enum ft_status st = FT_OK;
     p->mode = MODE_SYNC;
     if (p->fetch.what == BLOB_MODEL)
-        ft_model_blob_hash(blob, hash);
+        FT_TRY(ft_model_blob_hash(blob, hash));
     else
         ft_blob_hash(blob, hash);
     if (memcmp(hash, p->fetch.hash, 32) != 0) {
@@ -338,6 +338,7 @@ fetched(struct ft_participant *p)
     } else {
         st = participant_model(p, blob);
     }
+out:
     ft_buf_clear(&p->fetch.bytes);
     return st;
 }

@@ -1,5 +1,6 @@
 #include "common/plan/round_plan.h"
 #include "common/secure_sum/hash.h"
+#include "common/secure_sum/sha256.h"
 
 #include <string.h>
 
@@ -125,10 +126,14 @@ ft_round_plan_describe(const struct ft_round_plan *plan, const struct ft_task *t
     out->eta = (uint8_t)task->eta;
 }
 
-void
+enum ft_status
 ft_model_blob_hash(struct ft_bytes blob, uint8_t hash[32])
 {
-    FT_SS_H(hash, "model", blob);
+    uint8_t digest[32];
+    const enum ft_status st = ft_ss_sha256(blob, digest);
+    if (st == FT_OK)
+        FT_SS_H(hash, "model", FT_BYTES(digest, sizeof digest));
+    return st;
 }
 
 void

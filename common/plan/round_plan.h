@@ -44,8 +44,9 @@ FT_NODISCARD enum ft_status ft_round_plan_clip(struct ft_round_plan *plan, const
 void ft_round_plan_describe(const struct ft_round_plan *plan, const struct ft_task *task,
                             const uint8_t task_hash[FT_TASK_HASH_SIZE], struct ft_ss_descriptor *out);
 
-/* model_hash of a model blob: H("model"; blob); the hash other blobs are fetched by: H("blob"; bytes). */
-void ft_model_blob_hash(struct ft_bytes blob, uint8_t hash[32]);
+/* model_hash of a model blob: H("model"; SHA-256(blob)), since SHA-256 has instructions of its own and is three times as fast as H.
+ * Errors: NOMEM, INTERNAL. The hash other blobs are fetched by: H("blob"; bytes). */
+FT_NODISCARD enum ft_status ft_model_blob_hash(struct ft_bytes blob, uint8_t hash[32]);
 void ft_blob_hash(struct ft_bytes bytes, uint8_t hash[32]);
 
 #endif

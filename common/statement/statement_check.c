@@ -230,7 +230,7 @@ ft_statement_check_model(const json_t *statement, struct ft_model_state *state, 
         goto out;
     }
     FT_TRY(ft_model_state_encode(state, &blob));
-    ft_model_blob_hash(ft_buf_bytes(&blob), hash);
+    FT_TRY(ft_model_blob_hash(ft_buf_bytes(&blob), hash));
     if (memcmp(hash, model.hash, 32) != 0)
         st = ft_fail(err, FT_ERR_VERIFY,
                      "model.hash: the numbers in the file are not those the statement speaks of");

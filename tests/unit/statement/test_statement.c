@@ -217,7 +217,7 @@ release(bool json, json_t **statement)
     ft_task_hash(ft_buf_bytes(&canonical), hash);
     OK(ft_model_state_init(&model, hash, FT_STAGE_EVALUATE, 30, means, stds, 12, params, 13));
     OK(ft_model_state_encode(&model, &blob));
-    ft_model_blob_hash(ft_buf_bytes(&blob), of.hash);
+    OK(ft_model_blob_hash(ft_buf_bytes(&blob), of.hash));
     *statement = make(&signed_task, &of);
     const struct ft_export e = { &task, &model, *statement };
     OK(json ? ft_export_json(&e, &file, NULL) : ft_export_safetensors(&e, &file, NULL));
