@@ -1,5 +1,6 @@
 #include "aggregator/round/wire_federation.h"
 #include "common/base/alloc.h"
+#include "common/base/pb_lift.h"
 #include "federation.pb-c.h"
 
 #include <string.h>
@@ -142,16 +143,24 @@ ft_sync_reply_encode(const struct ft_sync_reply *r, struct ft_buf *out)
     return st;
 }
 
+#define FRAME_CHUNK 3 /* UploadFrame.chunk */
+
 enum ft_status
 ft_upload_frame_decode(struct ft_bytes bytes, struct ft_upload_frame *out)
 {
     struct ft_pb_budget budget;
     ProtobufCAllocator allocator;
     Fedtill__V1__UploadFrame *m;
+    struct ft_pb_lift lift;
+    struct ft_bytes chunk;
+    bool lifted;
 
     memset(out, 0, sizeof *out);
     if (bytes.size > FT_UPLOAD_FRAME_MAX)
         return FT_ERR_FORMAT;
+    lifted = ft_pb_lift(bytes, FRAME_CHUNK, &lift);
+    if (lifted)
+        bytes = FT_BYTES(lift.rest, lift.rest_size);
     ft_pb_allocator_init(&allocator, &budget, 2 * bytes.size + 65536);
     m = fedtill__v1__upload_frame__unpack(&allocator, bytes.size, bytes.data);
     if (m == NULL)
@@ -159,13 +168,14 @@ ft_upload_frame_decode(struct ft_bytes bytes, struct ft_upload_frame *out)
     /* Freed without the budget, which only counts what is taken. */
     out->message = m;
     out->offset = m->offset;
-    if (m->header.len > 0 && m->chunk.len == 0 && m->trailer.len == 0) {
+    chunk = lifted ? lift.field : FT_BYTES(m->chunk.data, m->chunk.len);
+    if (m->header.len > 0 && chunk.size == 0 && m->trailer.len == 0) {
         out->kind = FT_UPLOAD_HEADER;
         out->bytes = FT_BYTES(m->header.data, m->header.len);
-    } else if (m->chunk.len > 0 && m->header.len == 0 && m->trailer.len == 0) {
+    } else if (chunk.size > 0 && m->header.len == 0 && m->trailer.len == 0) {
         out->kind = FT_UPLOAD_CHUNK;
-        out->bytes = FT_BYTES(m->chunk.data, m->chunk.len);
-    } else if (m->trailer.len > 0 && m->header.len == 0 && m->chunk.len == 0) {
+        out->bytes = chunk;
+    } else if (m->trailer.len > 0 && m->header.len == 0 && chunk.size == 0) {
         out->kind = FT_UPLOAD_TRAILER;
         out->bytes = FT_BYTES(m->trailer.data, m->trailer.len);
     } else {

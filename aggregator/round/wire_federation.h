@@ -71,12 +71,13 @@ struct ft_sync_reply {
 };
 FT_NODISCARD enum ft_status ft_sync_reply_encode(const struct ft_sync_reply *r, struct ft_buf *out);
 
-/* An UploadFrame: exactly one of the three is set (`kind`); bytes are owned by the frame. */
+/* An UploadFrame: exactly one of the three is set (`kind`); bytes are owned by the frame; a
+ * long chunk stays in the message it came in. */
 enum ft_upload_kind { FT_UPLOAD_HEADER, FT_UPLOAD_CHUNK, FT_UPLOAD_TRAILER };
 struct ft_upload_frame {
     enum ft_upload_kind kind;
     uint64_t offset;
-    struct ft_bytes bytes; /* borrowed from `message` */
+    struct ft_bytes bytes; /* borrowed */
     void *message;         /* private */
 };
 #define FT_UPLOAD_FRAME_MAX ((size_t)2 << 20)

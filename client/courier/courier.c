@@ -96,9 +96,9 @@ static enum ft_status
 tell(struct courier *c, const struct ft_in *message)
 {
     c->frame.size = 0;
-    enum ft_status st = ft_in_encode(message, &c->frame);
+    enum ft_status st = ft_in_encode_head(message, &c->frame);
     if (st == FT_OK)
-        st = ft_link_send(c->link, ft_buf_bytes(&c->frame));
+        st = ft_link_send_parts(c->link, ft_buf_bytes(&c->frame), message->data);
     return link_result(c, st);
 }
 

@@ -106,6 +106,7 @@ FT_NODISCARD enum ft_status ft_fed_upload_reply_decode(struct ft_bytes bytes,
 /* Download. */
 FT_NODISCARD enum ft_status ft_fed_download_encode(const uint8_t hash[32], uint64_t offset,
                                                    struct ft_buf *out);
+/* `data` of a decoded chunk lies in the message, if it is long. */
 struct ft_fed_chunk {
     uint64_t offset, total;
     struct ft_bytes data;

@@ -2,6 +2,7 @@
 
 #include "client/vault/outbox.h"
 #include "common/base/alloc.h"
+#include "common/base/pb_lift.h"
 #include "common/secure_sum/roster.h"
 #include "federation.pb-c.h"
 
@@ -242,15 +243,21 @@ ft_fed_download_encode(const uint8_t hash[32], uint64_t offset, struct ft_buf *o
     return pack(&pb.base, out);
 }
 
+#define CHUNK_DATA        3 /* DownloadChunk.data */
+#define CHUNK_MESSAGE_MAX (FT_CHUNK_MAX + ((size_t)64 << 10))
+
 enum ft_status
 ft_fed_chunk_decode(struct ft_bytes bytes, struct ft_fed_chunk *out)
 {
+    struct ft_pb_lift lift;
+    const bool lifted = bytes.size <= CHUNK_MESSAGE_MAX && ft_pb_lift(bytes, CHUNK_DATA, &lift);
     *out = (struct ft_fed_chunk){ 0 };
     Fedtill__V1__DownloadChunk *pb =
-        unpack(&fedtill__v1__download_chunk__descriptor, bytes, FT_CHUNK_MAX + ((size_t)64 << 10));
+        unpack(&fedtill__v1__download_chunk__descriptor,
+               lifted ? FT_BYTES(lift.rest, lift.rest_size) : bytes, CHUNK_MESSAGE_MAX);
     if (pb == NULL)
         return FT_ERR_FORMAT;
-    *out = (struct ft_fed_chunk){ pb->offset, pb->total, as_bytes(pb->data), pb };
+    *out = (struct ft_fed_chunk){ pb->offset, pb->total, lifted ? lift.field : as_bytes(pb->data), pb };
     if (out->data.size > FT_CHUNK_MAX || out->offset > out->total ||
         out->data.size > out->total - out->offset) {
         ft_fed_chunk_clear(out);

@@ -1,6 +1,7 @@
 #include "client/vault/outbox.h"
 
 #include "common/base/alloc.h"
+#include "common/base/pb_lift.h"
 #include "vault.pb-c.h"
 
 #include <string.h>
@@ -24,23 +25,35 @@ as_bytes(ProtobufCBinaryData b)
     return FT_BYTES(b.data, b.len);
 }
 
+#define OUT_DATA 9 /* fields of proto/vault.proto that may be long */
+#define IN_DATA  6
+
+/* Everything but the long field `number`, whose bytes the caller adds. */
 static enum ft_status
-pack(const ProtobufCMessage *message, size_t limit, struct ft_buf *out)
+pack(const ProtobufCMessage *message, size_t limit, uint32_t number, struct ft_bytes data, struct ft_buf *out)
 {
     const size_t size = protobuf_c_message_get_packed_size(message);
-    if (size > limit)
+    if (size > limit || data.size > limit - size)
         return FT_ERR_LIMIT;
-    const enum ft_status st = ft_buf_reserve(out, size);
-    if (st == FT_OK)
-        out->size += protobuf_c_message_pack(message, out->data + out->size);
-    return st;
+    const enum ft_status st = ft_buf_reserve(out, size + 16);
+    if (st != FT_OK)
+        return st;
+    out->size += protobuf_c_message_pack(message, out->data + out->size);
+    return data.size > 0 ? ft_pb_tail(out, number, data.size) : FT_OK;
 }
 
+/* The message without its long field `number`, which stays in the frame: *data. */
 static ProtobufCMessage *
-unpack(const ProtobufCMessageDescriptor *what, struct ft_bytes frame)
+unpack(const ProtobufCMessageDescriptor *what, struct ft_bytes frame, uint32_t number, struct ft_bytes *data)
 {
     struct ft_pb_budget budget;
     ProtobufCAllocator allocator;
+    struct ft_pb_lift lift;
+    const bool lifted = ft_pb_lift(frame, number, &lift);
+
+    *data = lifted ? lift.field : FT_BYTES(NULL, 0);
+    if (lifted)
+        frame = FT_BYTES(lift.rest, lift.rest_size);
     ft_pb_allocator_init(&allocator, &budget, 16 * frame.size + ((size_t)64 << 10));
     return protobuf_c_message_unpack(what, &allocator, frame.size, frame.data);
 }
@@ -59,7 +72,7 @@ clear(void **owner)
 }
 
 enum ft_status
-ft_out_encode(const struct ft_out *message, struct ft_buf *out)
+ft_out_encode_head(const struct ft_out *message, struct ft_buf *out)
 {
     Fedtill__V1__Outbound pb = FEDTILL__V1__OUTBOUND__INIT;
     pb.kind = (Fedtill__V1__Outbound__Kind)message->kind;
@@ -71,9 +84,15 @@ ft_out_encode(const struct ft_out *message, struct ft_buf *out)
     pb.header = as_field(message->header);
     pb.trailer = as_field(message->trailer);
     pb.size = message->size;
-    pb.data = as_field(message->data);
     pb.wait_ms = message->wait_ms;
-    return pack(&pb.base, FT_OUT_FRAME_MAX, out);
+    return pack(&pb.base, FT_OUT_FRAME_MAX, OUT_DATA, message->data, out);
+}
+
+enum ft_status
+ft_out_encode(const struct ft_out *message, struct ft_buf *out)
+{
+    const enum ft_status st = ft_out_encode_head(message, out);
+    return st == FT_OK ? ft_buf_append(out, message->data.data, message->data.size) : st;
 }
 
 enum ft_status
@@ -82,7 +101,9 @@ ft_out_decode(struct ft_bytes frame, struct ft_out *out)
     *out = (struct ft_out){ 0 };
     if (frame.size > FT_OUT_FRAME_MAX)
         return FT_ERR_LIMIT;
-    Fedtill__V1__Outbound *pb = (Fedtill__V1__Outbound *)unpack(&fedtill__v1__outbound__descriptor, frame);
+    struct ft_bytes data;
+    Fedtill__V1__Outbound *pb =
+        (Fedtill__V1__Outbound *)unpack(&fedtill__v1__outbound__descriptor, frame, OUT_DATA, &data);
     if (pb == NULL)
         return FT_ERR_FORMAT;
     out->owner = pb;
@@ -93,7 +114,7 @@ ft_out_decode(struct ft_bytes frame, struct ft_out *out)
     out->header = as_bytes(pb->header);
     out->trailer = as_bytes(pb->trailer);
     out->size = pb->size;
-    out->data = as_bytes(pb->data);
+    out->data = data.size > 0 ? data : as_bytes(pb->data);
     out->wait_ms = pb->wait_ms;
     bool good = false;
     switch (out->kind) {
@@ -109,7 +130,7 @@ ft_out_decode(struct ft_bytes frame, struct ft_out *out)
         good = pb->header.len > 0 && pb->trailer.len > 0 && pb->size > 0;
         break;
     case FT_OUT_DATA:
-        good = pb->data.len > 0 && pb->data.len <= FT_CHUNK_MAX;
+        good = out->data.size > 0 && out->data.size <= FT_CHUNK_MAX;
         break;
     case FT_OUT_IDLE:
     case FT_OUT_STOP:
@@ -129,7 +150,7 @@ ft_out_clear(struct ft_out *message)
 }
 
 enum ft_status
-ft_in_encode(const struct ft_in *message, struct ft_buf *out)
+ft_in_encode_head(const struct ft_in *message, struct ft_buf *out)
 {
     Fedtill__V1__Inbound pb = FEDTILL__V1__INBOUND__INIT;
     pb.kind = (Fedtill__V1__Inbound__Kind)message->kind;
@@ -137,11 +158,17 @@ ft_in_encode(const struct ft_in *message, struct ft_buf *out)
     pb.reply = as_field(message->reply);
     pb.offset = message->offset;
     pb.total = message->total;
-    pb.data = as_field(message->data);
     pb.last = message->last;
     pb.size = message->size;
     pb.status = (uint32_t)message->status;
-    return pack(&pb.base, FT_IN_FRAME_MAX, out);
+    return pack(&pb.base, FT_IN_FRAME_MAX, IN_DATA, message->data, out);
+}
+
+enum ft_status
+ft_in_encode(const struct ft_in *message, struct ft_buf *out)
+{
+    const enum ft_status st = ft_in_encode_head(message, out);
+    return st == FT_OK ? ft_buf_append(out, message->data.data, message->data.size) : st;
 }
 
 enum ft_status
@@ -150,7 +177,9 @@ ft_in_decode(struct ft_bytes frame, struct ft_in *out)
     *out = (struct ft_in){ 0 };
     if (frame.size > FT_IN_FRAME_MAX)
         return FT_ERR_LIMIT;
-    Fedtill__V1__Inbound *pb = (Fedtill__V1__Inbound *)unpack(&fedtill__v1__inbound__descriptor, frame);
+    struct ft_bytes data;
+    Fedtill__V1__Inbound *pb =
+        (Fedtill__V1__Inbound *)unpack(&fedtill__v1__inbound__descriptor, frame, IN_DATA, &data);
     if (pb == NULL)
         return FT_ERR_FORMAT;
     out->owner = pb;
@@ -159,7 +188,7 @@ ft_in_decode(struct ft_bytes frame, struct ft_in *out)
     out->reply = as_bytes(pb->reply);
     out->offset = pb->offset;
     out->total = pb->total;
-    out->data = as_bytes(pb->data);
+    out->data = data.size > 0 ? data : as_bytes(pb->data);
     out->last = pb->last;
     out->size = pb->size;
     bool good = false;

@@ -153,7 +153,7 @@ rotate(struct ft_audit *a)
 }
 
 enum ft_status
-ft_audit_append(struct ft_audit *audit, const char *kind, struct ft_bytes payload, bool sync)
+ft_audit_append(struct ft_audit *audit, const char *kind, uint64_t size, struct ft_bytes payload, bool sync)
 {
     uint8_t hash[32], line_hash[32];
     char hash_hex[65], prev_hex[65], line[LINE_MAX_];
@@ -165,9 +165,9 @@ ft_audit_append(struct ft_audit *audit, const char *kind, struct ft_bytes payloa
     crypto_generichash(hash, sizeof hash, payload.data, payload.size, NULL, 0);
     const int n =
         snprintf(line, sizeof line,
-                 "{\"seq\":%" PRIu64 ",\"time_ms\":%" PRIu64 ",\"kind\":\"%s\",\"size\":%zu,"
+                 "{\"seq\":%" PRIu64 ",\"time_ms\":%" PRIu64 ",\"kind\":\"%s\",\"size\":%" PRIu64 ","
                  "\"blake2b\":\"%s\",\"prev\":\"%s\"}\n",
-                 audit->seq, audit->env->wall_ms(audit->env->ctx), kind, payload.size,
+                 audit->seq, audit->env->wall_ms(audit->env->ctx), kind, size,
                  ft_hex(hash_hex, hash, sizeof hash), ft_hex(prev_hex, audit->prev, sizeof audit->prev));
     if (n <= 0 || (size_t)n >= sizeof line)
         return FT_ERR_LIMIT;

@@ -1,6 +1,7 @@
 /*
  * The shop's audit log: one JSON line for every message the vault hands out, written before it goes. No
- * content: only what left, when, how large, and its hash.
+ * content: only what left, when, how large, and its hash. (Of a part of a masked input: the hash of its head and of the
+ * upload's trailer, whose SHA-256 is that of the whole vector; hashing the same bytes twice would cost as much as masking.)
  *
  *   {"seq":12,"time_ms":...,"kind":"sync","size":231,"blake2b":"...","prev":"..."}
  *
@@ -29,10 +30,10 @@ FT_NODISCARD enum ft_status ft_audit_open(const char *dir, const struct ft_env *
                                           struct ft_audit **out, struct ft_error *err);
 void ft_audit_close(struct ft_audit *audit); /* NULL is allowed */
 
-/* Append one line; `sync` waits until it is on the disk. `kind` is a short word. Errors: IO, FULL; the log is
+/* Append one line; `sync` waits until it is on the disk. `kind` is a short word, `size` the message's. Errors: IO, FULL; the log is
  * then as it was, and the message must not go. */
-FT_NODISCARD enum ft_status ft_audit_append(struct ft_audit *audit, const char *kind, struct ft_bytes payload,
-                                            bool sync);
+FT_NODISCARD enum ft_status ft_audit_append(struct ft_audit *audit, const char *kind, uint64_t size,
+                                            struct ft_bytes payload, bool sync);
 
 /* Check the chain of one file; `lines` (may be NULL) counts them. Errors: NOTFOUND, IO, VERIFY (with the
  * line), NOMEM. */

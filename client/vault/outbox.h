@@ -36,7 +36,8 @@ enum ft_out_kind {
 };
 const char *ft_out_kind_name(enum ft_out_kind kind); /* "sync" */
 
-/* Bytes are borrowed when sent and owned by `owner` when decoded. */
+/* Bytes are borrowed when sent and owned by `owner` when decoded, but for long `data`, which stays in the frame it came in:
+ * keep that until then. */
 struct ft_out {
     enum ft_out_kind kind;
     uint64_t id;             /* of the action; DATA carries that of its UPLOAD */
@@ -74,12 +75,14 @@ struct ft_in {
     void *owner;
 };
 
-/* Encode appends to *out. Decode checks form and limits under a memory budget; clear what it hands out.
+/* Encode appends to *out; encode_head leaves out the bytes of `data`, which the caller sends right after it. Decode checks form and limits under a memory budget; clear what it hands out.
  * Errors: FORMAT, LIMIT, NOMEM. */
 FT_NODISCARD enum ft_status ft_out_encode(const struct ft_out *message, struct ft_buf *out);
+FT_NODISCARD enum ft_status ft_out_encode_head(const struct ft_out *message, struct ft_buf *out);
 FT_NODISCARD enum ft_status ft_out_decode(struct ft_bytes frame, struct ft_out *out);
 void ft_out_clear(struct ft_out *message);
 FT_NODISCARD enum ft_status ft_in_encode(const struct ft_in *message, struct ft_buf *out);
+FT_NODISCARD enum ft_status ft_in_encode_head(const struct ft_in *message, struct ft_buf *out);
 FT_NODISCARD enum ft_status ft_in_decode(struct ft_bytes frame, struct ft_in *out);
 void ft_in_clear(struct ft_in *message);
 

@@ -80,7 +80,8 @@ tap(struct rig_shop *s, const struct ft_out *message)
     if (w->look != NULL)
         w->look(w, message);
     assert_int_equal(ft_out_encode(message, &frame), FT_OK);
-    assert_int_equal(ft_audit_append(w->audit, ft_out_kind_name(message->kind), ft_buf_bytes(&frame), false),
+    assert_int_equal(ft_audit_append(w->audit, ft_out_kind_name(message->kind), frame.size, ft_buf_bytes(&frame),
+                                     false),
                      FT_OK);
     assert_int_equal(ft_buf_append(&w->handed, frame.data, frame.size), FT_OK);
     w->uploads += message->kind == FT_OUT_UPLOAD;

@@ -44,7 +44,7 @@ tear_down(void **ctx)
 static void
 append(struct ft_audit *audit, const char *text)
 {
-    assert_int_equal(ft_audit_append(audit, "sync", FT_BYTES(text, strlen(text)), true), FT_OK);
+    assert_int_equal(ft_audit_append(audit, "sync", strlen(text), FT_BYTES(text, strlen(text)), true), FT_OK);
 }
 
 static struct ft_audit *
@@ -194,7 +194,7 @@ a_full_disk_is_told_and_survived(void **ctx)
     tight = old;
     tight.rlim_cur = 300; /* the next line fits in part only */
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
-    assert_int_not_equal(ft_audit_append(audit, "sync", FT_BYTES("b", 1), true), FT_OK);
+    assert_int_not_equal(ft_audit_append(audit, "sync", 1, FT_BYTES("b", 1), true), FT_OK);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
     assert_int_equal(ft_audit_verify(path, &lines, NULL), FT_OK);
     assert_int_equal(lines, 1);

@@ -51,6 +51,35 @@ frames_arrive_as_they_were_sent(void **ctx)
     ft_link_close(&b);
 }
 
+/* Frames of every size around what is read ahead, several at once and in two parts, arrive in order and unchanged. */
+static void
+frames_of_all_sizes_follow_one_another(void **ctx)
+{
+    static const size_t sizes[] = { 0, 1, 4091, 4092, 4093, 4096, 4097, 8192, 70000, 3, 0, 20000, 4088, 5 };
+    static uint8_t bytes[70000];
+    struct ft_link a, b;
+    struct ft_bytes got;
+    int fds[2];
+    (void)ctx;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)(i * 31 + (i >> 8));
+    assert_int_equal(ft_link_pair(fds, NULL), FT_OK);
+    assert_int_equal(ft_link_open(&a, fds[0], sizeof bytes, NULL), FT_OK);
+    assert_int_equal(ft_link_open(&b, fds[1], sizeof bytes, NULL), FT_OK);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        assert_int_equal(ft_link_send_parts(&a, FT_BYTES(bytes, sizes[i] / 3),
+                                            FT_BYTES(bytes + sizes[i] / 3, sizes[i] - sizes[i] / 3)),
+                         FT_OK);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        assert_int_equal(ft_link_receive(&b, 1000, &got), FT_OK);
+        assert_int_equal(got.size, sizes[i]);
+        assert_memory_equal(got.data, bytes, sizes[i]);
+    }
+    assert_int_equal(ft_link_receive(&b, 1, &got), FT_ERR_TIMEOUT);
+    ft_link_close(&a);
+    ft_link_close(&b);
+}
+
 /* A length above the limit ends the link before anything is allocated for it. */
 static void
 an_oversize_frame_is_refused_by_its_length_alone(void **ctx)
@@ -123,6 +152,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(frames_arrive_as_they_were_sent),
+        cmocka_unit_test(frames_of_all_sizes_follow_one_another),
         cmocka_unit_test(an_oversize_frame_is_refused_by_its_length_alone),
         cmocka_unit_test(a_frame_in_pieces_is_continued_after_a_timeout),
         cmocka_unit_test(a_peer_that_goes_is_noticed),
