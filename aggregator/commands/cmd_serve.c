@@ -61,8 +61,15 @@ serve_service(struct serve *s)
         serve_answer_parked(s);
         serve_fail(s, ft_engine_tick(s->engine));
     }
-    s->woken = true;
-    pthread_cond_signal(&s->wake);
+    serve_wake(s, ft_engine_work_waits(s->engine) || s->fatal != FT_OK ? 0 : ft_engine_next_deadline(s->engine));
+}
+
+/* The main thread sleeps until sleep_ms, which is 0 while it is awake: then it looks for itself before it sleeps. */
+void
+serve_wake(struct serve *s, uint64_t due_ms)
+{
+    if (due_ms < s->sleep_ms)
+        pthread_cond_signal(&s->wake);
 }
 
 /* ---- parts ---- */
@@ -217,9 +224,11 @@ wait_until(struct serve *s, uint64_t due_ms, uint64_t now_ms)
     at.tv_nsec += (long)(ms * 1000000);
     at.tv_sec += at.tv_nsec / 1000000000;
     at.tv_nsec %= 1000000000;
-    if (!s->woken && ms > 0)
-        pthread_cond_timedwait(&s->wake, &s->lock, &at);
-    s->woken = false;
+    if (ms == 0)
+        return;
+    s->sleep_ms = now_ms + ms;
+    pthread_cond_timedwait(&s->wake, &s->lock, &at);
+    s->sleep_ms = 0;
 }
 
 static bool
@@ -256,7 +265,6 @@ run(struct serve *s, bool until_done)
         }
         serve_expire_parked(s, now, false);
         serve_service(s);
-        s->woken = false;
         if (ft_engine_work_take(s->engine)) {
             pthread_mutex_unlock(&s->lock);
             ft_engine_work(s->engine);

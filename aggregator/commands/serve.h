@@ -42,7 +42,7 @@ struct serve {
 
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    bool woken;
+    uint64_t sleep_ms;            /* the main thread waits for `wake` until then; 0: it does not */
     struct serve_parked *parked;  /* list */
     struct serve_stream *waiting; /* list: uploads without a slot */
     uint64_t served_version;
@@ -77,6 +77,7 @@ void serve_on_enrol(void *ctx, struct ft_rpc_call *call, struct ft_bytes message
 /* All with the lock. service: let the engine do what is due and answer whoever can be answered. expire:
  * parked calls whose time is up, or all of them. */
 void serve_service(struct serve *s);
+void serve_wake(struct serve *s, uint64_t due_ms); /* wake the main thread if it would sleep beyond this */
 void serve_answer_parked(struct serve *s);
 void serve_expire_parked(struct serve *s, uint64_t now_ms, bool all);
 uint64_t serve_parked_due_ms(const struct serve *s);

@@ -154,6 +154,8 @@ serve_on_sync(void *ctx, struct ft_rpc_call *rpc, struct ft_bytes message)
         if (answer(s, p, false)) {
             unpark(p);
             let_go(s, p, false);
+        } else {
+            serve_wake(s, p->until_ms);
         }
         serve_service(s);
         p = NULL;

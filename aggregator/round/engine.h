@@ -80,6 +80,7 @@ uint64_t ft_engine_version(const struct ft_engine *e);
 
 /* Unmasking takes long, so it runs without the lock: when take() says so, call work() without and then
  * finish() with the lock. Only one thread does this. */
+bool ft_engine_work_waits(const struct ft_engine *e); /* take would say so */
 bool ft_engine_work_take(struct ft_engine *e);
 void ft_engine_work(struct ft_engine *e);
 FT_NODISCARD enum ft_status ft_engine_work_finish(struct ft_engine *e);

@@ -289,13 +289,19 @@ out:
 /* ---- unmasking, without the lock ---- */
 
 bool
+ft_engine_work_waits(const struct ft_engine *e)
+{
+    const struct engine_session *s = e->session;
+
+    return s != NULL && !s->working && ft_ss_server_phase(s->server) == FT_SS_UNMASKING;
+}
+
+bool
 ft_engine_work_take(struct ft_engine *e)
 {
-    struct engine_session *s = e->session;
-
-    if (s == NULL || s->working || ft_ss_server_phase(s->server) != FT_SS_UNMASKING)
+    if (!ft_engine_work_waits(e))
         return false;
-    s->working = true;
+    e->session->working = true;
     return true;
 }
 

@@ -13,6 +13,7 @@
 #define QUICK_REPLY_MS    50u
 #define QUICK_REPLIES_MAX 8u
 #define STUMBLE_MAX_MS    5000u
+#define FETCH_KEEP_MAX    ((size_t)4 << 20)
 #define REFUSED_REST_MS                                                                                      \
     10000u /* the aggregator does not serve this shop: suspended, revoked, or not yet known */
 
@@ -97,7 +98,8 @@ make_sync(struct ft_participant *p, struct ft_out *action)
                              .wait_ms = p->config.wait_ms };
 
     p->asked_ms = now_of(p);
-    if (participant_decide_due(p) != FT_OK)
+    /* Within a session nothing would follow from it, and the database is asked each time. */
+    if (!participant_live(p) && participant_decide_due(p) != FT_OK)
         ft_log(FT_LOG_WARN, "store.failed", "what=approvals");
     if (p->has_epoch)
         s.epoch = p->key.epoch;
@@ -180,14 +182,30 @@ ft_participant_next(struct ft_participant *p, struct ft_out *action)
     return FT_OK;
 }
 
+void
+participant_fetch(struct ft_participant *p, enum blob what, const uint8_t hash[32], size_t limit)
+{
+    struct ft_buf bytes = p->fetch.bytes;
+    bytes.size = 0;
+    p->fetch = (struct fetch){ .what = what, .limit = limit, .bytes = bytes };
+    memcpy(p->fetch.hash, hash, 32);
+    p->mode = MODE_DOWNLOAD;
+}
+
+/* What came has been used, or was not wanted. Room for an ordinary model stays for the next one. */
+static void
+fetch_done(struct ft_participant *p)
+{
+    p->fetch.bytes.size = 0;
+    if (p->fetch.bytes.capacity > FETCH_KEEP_MAX)
+        ft_buf_clear(&p->fetch.bytes);
+}
+
 static void
 fetch_blob(struct ft_participant *p, const struct ft_fed_reply *r, enum blob what, size_t limit)
 {
-    ft_buf_clear(&p->fetch.bytes);
-    p->fetch = (struct fetch){ .what = what, .limit = limit };
-    memcpy(p->fetch.hash, r->blob_hash, 32);
+    participant_fetch(p, what, r->blob_hash, limit);
     memcpy(p->fetch.task_hash, r->task_hash, 32);
-    p->mode = MODE_DOWNLOAD;
 }
 
 static enum ft_status
@@ -339,7 +357,7 @@ fetched(struct ft_participant *p)
         st = participant_model(p, blob);
     }
 out:
-    ft_buf_clear(&p->fetch.bytes);
+    fetch_done(p);
     return st;
 }
 
@@ -351,7 +369,7 @@ take_chunk(struct ft_participant *p, const struct ft_in *in, bool *over)
         return FT_ERR_FORMAT;
     if (in->total > f->limit) { /* the aggregator's fault, not the courier's */
         ft_log(FT_LOG_WARN, "blob.too_large", "total=%llu", (unsigned long long)in->total);
-        ft_buf_clear(&f->bytes);
+        fetch_done(p);
         participant_stumble(p);
         *over = true;
         return FT_OK;
@@ -394,7 +412,7 @@ take_failure(struct ft_participant *p, enum ft_status why)
     ft_log(why == FT_ERR_NOTFOUND ? FT_LOG_INFO : FT_LOG_WARN, "action.failed", "action=%s status=%s",
            ft_out_kind_name(p->action), ft_status_name(why));
     if (p->action == FT_OUT_DOWNLOAD)
-        ft_buf_clear(&p->fetch.bytes);
+        fetch_done(p);
     if (why == FT_ERR_REFUSED)
         participant_rest(p, REFUSED_REST_MS, MODE_SYNC);
     else

@@ -116,6 +116,8 @@ wall_of(const struct ft_participant *p)
     return p->config.world.env->wall_ms(p->config.world.env->ctx);
 }
 
+/* Fetch a blob next. */
+void participant_fetch(struct ft_participant *p, enum blob what, const uint8_t hash[32], size_t limit);
 /* Rest before going on with `then`. */
 void participant_rest(struct ft_participant *p, uint32_t ms, enum mode then);
 /* A reply that led nowhere: rest, longer each time in a row. */

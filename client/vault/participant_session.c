@@ -337,10 +337,7 @@ announced(struct ft_participant *p, struct ft_bytes message, const struct ft_ss_
     if (!p->has_model || memcmp(p->model_hash, d.model_hash, 32) != 0) {
         p->announce.size = 0;
         FT_TRY(ft_buf_append(&p->announce, message.data, message.size));
-        ft_buf_clear(&p->fetch.bytes);
-        p->fetch = (struct fetch){ .what = BLOB_MODEL, .limit = model_limit(&k->task) };
-        memcpy(p->fetch.hash, d.model_hash, 32);
-        p->mode = MODE_DOWNLOAD;
+        participant_fetch(p, BLOB_MODEL, d.model_hash, model_limit(&k->task));
         return FT_OK;
     }
     st = begin(p, k, message, m, &d);

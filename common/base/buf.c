@@ -19,7 +19,7 @@ ft_buf_reserve(struct ft_buf *b, size_t more)
     capacity = b->capacity ? b->capacity * 2 : 64;
     if (capacity < b->size + more)
         capacity = b->size + more;
-    data = ft_calloc(1, capacity); /* not realloc: the old block may hold a secret and must be wiped */
+    data = ft_realloc(NULL, capacity); /* a block of its own: the old one may hold a secret and must be wiped */
     if (data == NULL)
         return FT_ERR_NOMEM;
     if (b->size > 0)

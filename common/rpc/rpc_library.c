@@ -3,6 +3,7 @@
 #include "common/base/log.h"
 
 #include <assert.h>
+#include <dlfcn.h>
 #include <grpc/byte_buffer_reader.h>
 #include <grpc/support/log.h>
 #include <limits.h>
@@ -76,9 +77,22 @@ grpc_said(gpr_log_func_args *args)
  */
 #define KEEP_FREE (32 << 20)
 
+/* Debian builds gRPC's mutexes with a search for lock cycles at each locking, an aid for its developers: some hundredths of a
+ * stream's processor time. It can be turned off, in C++. */
+static void
+mutexes_without_debugging(void)
+{
+    void (*set_mode)(int) = NULL;
+    static const char name[] = "_ZN4absl7debian329SetMutexDeadlockDetectionModeENS0_15OnDeadlockCycleE";
+    *(void **)&set_mode = dlsym(RTLD_DEFAULT, name);
+    if (set_mode != NULL)
+        set_mode(0);
+}
+
 static void
 process_setup(void)
 {
+    mutexes_without_debugging();
     (void)mallopt(M_TRIM_THRESHOLD, KEEP_FREE);
     (void)mallopt(M_MMAP_THRESHOLD, KEEP_FREE);
     (void)mallopt(M_ARENA_MAX, 2);

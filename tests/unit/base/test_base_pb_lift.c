@@ -20,7 +20,12 @@ make(struct ft_buf *b, size_t size)
     assert_int_equal(ft_buf_append(b, "\x08\xac\x02", 3), FT_OK);
     assert_int_equal(ft_pb_tail(b, 9, size), FT_OK);
     assert_int_equal(ft_buf_append(b, data, size), FT_OK);
-    assert_int_equal(ft_buf_append(b, "\x50\x07\x11""12345678\x1d""abcd", 16), FT_OK);
+    assert_int_equal(ft_buf_append(b,
+                                   "\x50\x07\x11"
+                                   "12345678\x1d"
+                                   "abcd",
+                                   16),
+                     FT_OK);
     ft_free(data);
 }
 
@@ -38,7 +43,11 @@ a_long_field_is_lifted_and_the_rest_stays(void **ctx)
     assert_int_equal(lift.field.data[0], 0x5a);
     assert_int_equal(lift.field.data[LONG - 1], 0x5a);
     assert_int_equal(lift.rest_size, 19);
-    assert_memory_equal(lift.rest, "\x08\xac\x02\x50\x07\x11""12345678\x1d""abcd", 19);
+    assert_memory_equal(lift.rest,
+                        "\x08\xac\x02\x50\x07\x11"
+                        "12345678\x1d"
+                        "abcd",
+                        19);
     ft_buf_clear(&b);
 }
 
@@ -66,7 +75,8 @@ anything_unusual_is_left_alone(void **ctx)
     ft_buf_clear(&b);
 }
 
-/* Cut anywhere, with any byte of its head changed: never read past the end, never a field that is not inside. */
+/* Cut anywhere, with any byte of its head changed: never read past the end, never a field that is not inside.
+ */
 static void
 hostile_bytes_stay_within_the_message(void **ctx)
 {
@@ -86,7 +96,8 @@ hostile_bytes_stay_within_the_message(void **ctx)
             const uint8_t was = b.data[at];
             b.data[at] = (uint8_t)value;
             if (ft_pb_lift(ft_buf_bytes(&b), 9, &lift))
-                assert_true(lift.field.data >= b.data && lift.field.size <= b.size - (size_t)(lift.field.data - b.data));
+                assert_true(lift.field.data >= b.data &&
+                            lift.field.size <= b.size - (size_t)(lift.field.data - b.data));
             b.data[at] = was;
         }
     ft_buf_clear(&b);
