@@ -20,7 +20,7 @@
 #include <stdatomic.h>
 
 #define SERVE_POLL_MS    200 /* how soon another process' change is seen */
-#define SERVE_CHUNK_SIZE ((size_t)512 << 10)
+#define SERVE_CHUNK_SIZE ((size_t)256 << 10)
 
 /* Where a shop's certificate leads. Sorted by fingerprint. */
 struct serve_peer {

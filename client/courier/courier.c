@@ -16,7 +16,7 @@
  * minutes, no wait is longer than this, gRPC's own between two connections included. */
 #define SHORT_CAP_MS   2000u
 #define LONG_OUTAGE    80u
-#define CHUNK_DEFAULT  ((uint32_t)512 << 10)
+#define CHUNK_DEFAULT  ((uint32_t)256 << 10)
 
 struct courier {
     const struct ft_courier_config *config;

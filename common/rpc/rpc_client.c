@@ -94,6 +94,7 @@ fill_args(struct rpc_args *a, const struct ft_rpc_channel_params *p)
     rpc_arg_int(a, GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
     rpc_arg_int(a, GRPC_ARG_HTTP2_BDP_PROBE, 0);
     rpc_arg_int(a, GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, RPC_READ_AHEAD);
+    rpc_arg_int(a, GRPC_ARG_HTTP2_MAX_FRAME_SIZE, RPC_FRAME_SIZE);
     rpc_arg_int(a, GRPC_ARG_ENABLE_CHANNELZ, 0);
     rpc_arg_int(a, GRPC_ARG_MAX_CHANNEL_TRACE_EVENT_MEMORY_PER_NODE, 0);
     rpc_arg_int(a, GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1u << GRPC_COMPRESS_NONE);

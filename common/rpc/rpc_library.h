@@ -10,6 +10,7 @@
 /* What a stream may have under way before its reader asks: a fixed window, because gRPC's own estimate grows
  * to tens of MB a connection. 20 MB/s at a round trip of 50 ms. */
 #define RPC_READ_AHEAD ((uint64_t)1 << 20)
+#define RPC_FRAME_SIZE ((uint64_t)256 << 10) /* of HTTP/2; gRPC's own 16 KiB cut each chunk into many */
 
 #define RPC_MESSAGE_MAX ((size_t)(16 << 20) + (64 << 10))
 

@@ -309,6 +309,7 @@ make_server(struct ft_rpc_server *s)
     rpc_arg_int(&a, GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10000);
     rpc_arg_int(&a, GRPC_ARG_HTTP2_BDP_PROBE, 0);
     rpc_arg_int(&a, GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, RPC_READ_AHEAD);
+    rpc_arg_int(&a, GRPC_ARG_HTTP2_MAX_FRAME_SIZE, RPC_FRAME_SIZE);
     rpc_arg_int(&a, GRPC_ARG_ENABLE_CHANNELZ, 0);
     rpc_arg_int(&a, GRPC_ARG_MAX_CHANNEL_TRACE_EVENT_MEMORY_PER_NODE, 0);
     /* Nobody here compresses, and a small message that unpacks to gigabytes must not get in. */
