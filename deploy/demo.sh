@@ -4,14 +4,16 @@ set -eu
 
 usage() {
     cat <<'EOF'
-usage: deploy/demo.sh [--shops N] [--rounds R] [--dir D] [--keep] [--json FILE]
+usage: deploy/demo.sh [--shops N] [--rounds R] [--no-private] [--dir D] [--keep] [--json FILE]
 
 Builds fedtill, makes a federation of N shops (7 to 12, default 12) in a fresh folder, trains the task
-cj_return for R rounds (default: the task's) over mutual-TLS gRPC on loopback, kills one shop inside a round and
-the aggregator once, and compares the federated model with pooled training and with each shop alone.
+cj_return_private (epsilon 8 at delta 1e-5 for each household) for R rounds (default: the task's) over mutual-TLS
+gRPC on loopback, kills one shop inside a round and the aggregator once, trains the same without noise, and compares
+both models with pooled training and with each shop alone.
 
   --shops N     shops taking part, largest first; 7 at least, for the task wants 6 in a sum and one is killed
   --rounds R    training rounds, at least 6
+  --no-private  train without noise only
   --dir D       the federation's folder; must not exist (default: a new folder under /tmp)
   --keep        keep the folder of a default run
   --json FILE   write the figures as one JSON object
@@ -20,7 +22,7 @@ Example: ./deploy/demo.sh --rounds 20 --json figures.json
 EOF
 }
 
-shops=12 rounds= dir= keep= json=
+shops=12 rounds= no_private= dir= keep= json=
 while [ $# -gt 0 ]; do
     case $1 in
     --shops | --rounds | --dir | --json)
@@ -34,6 +36,7 @@ while [ $# -gt 0 ]; do
         shift 2
         ;;
     --keep) keep=yes; shift ;;
+    --no-private) no_private=yes; shift ;;
     -h | --help) usage; exit 0 ;;
     *) echo "demo.sh: unknown option $1; see --help" >&2; exit 64 ;;
     esac

@@ -5,6 +5,7 @@
 aggregator_program=$root/build/release/bin/fedtill-aggregator
 client_program=$root/build/release/bin/fedtill-client
 simulate_program=$root/build/release/bin/fedtill-simulate
+verify_program=$root/build/release/bin/fedtill-verify
 
 started=
 own_folder=
@@ -99,21 +100,54 @@ sign_roster() {
         fail "signing the roster failed"
 }
 
-publish_task() {
-    cp deploy/tasks/cj_return.yaml "$dir/task.yaml"
-    if [ -n "$rounds" ]; then
-        sed -i "s/^  rounds: [0-9][0-9]*/  rounds: $rounds/" "$dir/task.yaml"
+# change_rounds FILE: the task's rounds and waiting times, as the demo was asked for.
+change_rounds() {
+    if [ -n "$asked_rounds" ]; then
+        sed -i "s/^  rounds: [0-9][0-9]*/  rounds: $asked_rounds/" "$1"
     fi
     # A step waits for a lost shop for 3 s only, and rounds take a breath, so that people (and the kills) can follow.
-    sed -i 's/^schedule: .*/schedule: {join: 3s, step: 3s, session: 60s, pause: 500ms}/' "$dir/task.yaml"
-    rounds=$(sed -n 's/^  rounds: \([0-9]*\).*/\1/p' "$dir/task.yaml")
-    "$aggregator_program" task check "$dir/task.yaml" --home "$dir/aggregator" >"$dir/log/task-check.log" ||
-        fail "the task does not pass its check; see $dir/log/task-check.log"
-    "$aggregator_program" task sign "$dir/task.yaml" --home "$dir/aggregator" \
-        --key "$dir/aggregator/task-signing.key" --out "$dir/task.signed" >/dev/null &&
+    sed -i 's/^schedule: .*/schedule: {join: 3s, step: 3s, session: 60s, pause: 500ms}/' "$1"
+}
+
+# The private task for the shops that take part: their declared sizes, all but one of them in a round, up to two lost.
+choose_shops() { # choose_shops FILE
+    awk -v names="$(shop_names | tr '\n' ' ')" -v n="$shops" '
+        BEGIN { split(names, list, " "); for (i in list) part[list[i]] = 1 }
+        { name = $3; sub(/,$/, "", name) }
+        FNR == NR { if ($2 == "{shop:" && name in part) customers += $5; next } # first reading: how many are declared
+        $2 == "{shop:" && !(name in part) { next }
+        $1 == "expected_customers:" { sub(/[0-9]+/, customers) }
+        /^cohort:/ {
+            sub(/n_min: [0-9]+/, "n_min: " (n - 1)); sub(/n_cap: [0-9]+/, "n_cap: " n)
+            sub(/h_min: [0-9]+/, "h_min: " (n - 4)); sub(/drop_permille: [0-9]+/, "drop_permille: " int(2000 / n + 0.999))
+        }
+        { print }' "$1" "$1" >"$1.chosen"
+    mv "$1.chosen" "$1"
+}
+
+publish_task() { # publish_task TASK FILE
+    "$aggregator_program" task check "$2" --home "$dir/aggregator" >"$dir/log/task-check-$1.log" ||
+        fail "the task does not pass its check; see $dir/log/task-check-$1.log"
+    "$aggregator_program" task sign "$2" --home "$dir/aggregator" --key "$dir/aggregator/task-signing.key" \
+        --out "$dir/task.signed" >/dev/null &&
         "$aggregator_program" task publish "$dir/task.signed" --home "$dir/aggregator" >/dev/null &&
-        "$aggregator_program" task start cj_return --home "$dir/aggregator" >/dev/null ||
+        "$aggregator_program" task start "$1" --home "$dir/aggregator" >/dev/null ||
         fail "publishing the task failed"
+}
+
+# The private task first: the one that is started first runs first. Then the same without noise, to compare.
+publish_tasks() {
+    asked_rounds=$rounds
+    if [ -z "$no_private" ]; then
+        cp deploy/tasks/cj_return_private.yaml "$dir/task_private.yaml"
+        change_rounds "$dir/task_private.yaml"
+        choose_shops "$dir/task_private.yaml"
+        publish_task cj_return_private "$dir/task_private.yaml"
+    fi
+    cp deploy/tasks/cj_return.yaml "$dir/task.yaml"
+    change_rounds "$dir/task.yaml"
+    rounds=$(sed -n 's/^  rounds: \([0-9]*\).*/\1/p' "$dir/task.yaml")
+    publish_task cj_return "$dir/task.yaml"
 }
 
 variable_of() { echo "pid_$1" | tr -c 'a-z0-9_\n' _; }
@@ -206,23 +240,24 @@ kill_aggregator() {
     say "      the aggregator is back"
 }
 
+# follow_rounds TASK KILLS FILE: until the task is done; with KILLS, one shop dies inside a round and the aggregator once.
 follow_rounds() {
-    kills_shop=0 kills_aggregator=0 victims=2
     first_kill=$((rounds / 3)) second_kill=$((2 * rounds / 3))
     waited=0
-    until "$aggregator_program" task status cj_return --home "$dir/aggregator" --json >"$dir/task.json" 2>/dev/null &&
-        [ "$(ask "$dir/task.json" .state)" = done ]; do
+    until "$aggregator_program" task status "$1" --home "$dir/aggregator" --json >"$3" 2>/dev/null &&
+        [ "$(ask "$3" .state)" = done ]; do
         print_new_lines
         [ $((waited % 20)) != 5 ] || sample_memory
-        trained=$(grep -c '"stage":"train","state":"committed"' "$dir/rounds.jsonl" 2>/dev/null || true)
+        trained=$(grep "\"task\":\"$1\"" "$dir/rounds.jsonl" 2>/dev/null |
+            grep -c '"stage":"train","state":"committed"' || true)
         trained=${trained:-0}
-        if [ "$kills_shop" = 0 ] && [ "$trained" -ge "$first_kill" ] && [ "$victims" -le "$shops" ]; then
+        if [ "$2" = yes ] && [ "$kills_shop" = 0 ] && [ "$trained" -ge "$first_kill" ] && [ "$victims" -le "$shops" ]; then
             if kill_shop_inside_a_round "$victims"; then :; fi
             print_new_lines
             start_shop "$victim"
             say "      $victim is back"
             victims=$((victims + 1))
-        elif [ "$kills_aggregator" = 0 ] && [ "$trained" -ge "$second_kill" ]; then
+        elif [ "$2" = yes ] && [ "$kills_aggregator" = 0 ] && [ "$trained" -ge "$second_kill" ]; then
             kill_aggregator
         fi
         kill -0 "$aggregator_pid" 2>/dev/null || fail "the aggregator ended; see $dir/log/aggregator.log"
@@ -233,17 +268,38 @@ follow_rounds() {
     print_new_lines
 }
 
-report() {
-    "$aggregator_program" model export cj_return --home "$dir/aggregator" --format json --out "$dir/model.json" \
-        >"$dir/log/export.log" || fail "exporting the model failed"
+# score TASK NAME TASK_FILE: the model, verified, and how it does on the pooled rows, in NAME.json and NAME.baseline.json.
+score() {
+    "$aggregator_program" model export "$1" --home "$dir/aggregator" --format json --out "$dir/$2.json" \
+        >"$dir/log/export-$2.log" || fail "exporting the model failed"
+    "$verify_program" release "$dir/$2.json" >"$dir/log/verify-$2.log" || fail "the exported model does not verify"
     homes=
     for name in $(shop_names); do homes="$homes $dir/shops/$name"; done
     # shellcheck disable=SC2086 # a list of folders
-    "$simulate_program" baseline --task "$dir/task.yaml" --model "$dir/model.json" --json $homes \
-        >"$dir/baseline.json" || fail "computing the baselines failed"
+    "$simulate_program" baseline --task "$3" --model "$dir/$2.json" --json $homes >"$dir/$2.baseline.json" ||
+        fail "computing the baselines failed"
+}
+
+report() {
+    score cj_return model "$dir/task.yaml"
+    private=null
+    if [ -z "$no_private" ]; then
+        score cj_return_private private "$dir/task_private.yaml"
+        "$aggregator_program" report model cj_return_private --home "$dir/aggregator" --format json \
+            --out "$dir/report.json" >/dev/null || fail "the report failed"
+        "$verify_program" report "$dir/report.json" >"$dir/log/verify-report.log" || fail "the report does not verify"
+        private=$(jq -n --slurpfile base "$dir/private.baseline.json" --slurpfile model "$dir/private.json" \
+            --slurpfile task "$dir/task_private.json" '
+            $model[0].statement as $s |
+            $base[0].federated + {
+              epsilon: $s.guarantee.epsilon, epsilon_pld: $s.guarantee.charged.pld, delta: $s.guarantee.delta,
+              m_stores: $s.mechanism.m_stores, z_eff: $s.mechanism.z_eff, rounds_charged: $s.rounds.charged,
+              rounds_abandoned: ($task[0].rounds | map(select(.state == "abandoned")) | length)
+            }') || fail "putting the private figures together failed"
+    fi
     seconds=$(awk "BEGIN { printf \"%.1f\", $(now) - $begin }")
     # Uploads alone: what came in, over the committed training rounds, a shop.
-    jq -n --slurpfile base "$dir/baseline.json" --slurpfile task "$dir/task.json" \
+    jq -n --slurpfile base "$dir/model.baseline.json" --slurpfile task "$dir/task.json" --argjson private "$private" \
         --argjson kills_shop "$kills_shop" --argjson kills_aggregator "$kills_aggregator" \
         --argjson vault "$rss_vault" --argjson courier "$rss_courier" --argjson aggregator "$rss_aggregator" \
         --argjson seconds "$seconds" --argjson shops "$shops" '
@@ -253,6 +309,7 @@ report() {
           shops: $shops,
           rounds_committed: ($done | length),
           rounds_abandoned: ($task[0].rounds | map(select(.state == "abandoned")) | length),
+          private: $private,
           federated: $base[0].federated, pooled: $base[0].pooled, alone: $base[0].alone,
           kills: { shop: $kills_shop, aggregator: $kills_aggregator },
           bytes_up_per_shop_round: (($train | map(.bytes_in) | add) / ($train | map(.survivors) | add) | round),
@@ -262,11 +319,16 @@ report() {
     [ -z "$json" ] || cp "$dir/figures.json" "$json"
     jq -r '
         def f4: . * 10000 | round / 10000;
+        def f2: . * 100 | round / 100;
         "",
-        "                     test AUC   train objective",
-        "federated model      \(.federated.auc | f4)     \(.federated.objective | f4)",
-        "pooled data          \(.pooled.auc | f4)     \(.pooled.objective | f4)",
-        "each shop alone      \(.alone.auc_mean | f4)     (mean)",
+        "                         test AUC   train objective",
+        (if .private == null then empty else
+        "federated, private       \(.private.auc | f4)     \(.private.objective | f4)" +
+        "     epsilon \(.private.epsilon | f2) (PLD \(.private.epsilon_pld | f2)), delta \(.private.delta)," +
+        " a household in up to \(.private.m_stores) shops" end),
+        "federated, no noise      \(.federated.auc | f4)     \(.federated.objective | f4)",
+        "pooled data              \(.pooled.auc | f4)     \(.pooled.objective | f4)",
+        "each shop alone          \(.alone.auc_mean | f4)     (mean)",
         "",
         "\(.rounds_committed) rounds committed, \(.rounds_abandoned) abandoned; one shop killed inside a round: " +
         "\(.kills.shop), aggregator killed: \(.kills.aggregator); \(.seconds) s",
@@ -275,6 +337,7 @@ report() {
         "\(.rss.aggregator / 1048576 | floor)"' "$dir/figures.json"
     if [ -z "$own_folder" ]; then
         echo "model: $dir/model.json   log: $dir/log/aggregator.log   database: $dir/aggregator/fedtill.db"
+        [ -n "$no_private" ] || echo "private model: $dir/private.json   its statement: fedtill-verify release $dir/private.json"
     else
         echo "the folder is removed; --keep or --dir keeps model, log and database"
     fi
@@ -289,8 +352,16 @@ run_demo() {
     make_aggregator
     for name in $(shop_names); do make_shop "$name"; done
     sign_roster
-    publish_task
+    publish_tasks
     for name in $(shop_names); do start_shop "$name"; done
-    follow_rounds
+    kills_shop=0 kills_aggregator=0 victims=2
+    if [ -z "$no_private" ]; then
+        say "Training with noise: epsilon 8, delta 1e-5 for each household ..."
+        follow_rounds cj_return_private yes "$dir/task_private.json"
+        say "The same without noise, to compare ..."
+        follow_rounds cj_return no "$dir/task.json"
+    else
+        follow_rounds cj_return yes "$dir/task.json"
+    fi
     report
 }
