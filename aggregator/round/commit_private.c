@@ -27,16 +27,16 @@ after_statistics(const struct engine_task *task, const struct engine_session *s,
 {
     const uint32_t features = task->task.feature_count;
     double *means = ft_calloc(features, sizeof *means), *stds = ft_calloc(features, sizeof *stds);
-    struct ft_estimate count;
+    struct engine_statistics found = { .means = means, .stds = stds };
     enum ft_status st = FT_ERR_NOMEM;
 
     if (means == NULL || stds == NULL)
         goto out;
-    ft_private_statistics(sum, means, stds, &count);
+    ft_private_statistics(sum, means, stds, &found.count);
     FT_TRY(engine_after_statistics(task, s, means, stds, step));
     if (task->task.privacy.clip_quantile > 0)
         step->next.clip = task->task.clip;
-    step->row.metrics = engine_private_metrics(sum, &count, 0, 0);
+    step->row.metrics = engine_private_metrics(sum, &found, 0, 0);
 out:
     ft_free(means);
     ft_free(stds);

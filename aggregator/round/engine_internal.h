@@ -239,7 +239,12 @@ void engine_session_retire(struct ft_engine *e,
                            bool keep); /* it is over and stored; keep it to answer its shops */
 char *engine_reasons(struct ft_engine *e, const struct engine_task *task, const struct engine_session *s,
                      const char *failure); /* JSON; ft_free */
-char *engine_private_metrics(const struct ft_private_sum *sum, const struct ft_estimate *count, double norm,
+/* What a statistics round with noise found. */
+struct engine_statistics {
+    const double *means, *stds; /* (features) */
+    struct ft_estimate count;
+};
+char *engine_private_metrics(const struct ft_private_sum *sum, const struct engine_statistics *statistics, double norm,
                              double clip_next); /* JSON; ft_free */
 char *engine_metrics(const struct engine_session *s, const uint64_t *values, const float *params,
                      double weight_decay, uint64_t weight_sum, uint64_t group_min); /* JSON; ft_free */

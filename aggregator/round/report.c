@@ -174,8 +174,29 @@ put_evaluation(json_t *object, const struct ft_private_sum *sum)
     json_object_set_new(object, "calibration", calibration(m.calibration, m.calibration_count));
 }
 
+/* Mean and deviation of each feature over its declared range; the interval of the mean covers noise and sampling. */
+static json_t *
+features_json(const struct ft_private_sum *sum, const struct engine_statistics *s)
+{
+    json_t *list = json_array();
+
+    for (uint32_t i = 0; i < sum->task->feature_count; i++) {
+        const struct ft_task_feature *f = &sum->task->features[i];
+        const double half = (f->max - f->min) / 2, at = (s->means[i] - f->min) / half - 1;
+        const double scale = sqrt(2.0 * sum->task->feature_count + 1);
+        const double noise = half * sum->noise * scale / sum->expected * sqrt(1 + at * at);
+        const double reach = 1.96 * sqrt(noise * noise + s->stds[i] * s->stds[i] / sum->expected);
+        json_t *one = json_pack("{s:s, s:f, s:f, s:o}", "name", f->name, "min", f->min, "max", f->max, "deviation",
+                                number(s->stds[i]));
+        const struct ft_estimate mean = { s->means[i], s->means[i] - reach, s->means[i] + reach };
+        put_estimate(one, "mean", &mean);
+        json_array_append_new(list, one);
+    }
+    return list;
+}
+
 char *
-engine_private_metrics(const struct ft_private_sum *sum, const struct ft_estimate *count, double norm,
+engine_private_metrics(const struct ft_private_sum *sum, const struct engine_statistics *statistics, double norm,
                        double clip_next)
 {
     json_t *object = json_object(), *noise = json_object();
@@ -189,8 +210,10 @@ engine_private_metrics(const struct ft_private_sum *sum, const struct ft_estimat
     json_object_set_new(noise, "of_mean", number(of_mean));
     json_object_set_new(noise, "length_of_mean", number(of_mean * sqrt((double)coordinates)));
     json_object_set_new(object, "noise", noise);
-    if (sum->plan->stage == FT_STAGE_STATISTICS && count != NULL)
-        put_estimate(object, "customers", count);
+    if (sum->plan->stage == FT_STAGE_STATISTICS && statistics != NULL) {
+        put_estimate(object, "customers", &statistics->count);
+        json_object_set_new(object, "features", features_json(sum, statistics));
+    }
     if (sum->plan->stage == FT_STAGE_TRAIN) {
         json_object_set_new(object, "length_of_update", number(norm));
         json_object_set_new(object, "clip", number(sum->plan->privacy.clip));

@@ -135,19 +135,22 @@ publish_task() { # publish_task TASK FILE
         fail "publishing the task failed"
 }
 
-# The private task first: the one that is started first runs first. Then the same without noise, to compare.
-publish_tasks() {
+make_tasks() {
     asked_rounds=$rounds
-    if [ -z "$no_private" ]; then
-        cp deploy/tasks/cj_return_private.yaml "$dir/task_private.yaml"
-        change_rounds "$dir/task_private.yaml"
-        choose_shops "$dir/task_private.yaml"
-        publish_task cj_return_private "$dir/task_private.yaml"
-    fi
+    cp deploy/tasks/cj_return_private.yaml "$dir/task_private.yaml"
+    change_rounds "$dir/task_private.yaml"
+    choose_shops "$dir/task_private.yaml"
     cp deploy/tasks/cj_return.yaml "$dir/task.yaml"
     change_rounds "$dir/task.yaml"
     rounds=$(sed -n 's/^  rounds: \([0-9]*\).*/\1/p' "$dir/task.yaml")
-    publish_task cj_return "$dir/task.yaml"
+}
+
+# train TASK FILE KILLS STATUS: publish it, let every shop work on it to its end, follow the rounds.
+train() {
+    publish_task "$1" "$2"
+    for name in $(shop_names); do start_shop "$name"; done
+    follow_rounds "$1" "$3" "$4"
+    for name in $(shop_names); do wait "$(shop_pid "$name")" 2>/dev/null || true; done
 }
 
 variable_of() { echo "pid_$1" | tr -c 'a-z0-9_\n' _; }
@@ -352,16 +355,15 @@ run_demo() {
     make_aggregator
     for name in $(shop_names); do make_shop "$name"; done
     sign_roster
-    publish_tasks
-    for name in $(shop_names); do start_shop "$name"; done
+    make_tasks
     kills_shop=0 kills_aggregator=0 victims=2
     if [ -z "$no_private" ]; then
         say "Training with noise: epsilon 8, delta 1e-5 for each household ..."
-        follow_rounds cj_return_private yes "$dir/task_private.json"
+        train cj_return_private "$dir/task_private.yaml" yes "$dir/task_private.json"
         say "The same without noise, to compare ..."
-        follow_rounds cj_return no "$dir/task.json"
+        train cj_return "$dir/task.yaml" no "$dir/task.json"
     else
-        follow_rounds cj_return yes "$dir/task.json"
+        train cj_return "$dir/task.yaml" yes "$dir/task.json"
     fi
     report
 }

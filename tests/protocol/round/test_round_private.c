@@ -148,6 +148,11 @@ round_with_noise_moves_the_model_by_the_customers_mean(void **state)
         assert_null(strstr(rows[i].metrics, "rows\":5"));
         assert_true(value_in(rows[i].metrics, "customers_declared") == SHOPS * DECLARED);
     }
+    /* Half of the customers have x = 1/4, half 3/4. */
+    const char *x = strstr(rows[0].metrics, "\"name\":\"x\"");
+    assert_non_null(x);
+    assert_true(fabs(value_in(x, "deviation") - 0.25) < 0.02);
+    assert_true(fabs(value_in(x, "mean\":{\"value") - 0.5) < 0.02);
     const double noise = value_in(rows[1].metrics, "of_mean");
     assert_true(noise > 0.0001 && noise < 0.01);
     assert_true(fabs(rig_parameter(&r, hash) - ROUNDS * (double)change[0]) < 6 * noise * sqrt(ROUNDS));
