@@ -279,8 +279,8 @@ score() {
     homes=
     for name in $(shop_names); do homes="$homes $dir/shops/$name"; done
     # shellcheck disable=SC2086 # a list of folders
-    "$simulate_program" baseline --task "$3" --model "$dir/$2.json" --json $homes >"$dir/$2.baseline.json" ||
-        fail "computing the baselines failed"
+    "$simulate_program" baseline --task "$3" --model "$dir/$2.json" --json $homes >"$dir/$2.baseline.json" \
+        2>"$dir/log/baseline-$2.log" || fail "computing the baselines failed; see $dir/log/baseline-$2.log"
 }
 
 report() {
