@@ -298,6 +298,9 @@ sim_run_places(struct ft_sim_engine *g, const double **sum, double *weight, uint
 
     *weight = 0;
     *came = 0;
+    if (secure(g) && !sim_secure_possible(g)) /* too few stay: nobody learns anything, and nobody need train */
+        for (uint32_t i = 0; i < g->place_count; i++)
+            g->places[i].came = false;
     for (uint32_t i = 0; i < g->place_count; i++) {
         const struct sim_place *p = &g->places[i];
         g->weights[i] = p->came ? p->factor * (double)weight_of(g, p) : 0;
@@ -305,8 +308,8 @@ sim_run_places(struct ft_sim_engine *g, const double **sum, double *weight, uint
         *came += p->came;
     }
     sim_sum_begin(&g->sum);
-    if (secure(g))
-        sim_secure_begin(g);
+    if (secure(g) && *came > 0)
+        FT_TRY(sim_ranks_agree(sim_secure_begin(g, err), err));
     FT_TRY(sim_ranks_agree(run_mine(g, err), err));
     *sum = g->secure_sum;
     if (!secure(g))
@@ -314,6 +317,7 @@ sim_run_places(struct ft_sim_engine *g, const double **sum, double *weight, uint
     else if (*came > 0)
         FT_TRY(sim_secure_end(g, *came, weight, err));
 out:
+    sim_secure_done(g);
     return st;
 }
 

@@ -63,6 +63,8 @@ struct ft_sim_engine {
     uint32_t client_from, client_to; /* whose own state this process keeps */
 
     struct ft_ss_codec codec; /* secure sum */
+    struct sim_session *session; /* exact: of the round at hand, in process 0 */
+    uint64_t **packed;           /* exact: (places) in the other processes */
     double number_most;       /* largest extra number */
     struct sim_flight *flight; /* FedBuff */
     struct sim_private *private; /* rounds under differential privacy; NULL: none */
@@ -75,7 +77,10 @@ FT_NODISCARD enum ft_status sim_run_places(struct ft_sim_engine *g, const double
 /* secure.c */
 FT_NODISCARD enum ft_status sim_secure_open(struct ft_sim_engine *g, struct ft_error *err);
 void sim_secure_close(struct ft_sim_engine *g);
-void sim_secure_begin(struct ft_sim_engine *g);
+/* Can this round's places make a sum, with so many lost? If not, the round changes nothing. */
+bool sim_secure_possible(const struct ft_sim_engine *g);
+FT_NODISCARD enum ft_status sim_secure_begin(struct ft_sim_engine *g, struct ft_error *err);
+void sim_secure_done(struct ft_sim_engine *g); /* whatever happened */
 FT_NODISCARD enum ft_status sim_secure_add(struct ft_sim_engine *g, unsigned number, const struct sim_place *p,
                                            uint64_t weight, float *vector);
 FT_NODISCARD enum ft_status sim_secure_end(struct ft_sim_engine *g, uint32_t came, double *weight, struct ft_error *err);

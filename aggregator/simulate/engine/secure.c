@@ -1,19 +1,14 @@
 /*
- * The round's sum as the secure sum makes it: clip, quantise, pack, add modulo 2^64, unpack. `exact` also masks every
- * vector as a client does (one mask a peer, one of its own) and takes away what survivors' shares would let a server
- * take away: own masks of those who came, pairwise masks towards those who did not. `cost` leaves the masks out.
+ * The round's sum as the secure sum makes it: clip, quantise, pack, add modulo 2^64, unpack. `exact` runs a whole session
+ * (session.h), process 0 for all; `cost` adds the packed vectors up, and gives the same words because masks cancel exactly.
  */
 #include "aggregator/simulate/engine/engine_internal.h"
 #include "aggregator/simulate/engine/ranks.h"
+#include "aggregator/simulate/engine/session.h"
 #include "common/base/alloc.h"
 #include "common/privacy/clip.h"
-#include "common/secure_sum/prg.h"
 
-#include <sodium.h>
 #include <string.h>
-#include <time.h>
-
-#define SUITE FT_SS_SUITE_AES256CTR
 
 static uint64_t
 weight_most(const struct ft_sim_engine *g)
@@ -73,46 +68,56 @@ sim_secure_close(struct ft_sim_engine *g)
     }
 }
 
-void
-sim_secure_begin(struct ft_sim_engine *g)
+bool
+sim_secure_possible(const struct ft_sim_engine *g)
 {
+    uint32_t lost = 0, most;
+    for (uint32_t i = 0; i < g->place_count; i++)
+        lost += !g->places[i].came;
+    return sim_session_tolerates(g->place_count, g->in.e->secure.corrupted, &most) && lost <= most;
+}
+
+enum ft_status
+sim_secure_begin(struct ft_sim_engine *g, struct ft_error *err)
+{
+    const struct sim_session_config config = { .codec = &g->codec,
+                                               .clients = g->place_count,
+                                               .corrupted = g->in.e->secure.corrupted,
+                                               .clip = g->in.e->secure.clip,
+                                               .seed = g->in.e->seed,
+                                               .round = g->rounds,
+                                               .pool = g->pool };
     for (unsigned i = 0; i < sim_pool_threads(g->pool); i++) {
         memset(g->workers[i].total, 0, g->codec.words * sizeof *g->workers[i].total);
         g->workers[i].masks_ns = 0;
     }
+    if (g->in.e->secure.kind != FT_SIM_SECURE_EXACT)
+        return FT_OK;
+    if (ft_sim_rank() > 0) { /* what is packed here goes to process 0 */
+        g->packed = ft_calloc(g->place_count, sizeof *g->packed);
+        return g->packed != NULL ? FT_OK : FT_ERR_NOMEM;
+    }
+    return sim_session_open(&config, &g->session, err);
 }
 
-/* The seed two clients share in this round, or a client's own (a == b). */
-static void
-seed_of(const struct ft_sim_engine *g, uint32_t a, uint32_t b, uint8_t out[32])
+void
+sim_secure_done(struct ft_sim_engine *g)
 {
-    const uint64_t in[4] = { g->in.e->seed, g->rounds, a < b ? a : b, a < b ? b : a };
-    (void)crypto_generichash(out, 32, (const uint8_t *)in, sizeof in, NULL, 0);
+    sim_session_close(g->session);
+    g->session = NULL;
+    for (uint32_t i = 0; g->packed != NULL && i < g->place_count; i++)
+        ft_big_free(g->packed[i], g->codec.words * sizeof **g->packed);
+    ft_free(g->packed);
+    g->packed = NULL;
 }
 
 static enum ft_status
-mask(const struct ft_sim_engine *g, const struct sim_place *me, uint64_t *words)
+put(struct ft_sim_engine *g, struct sim_worker *w, uint32_t place, uint64_t *words)
 {
-    struct ft_ss_mask *masks = ft_calloc(g->place_count, sizeof *masks);
-    size_t count = 0;
-    enum ft_status st = FT_ERR_NOMEM;
-    if (masks == NULL)
-        return st;
-    for (uint32_t i = 0; i < g->place_count; i++) {
-        seed_of(g, me->client, g->places[i].client, masks[count].seed);
-        masks[count++].subtract = g->places[i].client < me->client;
-    }
-    st = ft_ss_masks_apply(SUITE, FT_SS_BACKEND_BEST, masks, count, words, 0, (size_t)g->codec.words, 1);
-    ft_free(masks);
+    uint64_t ns;
+    const enum ft_status st = sim_session_put(g->session, place, words, &ns);
+    w->masks_ns += ns;
     return st;
-}
-
-static uint64_t
-thread_ns(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (uint64_t)t.tv_sec * UINT64_C(1000000000) + (uint64_t)t.tv_nsec;
 }
 
 enum ft_status
@@ -121,8 +126,8 @@ sim_secure_add(struct ft_sim_engine *g, unsigned number, const struct sim_place 
     struct sim_worker *w = &g->workers[number];
     const uint64_t vectors = g->vector - g->algorithm->extra_numbers;
     struct ft_env_seeded env;
+    uint64_t *words;
     double norm;
-    uint64_t begin;
     enum ft_status st;
 
     ft_env_seeded_init(&env, g->in.e->seed ^ UINT64_C(0x726f756e64), p->stream); /* "round": of rounding */
@@ -130,42 +135,57 @@ sim_secure_add(struct ft_sim_engine *g, unsigned number, const struct sim_place 
     for (uint64_t i = vectors; i < g->vector; i++)
         vector[i] = (float)((double)vector[i] * g->in.e->secure.clip / g->number_most);
     FT_TRY(ft_ss_quantise_f32(&g->codec, &env.env, vector, (double)weight, (size_t)g->vector, w->z));
-    FT_TRY(ft_ss_pack(&g->codec, weight, w->z, w->words));
-    begin = thread_ns();
-    if (g->in.e->secure.kind == FT_SIM_SECURE_EXACT)
-        FT_TRY(mask(g, p, w->words));
-    w->masks_ns += thread_ns() - begin;
-    for (uint64_t i = 0; i < g->codec.words; i++)
-        w->total[i] += w->words[i];
+    words = g->in.e->secure.kind == FT_SIM_SECURE_EXACT ? ft_big_alloc(g->codec.words * sizeof *words) : w->words;
+    if (words == NULL)
+        return FT_ERR_NOMEM;
+    st = ft_ss_pack(&g->codec, weight, w->z, words);
+    if (st != FT_OK && words != w->words)
+        ft_big_free(words, g->codec.words * sizeof *words);
+    if (st != FT_OK)
+        goto out;
+    if (words == w->words)
+        for (uint64_t i = 0; i < g->codec.words; i++)
+            w->total[i] += words[i];
+    else if (g->session == NULL)
+        g->packed[p - g->places] = words;
+    else
+        st = put(g, w, (uint32_t)(p - g->places), words);
 out:
     return st;
 }
 
-/* Own masks of those who came, and pairwise ones towards those who did not. */
+/* Contributions packed by other processes come to process 0, which masks and uploads for their clients. */
 static enum ft_status
-unmask(const struct ft_sim_engine *g, uint64_t *total)
+gather_packed(struct ft_sim_engine *g)
 {
-    uint32_t lost = 0;
-    size_t count = 0, most = 0;
-    struct ft_ss_mask *masks;
-    enum ft_status st;
+    const size_t size = g->codec.words * sizeof(uint64_t);
+    const unsigned ranks = ft_sim_ranks(), self = ft_sim_rank();
+    uint64_t *owner = ft_calloc(g->place_count, sizeof *owner); /* number + 1; 0: did not come, or process 0's */
+    enum ft_status st = owner != NULL ? FT_OK : FT_ERR_NOMEM;
 
-    for (uint32_t i = 0; i < g->place_count; i++)
-        lost += !g->places[i].came;
-    most = (size_t)(g->place_count - lost) * (1 + lost);
-    masks = ft_calloc(most, sizeof *masks);
-    if (masks == NULL)
-        return FT_ERR_NOMEM;
-    for (uint32_t i = 0; i < g->place_count; i++)
-        for (uint32_t j = 0; g->places[i].came && j < g->place_count; j++) {
-            if (i != j && g->places[j].came)
-                continue;
-            seed_of(g, g->places[i].client, g->places[j].client, masks[count].seed);
-            masks[count++].subtract = !(g->places[j].client < g->places[i].client);
+    if (st != FT_OK)
+        sim_ranks_give_up(st);
+    for (uint32_t i = 0; st == FT_OK && self > 0 && i < g->place_count; i++)
+        owner[i] = g->packed[i] != NULL ? self + 1 : 0;
+    if (st == FT_OK && ranks > 1)
+        sim_ranks_add_u64(owner, g->place_count);
+    for (uint32_t i = 0; st == FT_OK && i < g->place_count; i++) {
+        if (self > 0 && owner[i] == self + 1)
+            sim_ranks_send(0, g->packed[i], size);
+        if (self > 0 || owner[i] == 0)
+            continue;
+        uint64_t *words = ft_big_alloc(size);
+        if (words == NULL) {
+            st = FT_ERR_NOMEM;
+            sim_ranks_give_up(st);
+            break;
         }
-    st = ft_ss_masks_apply(SUITE, FT_SS_BACKEND_BEST, masks, count, total, 0, (size_t)g->codec.words,
-                           sim_pool_threads(g->pool));
-    ft_free(masks);
+        sim_ranks_receive((unsigned)owner[i] - 1, words, size);
+        st = put(g, &g->workers[0], i, words);
+        if (st != FT_OK)
+            sim_ranks_give_up(st);
+    }
+    ft_free(owner);
     return st;
 }
 
@@ -179,9 +199,15 @@ sim_secure_end(struct ft_sim_engine *g, uint32_t came, double *weight, struct ft
     for (unsigned i = 1; i < sim_pool_threads(g->pool); i++)
         for (uint64_t k = 0; k < g->codec.words; k++)
             total[k] += g->workers[i].total[k];
-    sim_ranks_add_u64(total, g->codec.words);
-    if (g->in.e->secure.kind == FT_SIM_SECURE_EXACT)
-        FT_TRY(unmask(g, total));
+    if (g->in.e->secure.kind == FT_SIM_SECURE_EXACT) {
+        FT_TRY(gather_packed(g));
+        if (g->session != NULL)
+            st = sim_session_end(g->session, total, err);
+        FT_TRY(sim_ranks_agree(st, err));
+        sim_ranks_tell(total, g->codec.words * sizeof *total);
+    } else {
+        sim_ranks_add_u64(total, g->codec.words);
+    }
     st = ft_ss_unpack(&g->codec, total, came, z, &weight_sum);
     if (st != FT_OK) {
         st = ft_fail(err, st, "round %llu: the sum does not unpack: a mask was not taken off",

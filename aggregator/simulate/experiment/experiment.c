@@ -133,6 +133,7 @@ static const struct ft_config_field secure_fields[] = {
     CHOICE(secure.kind, "kind", R, secures),
     REAL(secure.clip, "clip", 0, DBL_MIN, 1e9),
     WHOLE(secure.lane_bits, "lane_bits", 0, 12, 64),
+    WHOLE(secure.corrupted, "corrupted", 0, 1, 65535),
     FT_CONFIG_END,
 };
 static const struct ft_config_field privacy_fields[] = {
@@ -261,6 +262,11 @@ check_algorithm(const struct checker *c)
         ft_config_find(c->config, c->findings, "secure_sum.kind",
                        "fedbuff cannot run under secure aggregation: updates of different models are not one sum; expected "
                        "none, or another algorithm");
+    if (e->secure.kind != FT_SIM_SECURE_NONE && e->clients.count > 0 &&
+        e->clients.count < e->secure.corrupted + 2)
+        ft_config_find(c->config, c->findings, "clients.count",
+                       "a secure sum over %u clients hides nobody when %u may collude, expected %u and more", e->clients.count,
+                       e->secure.corrupted, e->secure.corrupted + 2);
     needs(c, e->secure.kind == FT_SIM_SECURE_NONE || e->secure.clip > 0, "secure_sum.clip",
           "lanes of a sum need a bound on each contribution");
     has_no(c, buffered && e->clients.fraction > 0, "clients.fraction", "fedbuff's concurrency says how many train");
@@ -345,7 +351,7 @@ ft_sim_experiment_parse(struct ft_bytes yaml, const char *origin, const char *fo
         .model = { .activation = FT_ACT_RELU },
         .algorithm = { .weighting = FT_SIM_BY_ROWS, .server_rate = 1, .server_momentum = 0.9, .beta2 = 0.99, .tau = 1e-3 },
         .training = { .local_epochs = 1, .schedule = FT_SIM_CONSTANT, .decay = 1 },
-        .secure = { .kind = FT_SIM_SECURE_NONE, .lane_bits = 32 },
+        .secure = { .kind = FT_SIM_SECURE_NONE, .lane_bits = 32, .corrupted = 1 },
         .privacy = { .unit = FT_SIM_UNIT_NONE },
         .evaluation = { .every = 1, .central = true, .pooled = true, .local = true, .local_clients = 20, .baseline_epochs = 20, .without_privacy = true },
     };

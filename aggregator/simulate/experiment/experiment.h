@@ -71,6 +71,7 @@ struct ft_sim_experiment {
         enum ft_sim_secure kind;
         double clip;        /* L2, of each contribution */
         uint32_t lane_bits;
+        uint32_t corrupted; /* clients that may collude with the server */
     } secure;
     struct { /* differential privacy of rounds; one of epsilon and noise_multiplier above 0 */
         enum ft_sim_unit unit;

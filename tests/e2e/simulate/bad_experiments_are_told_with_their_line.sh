@@ -33,6 +33,8 @@ bad 78 "'batch_size'" --set training.batch_size=1.5
 bad 78 "missing key 'clip', lanes of a sum need a bound" --set secure_sum.kind=exact
 bad 78 "fedbuff cannot run under secure aggregation" --set secure_sum.kind=cost --set secure_sum.clip=1 \
     --set algorithm.name=fedbuff --set algorithm.buffer=4 --set algorithm.concurrency=8 --set clients.fraction=null
+bad 78 "a secure sum over 2 clients hides nobody" --set secure_sum.kind=exact --set secure_sum.clip=1 --set clients.fraction=null \
+    --set clients.count=2
 bad 78 "a cnn has image" --set model.kind=cnn
 bad 78 "model: linear for labels that are classes, expected logistic" --set model.kind=linear --set model.hidden=null
 bad 78 "clients.count is 25 of 24 clients" --set clients.fraction=null --set clients.count=25
