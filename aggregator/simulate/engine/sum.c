@@ -49,7 +49,7 @@ siblings(const struct sim_root *a, const struct sim_root *b)
 static void
 join(bool to_empty, bool from_empty, double *restrict to, const double *restrict from, uint64_t n)
 {
-    if (from_empty)
+    if (from_empty || n == 0)
         return;
     if (to_empty)
         memcpy(to, from, n * sizeof *to);
