@@ -360,11 +360,55 @@ examples_build_survives_any_failed_allocation(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, example_setup, example_teardown)
 
+/* Run for one customer after the other, a query sees nobody else's rows: what it computes over "all" is each one's own. */
+static void
+examples_one_by_one_shows_a_customer_nobody_else(void **state)
+{
+    struct example_shop *s = *state;
+    static const char sql[] = "SELECT customer_id, 'train' AS split, 0 AS y, (SELECT sum(quantity) FROM transactions) AS f "
+                              "FROM transactions GROUP BY customer_id";
+    s->features[0].max = 100;
+    assert_int_equal(example_build(s, sql), FT_OK);
+    assert_int_equal(s->out.rows_train, 3);
+    const float all = s->out.x_train[0];
+    assert_true(s->out.x_train[1] == all && s->out.x_train[2] == all);
+    s->rules.one_by_one = true;
+    assert_int_equal(example_build(s, sql), FT_OK);
+    assert_int_equal(s->out.rows_train, 3);
+    assert_int_equal(s->out.customers_train, 3);
+    assert_true(s->out.x_train[0] < all && s->out.x_train[0] + s->out.x_train[1] + s->out.x_train[2] == all);
+}
+
+/* A row that is no good, a made-up name and a query that fails for one customer leave that row or customer out: no
+ * error, no refusal, and no minimum crowd, for each would tell something of the rows. */
+static void
+examples_one_by_one_leaves_out_what_is_bad(void **state)
+{
+    struct example_shop *s = *state;
+    s->rules.one_by_one = true;
+    s->rules.min_customers = 0;
+    assert_int_equal(example_build(s, ROWS("('b1','train',0,NULL), ('b2','train',0,1), ('b3','never',0,1), ('b3','train',7,1)")),
+                     FT_OK);
+    assert_int_equal(s->out.rows_train, 1);
+    assert_int_equal(s->out.customers_train, 1);
+    assert_int_equal(s->out.rows_unusable, 3);
+    assert_int_equal(example_build(s, "SELECT 'x' AS customer_id, 'train' AS split, 0 AS y, 1 AS f FROM transactions"), FT_OK);
+    assert_int_equal(s->out.rows_train, 0);
+    assert_int_equal(example_build(s, "SELECT customer_id, 'train' AS split, 0 AS y, abs(CASE WHEN basket_id = 'b2' THEN "
+                                      "-9223372036854775807 - 1 ELSE 1 END) AS f FROM transactions ORDER BY basket_id"),
+                     FT_OK);
+    assert_int_equal(s->out.customers_failed, 1);
+    assert_int_equal(s->out.customers_train, 2);
+    assert_int_equal(s->refusals.count, 0);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(examples_build_finds_columns_by_name),
+        TEST(examples_one_by_one_shows_a_customer_nobody_else),
+        TEST(examples_one_by_one_leaves_out_what_is_bad),
         TEST(examples_build_names_missing_columns),
         TEST(examples_build_refuses_values_that_are_no_number),
         TEST(examples_build_clips_and_counts),

@@ -79,6 +79,63 @@ policy_zero_facts_refuse(void **state)
     ft_policy_clear(&w.policy);
 }
 
+/* A task with noise: its terms and its price, each at its boundary and one step beyond. min_customers does not count. */
+static void
+policy_budget_decides_on_tasks_with_noise(void **state)
+{
+    static struct ft_task_shop shops[] = { { (char *)(uintptr_t) "store-367", 100 } };
+    struct world w = world_of(policy_with(
+        "exclude:\n", "budgets:\n  main: {unit: customer, epsilon_max: 8, delta: 1.0e-6, epsilon_task_max: 3, t_min: 5,\n"
+                      "         q_max: 0.5, m_stores: 2}\nexclude:\n"));
+    (void)state;
+    w.task.noise = 1;
+    w.task.privacy = (struct ft_task_privacy){ .delta = 1e-6,
+                                               .t_min = 5,
+                                               .q_num = UINT64_C(1) << 31,
+                                               .m_stores = 2,
+                                               .shops = shops,
+                                               .shop_count = 1 };
+    w.facts.shop = "store-367";
+    w.facts.ledger = (struct ft_policy_ledger){ .answered = true,
+                                                .admitted = true,
+                                                .epsilon_after = 8,
+                                                .epsilon_max = 8,
+                                                .epsilon_task = 3,
+                                                .delta = 1e-6,
+                                                .steps = 10 };
+    w.facts.eligible_customers = 0; /* taking part must not tell how many there are */
+    expect_only(&w, FT_VERDICT_ACCEPTED, 0);
+#define BEYOND(field, value, code)                                                                                     \
+    do {                                                                                                               \
+        const struct world kept = w;                                                                                   \
+        w.field = value;                                                                                               \
+        expect_only(&w, FT_VERDICT_REFUSED, FT_REFUSAL_##code);                                                        \
+        w = kept;                                                                                                      \
+    } while (0)
+    BEYOND(task.privacy.delta, 1.1e-6, DELTA_TOO_LARGE);
+    BEYOND(task.privacy.t_min, 4, SHARES_TOO_FEW);
+    BEYOND(task.privacy.q_num, (UINT64_C(1) << 31) + 1, SAMPLING_TOO_HIGH);
+    BEYOND(task.privacy.m_stores, 1, STORES_TOO_FEW);
+    BEYOND(task.privacy.clip_max, 11, CLIP_TOO_LARGE);
+    BEYOND(facts.shop, "store-1", SHOP_NOT_DECLARED);
+    BEYOND(facts.ledger.epsilon_task, 3.001, EPSILON_TOO_LARGE);
+    BEYOND(facts.ledger.admitted, false, REFUSED_BUDGET);
+    BEYOND(facts.ledger.epsilon_after, 8.001, REFUSED_BUDGET);
+    BEYOND(facts.ledger.answered, false, LEDGER_IO);
+    BEYOND(facts.ledger.fault, FT_REFUSAL_LEDGER_CORRUPT, LEDGER_CORRUPT);
+    BEYOND(facts.ledger.fault, FT_REFUSAL_LEDGER_ROLLBACK, LEDGER_ROLLBACK);
+    BEYOND(facts.ledger.fault, FT_REFUSAL_NUMERIC_FAILURE, NUMERIC_FAILURE);
+    BEYOND(facts.ledger.fault, FT_REFUSAL_BAD_PARAMETERS, BAD_PARAMETERS);
+    BEYOND(policy.budget_count, 0, BUDGET_MISSING);
+    /* What is paid for already stays accepted, whatever is left; what is over does not start again. */
+    w.facts.ledger.reserved = true;
+    w.facts.ledger.admitted = false;
+    expect_only(&w, FT_VERDICT_ACCEPTED, 0);
+    w.facts.ledger.closed = true;
+    expect_only(&w, FT_VERDICT_REFUSED, FT_REFUSAL_REFUSED_BUDGET);
+    ft_policy_clear(&w.policy);
+}
+
 /* Each limit at its boundary passes, and one step beyond it is refused with its own code only. */
 static void
 policy_each_limit_refuses_one_step_beyond(void **state)
@@ -465,6 +522,7 @@ main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(policy_good_task_is_accepted),
         cmocka_unit_test(policy_zero_facts_refuse),
+        cmocka_unit_test(policy_budget_decides_on_tasks_with_noise),
         cmocka_unit_test(policy_each_limit_refuses_one_step_beyond),
         cmocka_unit_test(policy_all_reasons_come_at_once),
         cmocka_unit_test(policy_purpose_never_implies_another),

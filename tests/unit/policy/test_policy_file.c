@@ -111,6 +111,41 @@ policy_contradictions_are_told_at_their_place(void **state)
            "3:12: 'review_by' is '2027-02-30', expected a day of the calendar as YYYY-MM-DD");
 }
 
+/* Budgets: strict, each fault at its place, and no two pay for the same task. */
+static void
+policy_budgets_are_strict(void **state)
+{
+    (void)state;
+#define WITH(text) "budgets:\n" text "exclude:\n"
+#define MAIN       "  main: {unit: customer, epsilon_max: 8, delta: 1.0e-6}\n"
+    expect("exclude:\n", WITH("  main: {unit: customer, delta: 1.0e-6}\n"),
+           "20:3: missing key 'epsilon_max', expected a number from 1e-06 to 1000000");
+    expect("exclude:\n", WITH("  main: {unit: customer, epsilon_max: 8}\n"),
+           "20:3: missing key 'delta', expected a number from 1e-12 to 0.001");
+    expect("exclude:\n", WITH("  main: {epsilon_max: 8, delta: 1.0e-6}\n"),
+           "20:3: missing key 'unit', expected one of customer, record");
+    expect("exclude:\n", WITH("  main: {unit: customer, epsilon_max: 0, delta: 1.0e-6}\n"),
+           "20:39: 'epsilon_max' is '0', expected a number from 1e-06 to 1000000");
+    expect("exclude:\n", WITH("  main: {unit: customer, epsilon_max: .nan, delta: 1.0e-6}\n"),
+           "20:39: 'epsilon_max' is '.nan', expected a number from 1e-06 to 1000000");
+    expect("exclude:\n", WITH("  main: {unit: customer, epsilon_max: 8, delta: 0.5}\n"),
+           "20:49: 'delta' is '0.5', expected a number from 1e-12 to 0.001");
+    expect("exclude:\n", WITH("  main: {unit: customer, epsilon_max: 8, delta: 1.0e-6, q_max: 2}\n"),
+           "20:64: 'q_max' is '2', expected a number from 1e-09 to 1");
+    expect("exclude:\n", WITH("  Main!: {unit: customer, epsilon_max: 8, delta: 1.0e-6}\n"),
+           "20:3: key 'Main!', expected a name of 1 to 48 of a-z, 0-9, _ and -");
+    expect("exclude:\n", WITH(MAIN "  more: {unit: customer, epsilon_max: 8, delta: 1.0e-6}\n"),
+           "21:3: budgets main and more both cover every purpose of unit customer");
+    expect("exclude:\n", WITH("  main: {unit: customer, epsilon_max: 8, delta: 1.0e-6, purposes: [train/segmentation]}\n"),
+           "20:3: the budget names train/segmentation, which is not in purposes");
+    expect("exclude:\n", WITH("  main: {unit: customer, epsilon_max: 8, delta: 1.0e-6, mode: planned}\n"),
+           "20:3: a planned budget needs plan, and no order");
+    expect("exclude:\n", WITH("  main: {unit: customer, epsilon_max: 8, delta: 1.0e-6, method: pld}\n"),
+           "20:3: plan and method are for mode planned only");
+    expect("exclude:\n", WITH("  main: {unit: customer, epsilon_max: 8, delta: 1.0e-6, epsilon_task_max: 9}\n"),
+           "20:3: epsilon_task_max 9 is above epsilon_max 8");
+}
+
 /* The value of an exclusion may be a customer's id: no message repeats it. */
 static void
 policy_excluded_values_are_never_echoed(void **state)
@@ -296,6 +331,7 @@ main(void)
         cmocka_unit_test(policy_good_file_is_read_whole),
         cmocka_unit_test(policy_privacy_has_no_default),
         cmocka_unit_test(policy_contradictions_are_told_at_their_place),
+        cmocka_unit_test(policy_budgets_are_strict),
         cmocka_unit_test(policy_excluded_values_are_never_echoed),
         cmocka_unit_test(policy_exclusions_have_three_kinds),
         cmocka_unit_test(policy_columns_are_open_by_exact_purpose),
