@@ -169,10 +169,12 @@ shop_of(struct split *s, const char *name)
     s->shop_count++;
     if (more[low].name == NULL)
         return NULL;
-    for (size_t k = 0; k < s->count; k++)
-        if (add_field(&more[low].lines, s->columns[k].source, strlen(s->columns[k].source),
-                      k + 1 < s->count ? ',' : '\n') != FT_OK)
+    for (size_t k = 0; k < s->count; k++) { /* standard names need no quotes */
+        const char *column = s->columns[k].source;
+        if (ft_buf_append(&more[low].lines, column, strlen(column)) != FT_OK ||
+            ft_buf_u8(&more[low].lines, k + 1 < s->count ? ',' : '\n') != FT_OK)
             return NULL;
+    }
     return &more[low];
 }
 
