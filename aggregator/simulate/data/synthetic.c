@@ -38,17 +38,22 @@ make_path(struct sim_draw *d, double path[POINTS][2])
     }
 }
 
-/* A dot of ink, one pixel around. */
+/* A dot of ink, one pixel around: e^-(distance squared), row by column. */
 static void
 draw_dot(float *image, double x, double y, double ink)
 {
     const int cx = (int)lround(x), cy = (int)lround(y);
+    double down[3], across[3];
 
-    for (int i = cy - 1; i <= cy + 1; i++)
-        for (int j = cx - 1; j <= cx + 1; j++) {
-            const double d2 = (i - y) * (i - y) + (j - x) * (j - x);
-            if (i >= 0 && i < SIDE && j >= 0 && j < SIDE)
-                image[i * SIDE + j] = (float)fmin(1, (double)image[i * SIDE + j] + ink * sim_exp(-d2));
+    for (int i = 0; i < 3; i++) {
+        down[i] = ink * sim_exp(-(cy - 1 + i - y) * (cy - 1 + i - y));
+        across[i] = sim_exp(-(cx - 1 + i - x) * (cx - 1 + i - x));
+    }
+    for (int i = cy > 0 ? 0 : 1 - cy; i < 3 && cy - 1 + i < SIDE; i++)
+        for (int j = cx > 0 ? 0 : 1 - cx; j < 3 && cx - 1 + j < SIDE; j++) {
+            float *at = &image[(cy - 1 + i) * SIDE + cx - 1 + j];
+            const double v = (double)*at + down[i] * across[j];
+            *at = (float)(v < 1 ? v : 1);
         }
 }
 

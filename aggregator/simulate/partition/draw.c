@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 void
 sim_draw_init(struct sim_draw *d, uint64_t seed, uint64_t stream)
@@ -57,13 +58,21 @@ sim_log(double x)
 double
 sim_exp(double x)
 {
-    double k, r, sum = 1;
+    static const double inverse_factorials[] = {
+        /* of 14 down to 0 */
+        0x1.93974a8c07c9dp-37, 0x1.6124613a86d09p-33, 0x1.1eed8eff8d898p-29, 0x1.ae64567f544e4p-26,
+        0x1.27e4fb7789f5cp-22, 0x1.71de3a556c734p-19, 0x1.a01a01a01a01ap-16, 0x1.a01a01a01a01ap-13,
+        0x1.6c16c16c16c17p-10, 0x1.1111111111111p-7,  0x1.5555555555555p-5,  0x1.5555555555555p-3,
+        0x1.0000000000000p-1,  0x1.0000000000000p+0,  0x1.0000000000000p+0,
+    };
+    double k, r, sum = 0;
     if (x < -745)
         return 0;
     k = floor(x * 1.4426950408889634 + 0.5);
-    r = x - k * 0x1.62e42feep-1 - k * 0x1.a39ef35793c76p-33; /* ln 2 in two parts: k times the first is exact */
-    for (int i = 15; i > 0; i--)
-        sum = 1 + sum * r / i;
+    r = x - k * 0x1.62e42feep-1 -
+        k * 0x1.a39ef35793c76p-33; /* ln 2 in two parts: k times the first is exact */
+    for (size_t i = 0; i < sizeof inverse_factorials / sizeof inverse_factorials[0]; i++)
+        sum = sum * r + inverse_factorials[i];
     return ldexp(sum, (int)k);
 }
 

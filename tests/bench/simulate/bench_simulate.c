@@ -9,7 +9,7 @@
  *   cnn        two convolutions, batch 10     100 of 600 examples  10 %, 1 epoch    McMahan et al. 2017; by
  * name only
  *
- * Usage: bench_simulate [--rounds N] [--case NAME] [--clients N] [--threads N] [--no-anchors] [--json]
+ * Usage: bench_simulate [--rounds N] [--case NAME] [--clients N] [--threads N] [--anchor NAME | --no-anchors] [--json]
  * OpenBLAS chooses its kernels itself: an environment that tells it which (OPENBLAS_CORETYPE) would slow the
  * yardsticks, so the program then starts itself again without. From the source root: the PyTorch loops are
  * tests/bench/simulate/torch_rounds.py.
@@ -49,7 +49,7 @@ static const struct bench_case cases[] = {
 };
 
 static int rounds = 12, threads = 2, clients, no_anchors, json;
-static const char *only;
+static const char *only, *only_anchor;
 
 void
 bench_must(bool good, const char *what)
@@ -93,7 +93,8 @@ run_rounds(const struct bench_case *c, struct bench_world *w, const char *folder
     struct ft_error err = { 0 };
 
     for (int k = FLAT; k < RUNNERS && !no_anchors; k++)
-        anchors[k] = anchor_open(c, w, names[k], folder);
+        if (only_anchor == NULL || strcmp(only_anchor, names[k]) == 0)
+            anchors[k] = anchor_open(c, w, names[k], folder);
     for (int n = 1; n <= rounds; n++) {
         const uint32_t asked = bench_world_asked(w, (uint64_t)n);
         bench_must(ft_sim_engine_round(w->engine, &round, &err) == FT_OK && round.came == asked,
@@ -184,6 +185,7 @@ main(int argc, char **argv)
         { "case", 'c', POPT_ARG_STRING, &only, 0, "this case only: 2nn, 2nn-e5, logistic or cnn", "NAME" },
         { "clients", 'n', POPT_ARG_INT, &clients, 0, "clients instead of the case's own number", "N" },
         { "threads", 't', POPT_ARG_INT | POPT_ARGFLAG_SHOW_DEFAULT, &threads, 0, "threads", "N" },
+        { "anchor", 'a', POPT_ARG_STRING, &only_anchor, 0, "beside this one only: flat or idiomatic", "NAME" },
         { "no-anchors", 0, POPT_ARG_NONE, &no_anchors, 0, "without PyTorch", NULL },
         { "json", 'j', POPT_ARG_NONE, &json, 0, "one JSON object a case", NULL },
         POPT_AUTOHELP POPT_TABLEEND,
