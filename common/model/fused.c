@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#define PART_LEAST 64 /* inputs of a part of the first layer: fewer make its loops short */
+
 /* One block of floats, aligned for the kernels. */
 struct floats {
     float *memory;
@@ -231,25 +233,32 @@ fetch_row(const struct fused *f, const struct ft_dataset *data, uint32_t row)
         __builtin_prefetch(data->x + row * features + k, 0, 2);
 }
 
-/* The gradient of each group of weights goes down before the group is changed, while it is in the cache. */
+/* The gradient of each group of weights goes down before the group is changed, while it is in the cache. The first layer
+ * is the longest: the next rows are fetched between its parts, a row at a time. */
 static void
 backward(struct fused *f, size_t count, const struct ft_dataset *data, const uint32_t *next, size_t ahead)
 {
     const struct model_kernel *kernel = f->kernel;
-    size_t fetched = 0;
+    const size_t inputs = ((size_t)f->layers[0].in + 7) / 8 * 8;
+    size_t part = inputs, fetched = 0;
 
     for (uint32_t l = f->layer_count - 1; l > 0; l--) {
         const struct kernel_layer *layer = &f->layers[l];
         for (size_t k = 0; k < layer->in_padded; k += KERNEL_HALF) {
-            if (fetched < ahead)
-                fetch_row(f, data, next[fetched++]);
             kernel->down(layer, f->w.at, f->dz[l].at, count, f->rows_max, f->activation, f->in[l].at, k,
                          k + KERNEL_HALF, f->dz[l - 1].at);
             kernel->update(layer, &f->step, f->in[l].at, f->dz[l].at, count, f->rows_max, k, k + KERNEL_HALF);
         }
     }
-    kernel->update(&f->layers[0], &f->step, f->in[0].at, f->dz[0].at, count, f->rows_max, 0,
-                   ((size_t)f->layers[0].in + 7) / 8 * 8);
+    if (ahead > 0)
+        part = (inputs / ahead + 7) / 8 * 8;
+    part = part < PART_LEAST ? PART_LEAST : part;
+    for (size_t k = 0; k < inputs; k += part) {
+        for (size_t until = (k + part) * ahead / inputs; fetched < ahead && fetched < until; fetched++)
+            fetch_row(f, data, next[fetched]);
+        kernel->update(&f->layers[0], &f->step, f->in[0].at, f->dz[0].at, count, f->rows_max, k,
+                       inputs - k < part ? inputs : k + part);
+    }
 }
 
 void
@@ -276,14 +285,20 @@ fused_finite(const struct fused *f)
     return floats_finite(f->w.at, f->packed);
 }
 
-void
-fused_end(const struct fused *f, float *theta)
+bool
+fused_change(const struct fused *f, const float *start, float *change)
 {
+    bool finite = true;
+
     if (f->line) {
-        memcpy(theta, f->w.at, f->layers[0].in * sizeof *theta);
-        theta[f->layers[0].in] = f->w.at[f->layers[0].in_padded];
-        return;
+        const size_t in = f->layers[0].in;
+        for (size_t k = 0; k < in; k++)
+            change[k] = f->w.at[k] - start[k];
+        change[in] = f->w.at[f->layers[0].in_padded] - start[in];
+        return floats_finite(change, in + 1);
     }
     for (uint32_t l = 0; l < f->layer_count; l++)
-        kernel_unpack(&f->layers[l], f->w.at, theta + f->flat[l].weights, theta + f->flat[l].biases);
+        finite &= kernel_change(&f->layers[l], f->w.at, start + f->flat[l].weights, start + f->flat[l].biases,
+                                change + f->flat[l].weights, change + f->flat[l].biases);
+    return finite;
 }

@@ -29,6 +29,7 @@ void fused_begin(struct fused *f, const struct ft_train_config *config, const fl
 /* One batch: the rows order[0 .. count); `ahead` numbers that follow in order are fetched into the cache. */
 void fused_batch(struct fused *f, const struct ft_dataset *data, const uint32_t *order, size_t count, size_t ahead);
 bool fused_finite(const struct fused *f);
-void fused_end(const struct fused *f, float *theta);
+/* What the batches changed, (parameters), from `start`; false when a number of it is not finite. */
+bool fused_change(const struct fused *f, const float *start, float *change);
 
 #endif

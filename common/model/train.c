@@ -216,7 +216,7 @@ epoch_in_batches(struct ft_trainer *t, const struct ft_dataset *data, uint64_t *
     }
 }
 
-/* All epochs through the kernels. False when a parameter is no longer finite. */
+/* All epochs through the kernels, and the change into t->grad. False when a number of it is not finite. */
 static bool
 train_fused(struct ft_trainer *t, const struct ft_dataset *data, bool shuffled, uint64_t *state)
 {
@@ -231,11 +231,10 @@ train_fused(struct ft_trainer *t, const struct ft_dataset *data, bool shuffled, 
             n = left < batch ? left : batch;
             fused_batch(t->fused, data, t->order + from, n, left - n < batch ? left - n : batch);
         }
-        if (!fused_finite(t->fused)) /* a NaN anywhere in the epoch stays one in the weights */
-            return false;
+        if (epoch + 1 < t->config.local_epochs && !fused_finite(t->fused))
+            return false; /* a NaN anywhere in the epoch stays one in the weights */
     }
-    fused_end(t->fused, t->theta);
-    return true;
+    return fused_change(t->fused, t->start, t->grad);
 }
 
 /* All epochs through OpenBLAS. */
@@ -255,7 +254,9 @@ train_in_chunks(struct ft_trainer *t, const struct ft_dataset *data, bool batche
         if (!floats_finite(t->theta, t->parameters))
             return false;
     }
-    return true;
+    for (uint64_t i = 0; i < t->parameters; i++)
+        t->grad[i] = t->theta[i] - t->start[i];
+    return floats_finite(t->grad, t->parameters);
 }
 
 enum ft_status
@@ -278,10 +279,6 @@ ft_train_local(struct ft_trainer *t, const struct ft_dataset *data, const struct
     finite = t->fused != NULL ? train_fused(t, data, batches, &state) : train_in_chunks(t, data, batches, &state);
     t->start = NULL;
     if (!finite)
-        return FT_ERR_NONFINITE;
-    for (uint64_t i = 0; i < t->parameters; i++)
-        t->grad[i] = t->theta[i] - theta[i];
-    if (!floats_finite(t->grad, t->parameters))
         return FT_ERR_NONFINITE;
     memcpy(delta, t->grad, t->parameters * sizeof *delta);
     return FT_OK;

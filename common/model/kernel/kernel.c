@@ -65,28 +65,50 @@ kernel_pack(const struct kernel_layer *layer, const float *weights, const float 
 
     for (size_t c = 0; c < layer->out_padded; c += KERNEL_TILE) {
         const size_t width = tile_width(layer, c), n = layer->out - c < width ? layer->out - c : width;
-        for (size_t k = 0; k < layer->in_padded; k++, to += width) {
-            memset(to, 0, width * sizeof *to);
-            if (k < layer->in)
-                memcpy(to, weights + k * layer->out + c, n * sizeof *to);
+        for (size_t k = 0; k < layer->in; k++, to += width) {
+            memcpy(to, weights + k * layer->out + c, n * sizeof *to);
+            for (size_t j = n; j < width; j++)
+                to[j] = 0;
         }
+        memset(to, 0, (layer->in_padded - layer->in) * width * sizeof *to);
+        to += (layer->in_padded - layer->in) * width;
     }
     memset(packed + layer->biases, 0, layer->out_padded * sizeof *packed);
     memcpy(packed + layer->biases, biases, layer->out * sizeof *packed);
 }
 
-void
-kernel_unpack(const struct kernel_layer *layer, const float *packed, float *weights, float *biases)
+/* to = from - start; not 0 when one is not finite. */
+static uint32_t
+subtract(const float *restrict from, const float *restrict start, size_t count, float *restrict to)
+{
+    uint32_t bad = 0;
+
+    for (size_t j = 0; j < count; j++) {
+        const float d = from[j] - start[j];
+        uint32_t bits;
+        memcpy(&bits, &d, sizeof bits);
+        bad |= (uint32_t)((bits & 0x7f800000u) == 0x7f800000u);
+        to[j] = d;
+    }
+    return bad;
+}
+
+bool
+kernel_change(const struct kernel_layer *layer, const float *packed, const float *start_weights,
+              const float *start_biases, float *weights, float *biases)
 {
     const float *from = packed + layer->weights;
+    uint32_t bad = 0;
 
     for (size_t c = 0; c < layer->out_padded; c += KERNEL_TILE) {
         const size_t width = tile_width(layer, c), n = layer->out - c < width ? layer->out - c : width;
-        for (size_t k = 0; k < layer->in; k++)
-            memcpy(weights + k * layer->out + c, from + k * width, n * sizeof *weights);
+        for (size_t k = 0; k < layer->in; k++) {
+            const size_t at = k * layer->out + c;
+            bad |= subtract(from + k * width, start_weights + at, n, weights + at);
+        }
         from += (size_t)layer->in_padded * width;
     }
-    memcpy(biases, packed + layer->biases, layer->out * sizeof *biases);
+    return (bad | subtract(packed + layer->biases, start_biases, layer->out, biases)) == 0;
 }
 
 size_t

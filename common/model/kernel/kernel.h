@@ -114,9 +114,11 @@ size_t kernel_list(const struct model_kernel *list[3]);
 
 /* Offsets of a layer whose packed weights start at `at`; returns where the next layer starts. */
 size_t kernel_layer_init(struct kernel_layer *layer, uint32_t in, uint32_t out, size_t at);
-/* Row-major weights (in, out) and biases (out) into their packed places with padding; and back. */
+/* Row-major weights (in, out) and biases (out) into their packed places with padding. */
 void kernel_pack(const struct kernel_layer *layer, const float *weights, const float *biases, float *packed);
-void kernel_unpack(const struct kernel_layer *layer, const float *packed, float *weights, float *biases);
+/* And back, less where they started; false when a difference is not finite. */
+bool kernel_change(const struct kernel_layer *layer, const float *packed, const float *start_weights,
+                   const float *start_biases, float *weights, float *biases);
 
 /* Floats of the panels of `columns` columns and rows_max rows. */
 size_t kernel_panel_floats(size_t columns, size_t rows_max);

@@ -75,13 +75,17 @@ anchor_open(const struct bench_case *c, const struct bench_world *w, const char 
 }
 
 double
-anchor_round(struct anchor *a, const struct sim_asked *asked, uint32_t count)
+anchor_round(struct anchor *a, const struct sim_asked *asked, uint32_t count, double *processor)
 {
+    double seconds;
+
     (void)fputs("round", a->to);
     for (uint32_t i = 0; i < count; i++)
         (void)fprintf(a->to, " %u", asked[i].client);
     (void)fputc('\n', a->to);
-    return answer(a);
+    seconds = answer(a);
+    bench_must(fscanf(a->from, "%lf", processor) == 1, "PyTorch's process ended");
+    return seconds;
 }
 
 double

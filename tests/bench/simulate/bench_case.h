@@ -27,6 +27,7 @@ struct bench_world {
 
 void bench_must(bool good, const char *what);
 double bench_now(void);
+double bench_processor(void); /* seconds of all threads */
 
 void bench_world_open(const struct bench_case *c, unsigned threads, int rounds, struct bench_world *out);
 void bench_world_close(struct bench_world *w);
@@ -44,7 +45,8 @@ double bench_peak(unsigned threads);
 struct anchor;
 struct anchor *anchor_open(const struct bench_case *c, const struct bench_world *w, const char *mode,
                            const char *folder);
-double anchor_round(struct anchor *a, const struct sim_asked *asked, uint32_t count); /* seconds */
+/* Seconds, and those of processors. */
+double anchor_round(struct anchor *a, const struct sim_asked *asked, uint32_t count, double *processor);
 double anchor_accuracy(struct anchor *a);
 void anchor_close(struct anchor *a);
 

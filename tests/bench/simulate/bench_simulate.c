@@ -9,10 +9,10 @@
  *   cnn        two convolutions, batch 10     100 of 600 examples  10 %, 1 epoch    McMahan et al. 2017; by
  * name only
  *
- * Usage: bench_simulate [--rounds N] [--case NAME] [--clients N] [--threads N] [--anchor NAME | --no-anchors] [--json]
- * OpenBLAS chooses its kernels itself: an environment that tells it which (OPENBLAS_CORETYPE) would slow the
- * yardsticks, so the program then starts itself again without. From the source root: the PyTorch loops are
- * tests/bench/simulate/torch_rounds.py.
+ * Usage: bench_simulate [--rounds N] [--case NAME] [--clients N] [--threads N] [--anchor NAME | --no-anchors]
+ * [--json] OpenBLAS chooses its kernels itself: an environment that tells it which (OPENBLAS_CORETYPE) would
+ * slow the yardsticks, so the program then starts itself again without. From the source root: the PyTorch
+ * loops are tests/bench/simulate/torch_rounds.py.
  */
 #include "bench_case.h"
 #include "common/base/alloc.h"
@@ -61,6 +61,14 @@ bench_must(bool good, const char *what)
 }
 
 double
+bench_processor(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+double
 bench_now(void)
 {
     struct timespec t;
@@ -73,6 +81,7 @@ static const char *const names[RUNNERS] = { "fedtill", "flat", "idiomatic" };
 
 struct result {
     double seconds[RUNNERS]; /* least; 0: not measured */
+    double processor[RUNNERS];
     double accuracy[RUNNERS];
     uint32_t clients; /* a round */
 };
@@ -97,13 +106,17 @@ run_rounds(const struct bench_case *c, struct bench_world *w, const char *folder
             anchors[k] = anchor_open(c, w, names[k], folder);
     for (int n = 1; n <= rounds; n++) {
         const uint32_t asked = bench_world_asked(w, (uint64_t)n);
+        double processor = bench_processor();
         bench_must(ft_sim_engine_round(w->engine, &round, &err) == FT_OK && round.came == asked,
                    "a round failed");
+        keep_least(&r->processor[PRODUCT], bench_processor() - processor);
         r->clients = asked;
         keep_least(&r->seconds[PRODUCT], round.seconds);
         for (int k = FLAT; k < RUNNERS; k++)
-            if (anchors[k] != NULL)
-                keep_least(&r->seconds[k], anchor_round(anchors[k], w->asked, asked));
+            if (anchors[k] != NULL) {
+                keep_least(&r->seconds[k], anchor_round(anchors[k], w->asked, asked, &processor));
+                keep_least(&r->processor[k], processor);
+            }
     }
     bench_must(ft_sim_engine_score(w->engine, ft_sim_engine_params(w->engine), &score) == FT_OK,
                "cannot score");
@@ -133,10 +146,14 @@ print_result(const struct bench_case *c, const struct result *r, double peak)
         if (r->seconds[k] <= 0)
             continue;
         if (json)
-            printf(",\"%s_s\":%.6f,\"%s_accuracy\":%.4f", names[k], r->seconds[k], names[k], r->accuracy[k]);
+            printf(",\"%s_s\":%.6f,\"%s_processor_s\":%.6f,\"%s_accuracy\":%.4f", names[k], r->seconds[k],
+                   names[k], r->processor[k], names[k], r->accuracy[k]);
         else
-            printf("  %-10s %10.3f ms a round  %7.2f times  accuracy after %d rounds %.2f %%\n", names[k],
-                   r->seconds[k] * 1e3, r->seconds[k] / own, rounds, 100 * r->accuracy[k]);
+            printf("  %-10s %10.3f ms a round  %7.2f times   of processors %10.3f ms  %7.2f times   accuracy "
+                   "after %d "
+                   "rounds %.2f %%\n",
+                   names[k], r->seconds[k] * 1e3, r->seconds[k] / own, r->processor[k] * 1e3,
+                   r->processor[k] / r->processor[PRODUCT], rounds, 100 * r->accuracy[k]);
     }
     printf(json ? "}\n" : "");
     (void)fflush(stdout);
@@ -185,7 +202,8 @@ main(int argc, char **argv)
         { "case", 'c', POPT_ARG_STRING, &only, 0, "this case only: 2nn, 2nn-e5, logistic or cnn", "NAME" },
         { "clients", 'n', POPT_ARG_INT, &clients, 0, "clients instead of the case's own number", "N" },
         { "threads", 't', POPT_ARG_INT | POPT_ARGFLAG_SHOW_DEFAULT, &threads, 0, "threads", "N" },
-        { "anchor", 'a', POPT_ARG_STRING, &only_anchor, 0, "beside this one only: flat or idiomatic", "NAME" },
+        { "anchor", 'a', POPT_ARG_STRING, &only_anchor, 0, "beside this one only: flat or idiomatic",
+          "NAME" },
         { "no-anchors", 0, POPT_ARG_NONE, &no_anchors, 0, "without PyTorch", NULL },
         { "json", 'j', POPT_ARG_NONE, &json, 0, "one JSON object a case", NULL },
         POPT_AUTOHELP POPT_TABLEEND,

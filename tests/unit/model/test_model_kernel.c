@@ -242,10 +242,11 @@ the_choice_of_a_kernel_is_by_name(void **state)
     assert_string_not_equal(ft_model_kernel(), "auto");
 }
 
-/* Packing puts every weight where unpacking finds it, and zeros everywhere else. */
+/* Packing puts every weight where the change is taken from, and zeros everywhere else; what is not finite is told. */
 static void
 packing_and_unpacking_give_the_same_weights(void **state)
 {
+    static const float none[130 * 49] = { 0 };
     const uint32_t shapes[5][2] = { { 1, 1 }, { 16, 32 }, { 17, 33 }, { 5, 48 }, { 130, 49 } };
 
     (void)state;
@@ -263,12 +264,18 @@ packing_and_unpacking_give_the_same_weights(void **state)
         for (size_t k = 16; k < packed; k++)
             p[k] = NAN;
         kernel_pack(&layer, w, b, p);
-        kernel_unpack(&layer, p, w2, b2);
+        assert_true(kernel_change(&layer, p, none, none, w2, b2));
         assert_memory_equal(w, w2, in * out * sizeof *w);
         assert_memory_equal(b, b2, out * sizeof *b);
+        assert_true(kernel_change(&layer, p, w, b, w2, b2));
+        assert_memory_equal(w2, none, in * out * sizeof *w);
+        assert_memory_equal(b2, none, out * sizeof *b);
         for (size_t k = 0; k < packed; k++)
             filled += p[k] < 0 || p[k] > 0;
         assert_int_equal(filled, in * out + out);
+        w[in * out - 1] = INFINITY;
+        kernel_pack(&layer, w, b, p);
+        assert_false(kernel_change(&layer, p, none, none, w2, b2));
         ft_free(w);
         ft_free(b);
         ft_free(p);
