@@ -16,7 +16,8 @@ struct conv_work {
     float *act[FT_MODEL_CONV_MAX];    /* (rows_max, outputs), after activation */
     uint8_t *top[FT_MODEL_CONV_MAX];  /* which of a square was the largest */
     float *back[FT_MODEL_CONV_MAX];   /* gradients of `act`; the last is the caller's */
-    size_t patches_max, z_max;
+    size_t patches_max, z_max, turned_max;
+    float *turned; /* one layer's weights, (channels out, patch) */
 };
 
 static size_t
@@ -88,12 +89,14 @@ conv_open(const struct ft_model_spec *spec, size_t rows_max, struct conv_work **
         const struct conv_layer *layer = &w->layers[l];
         w->patches_max = most(w->patches_max, pixels(layer) * patch(layer));
         w->z_max = most(w->z_max, pixels(layer) * layer->out);
+        w->turned_max = most(w->turned_max, patch(layer) * layer->out);
         pixels_max = most(pixels_max, pixels(layer));
     }
     w->patches = ft_calloc(w->patches_max, sizeof *w->patches);
     w->z = ft_calloc(w->z_max, sizeof *w->z);
     w->ones = ft_calloc(pixels_max, sizeof *w->ones);
-    good = w->patches != NULL && w->z != NULL && w->ones != NULL;
+    w->turned = ft_calloc(w->turned_max, sizeof *w->turned);
+    good = w->patches != NULL && w->z != NULL && w->ones != NULL && w->turned != NULL;
     for (uint32_t l = 0; good && l < w->count; l++) {
         const size_t values = rows_max * conv_outputs(&w->layers[l]);
         w->act[l] = ft_calloc(values, sizeof *w->act[l]);
@@ -133,6 +136,7 @@ conv_close(struct conv_work *w)
     wipe_free(w->patches, w->patches_max * sizeof *w->patches);
     wipe_free(w->z, w->z_max * sizeof *w->z);
     ft_free(w->ones);
+    wipe_free(w->turned, w->turned_max * sizeof *w->turned);
     ft_free(w);
 }
 
@@ -196,25 +200,29 @@ gather_up(const struct conv_layer *layer, const float *patches, float *image)
         }
 }
 
-/* The largest of each square, and which it was; the first of equals. A NaN is kept. */
+/* The largest of each square, and which it was; the first of equals. A NaN is kept. Numbers of one width, so that the
+ * compiler makes vectors of it. */
 static void
-pool_image(const struct conv_layer *layer, const float *z, float *out, uint8_t *top)
+pool_image(const struct conv_layer *layer, const float *restrict z, float *restrict out, uint8_t *restrict top)
 {
     const size_t channels = layer->out;
+    int32_t which[FT_MODEL_CHANNELS_MAX];
 
     for (size_t i = 0; i < layer->out_height; i++)
         for (size_t j = 0; j < layer->out_width; j++, out += channels, top += channels) {
             const float *square = z + (i * layer->pool * layer->width + j * layer->pool) * channels;
             memcpy(out, square, channels * sizeof *out);
-            memset(top, 0, channels);
+            memset(which, 0, channels * sizeof *which);
             for (size_t k = 1; k < (size_t)layer->pool * layer->pool; k++) {
                 const float *at = square + (k / layer->pool * layer->width + k % layer->pool) * channels;
                 for (size_t c = 0; c < channels; c++) {
-                    const bool larger = !(at[c] <= out[c]);
-                    out[c] = larger ? at[c] : out[c];
-                    top[c] = larger ? (uint8_t)k : top[c];
+                    const int32_t kept = -(int32_t)(at[c] <= out[c]); /* all bits, or none */
+                    which[c] = (which[c] & kept) | ((int32_t)k & ~kept);
+                    out[c] = at[c] <= out[c] ? out[c] : at[c];
                 }
             }
+            for (size_t c = 0; c < channels; c++)
+                top[c] = (uint8_t)which[c];
         }
 }
 
@@ -253,6 +261,16 @@ conv_forward(struct conv_work *w, const float *params, const float *x, size_t ro
     return w->act[w->count - 1];
 }
 
+/* Once a pass, not once an image. */
+static void
+turn(const float *restrict weights, size_t rows, size_t columns, float *restrict out)
+{
+    for (size_t from = 0; from < rows; from += 16) /* blocks, so that neither side leaves the cache */
+        for (size_t c = 0; c < columns; c++)
+            for (size_t i = from; i < rows && i < from + 16; i++)
+                out[c * rows + i] = weights[i * columns + c];
+}
+
 void
 conv_backward(struct conv_work *w, const float *params, const float *x, size_t rows, bool keep, const float *down,
               float *grad, float *room)
@@ -265,6 +283,8 @@ conv_backward(struct conv_work *w, const float *params, const float *x, size_t r
         const float *dact = l + 1 == w->count ? down : w->back[l];
         if (l + 1 < w->count)
             model_slope(w->activation, w->act[l], rows * out, w->back[l]);
+        if (l > 0)
+            turn(params + layer->weights, k, c, w->turned);
         for (size_t r = 0; r < rows; r++) {
             const bool add = r > 0 || keep;
             lay_out(layer, from + r * in, w->patches);
@@ -273,7 +293,7 @@ conv_backward(struct conv_work *w, const float *params, const float *x, size_t r
             product_sum_of_rows(w->z, n, c, w->ones, add, grad + layer->biases, room);
             if (l == 0)
                 continue;
-            product_right_turned(n, k, c, w->z, params + layer->weights, false, w->patches, room);
+            product_plain(n, k, c, w->z, w->turned, false, w->patches, room);
             gather_up(layer, w->patches, w->back[l - 1] + r * in);
         }
         if (l == 0)

@@ -111,7 +111,9 @@ TARGET static void
 product_part(const struct kernel_product *p, size_t l, size_t depth, size_t j, size_t columns, float *room)
 {
     const bool add = p->add || l > 0;
-    const bool direct = p->b_col == 1 && p->m <= 2 * PRODUCT_ROWS; /* too few rows to repay a copy */
+    /* Too few rows to repay a copy, or a right side whose rows follow one another closely, or that has few. */
+    const bool direct =
+        p->b_col == 1 && (p->m <= 2 * PRODUCT_ROWS || p->b_step <= 2 * PRODUCT_WIDE || p->k <= 2 * PRODUCT_WIDE);
 
     for (size_t n = 0; n < columns; n += PRODUCT_WIDE)
         if (!direct || columns - n < PRODUCT_WIDE)
