@@ -4,6 +4,7 @@
 #include "aggregator/simulate/cmd_compare.h"
 #include "aggregator/simulate/cmd_data.h"
 #include "aggregator/simulate/cmd_run.h"
+#include "aggregator/simulate/cmd_sweep.h"
 
 static const struct ft_cli_command commands[] = {
     { .name = "run", .help = "run one experiment: virtual shops around the code that shops and aggregator run",
@@ -46,6 +47,13 @@ static const struct ft_cli_command commands[] = {
                  "      && fedtill-simulate run retail/experiment.yaml --out retail/run",
       .details = "DIR gets shops/, consent/, a task, an experiment, and the truth: segments, seasons, promotions, regions.",
       .run = ft_cmd_data },
+    { .name = "sweep", .help = "run every cell of a grid, several at a time; killed or not, it goes on from where it was",
+      .operands = "FILE.yaml", .operands_least = 1, .operands_most = 1, .options = ft_cmd_sweep_options,
+      .example = "fedtill-simulate sweep fashion.yaml --grid training.learning_rate=0.01,0.03,0.1 --grid seed=1,2,3 --out lr",
+      .details = "FILE is an experiment, or a sweep file with the keys experiment, set, grid, metric and target. The results\n"
+                 "are the same bytes for any number of jobs. A cell that fails stops no other.\n"
+                 "Exit: 0 done, 1 cells failed, 75 stopped (the same command goes on), 78 the grid or every cell is not valid.",
+      .run = ft_cmd_sweep },
     { .name = NULL },
 };
 

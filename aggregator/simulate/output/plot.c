@@ -352,7 +352,7 @@ sim_plot_bars(struct ft_buf *out, const struct sim_bars *b)
     f.y_high = ceil(f.y_high / sim_plot_step(0, f.y_high, 5) - 1e-9) * sim_plot_step(0, f.y_high, 5);
     (void)snprintf(description, sizeof description, "%s by %s. The numbers are in the table.", b->y_label,
                    b->x_label);
-    FT_TRY(begin(out, b->title, description, false));
+    FT_TRY(begin(out, b->title, description, b->standalone));
     FT_TRY(axes(out, &f, b->x_label, b->y_label, false));
     for (size_t i = 0; i < b->bars; i++) {
         double base = 0;

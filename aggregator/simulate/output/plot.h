@@ -45,6 +45,7 @@ struct sim_bars {
     const double *values;          /* (bars, parts) */
     const char *const *part_names; /* (parts), or NULL with one part */
     size_t bars, parts;
+    bool standalone;
 };
 FT_NODISCARD enum ft_status sim_plot_bars(struct ft_buf *out, const struct sim_bars *bars);
 

@@ -166,11 +166,13 @@ sim_report_clients(struct ft_buf *out, const struct sim_run *run)
     struct curve curves[] = {
         { "Clients whose update came", "clients", NULL, AT(came), NULL, true, false, 0 },
         { "Bytes from clients", "MiB up",
-          "All contributions of a round: packed words under secure aggregation, else float32.", AT(bytes_up), NULL, true, false, 0x1p20 },
+          "All contributions of a round: packed words under secure aggregation, else float32.", AT(bytes_up),
+          NULL, true, false, 0x1p20 },
         { "Seconds a round", "seconds",
           "Without the evaluation. Wall-clock time of this machine: the one plot that no seed repeats.",
           AT(seconds), NULL, true, false, 0 },
-        { "Masking", "mask seconds", "Processor seconds of masking, one client.", AT(mask_seconds), NULL, true, true, 0 },
+        { "Masking", "mask seconds", "Processor seconds of masking, one client.", AT(mask_seconds), NULL,
+          true, true, 0 },
     };
     double most = 0;
     unsigned unit = 0;
