@@ -238,7 +238,8 @@ open_customer(const struct retail_world *w, uint32_t number, uint32_t home, cons
                       (s->loyalty * s->loyalty_lift + 1 - s->loyalty) *
                       (-0.5 * log((1 - sim_draw_uniform(&draw)) *
                                   (1 - sim_draw_uniform(&draw))))); /* gamma, shape 2, mean 1 */
-    weeks = -log(1 - sim_draw_uniform(&draw)) / hazard[c->segment];
+    u = sim_draw_uniform(&draw);
+    weeks = hazard[c->segment] > 0 ? -log(1 - u) / hazard[c->segment] : INFINITY; /* without churn nobody leaves */
     c->leaves =
         weeks < s->weeks ? (uint16_t)ceil(weeks) : (uint16_t)s->weeks; /* ceil: comes in the week it leaves */
     c->second = UINT32_MAX;
