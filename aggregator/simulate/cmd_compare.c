@@ -2,6 +2,7 @@
 
 #include "aggregator/simulate/output/compare.h"
 #include "aggregator/simulate/output/html.h"
+#include "aggregator/simulate/output/report_parts.h"
 #include "common/base/alloc.h"
 #include "common/base/file.h"
 
@@ -23,7 +24,7 @@ const struct ft_cli_option ft_cmd_compare_options[] = {
     { .name = "out",
       .kind = FT_CLI_TEXT,
       .argument = "FILE.html",
-      .help = "write a page with table and plots" },
+      .help = "write a page with table and plots; of one DIR its own report" },
     { .name = "force", .kind = FT_CLI_FLAG, .help = "replace FILE.html" },
     FT_CLI_OPTIONS_END,
 };
@@ -77,11 +78,13 @@ write_page(const struct sim_compare *c, const char *path, bool force, struct ft_
 {
     struct ft_buf page = { 0 };
     enum ft_status st;
-    FT_TRY(sim_compare_page(c, NULL, &page));
+    FT_TRY(c->count == 1 ? sim_report_page(&page, &c->runs[0]) : sim_compare_page(c, NULL, &page));
     if (force)
         st = ft_file_write(path, ft_buf_bytes(&page), 0644, err);
     else
         st = ft_file_write_new(path, ft_buf_bytes(&page), 0644, err);
+    if (st == FT_ERR_DUPLICATE)
+        *err = (struct ft_error){ 0 };
     if (st == FT_ERR_DUPLICATE)
         st = ft_fail(err, FT_ERR_CONFIG, "%s is there already; --force replaces it", path);
 out:

@@ -167,8 +167,8 @@ out:
     return st;
 }
 
-static enum ft_status
-write_page(struct ft_buf *out, const struct sim_run *run)
+enum ft_status
+sim_report_page(struct ft_buf *out, const struct sim_run *run)
 {
     const char *name = sim_run_text(run, "name"), *secure = sim_run_key(run, "secure_sum.kind");
     enum ft_status st;
@@ -207,7 +207,7 @@ ft_sim_report(const char *const *dirs, size_t count, const char *path, struct ft
 
     FT_TRY(sim_compare_open(dirs, count, 0, NAN, &compare, err));
     if (count == 1)
-        FT_TRY(write_page(&page, &compare.runs[0]));
+        FT_TRY(sim_report_page(&page, &compare.runs[0]));
     else
         FT_TRY(sim_compare_page(&compare, NULL, &page));
     st = ft_file_write(path, ft_buf_bytes(&page), 0644, err);

@@ -13,6 +13,9 @@ FT_NODISCARD enum ft_status sim_report_clients(struct ft_buf *out,
 FT_NODISCARD enum ft_status sim_report_partition(struct ft_buf *out,
                                                  const struct sim_run *run); /* rows and labels */
 
+/* The whole page. */
+FT_NODISCARD enum ft_status sim_report_page(struct ft_buf *out, const struct sim_run *run);
+
 /* Rounds to show in a table: `wanted` of them evenly, the first and the last among them; *count of `index`.
  */
 #define SIM_TABLE_ROUNDS 40
