@@ -179,6 +179,7 @@ read_facts(struct ft_participant *p, const struct known_task *k, uint64_t round)
     f->ledger_can_pay = !p->session.plan.privacy.on || /* a sum without noise spends nothing */
                         (p->config.world.can_pay != NULL && p->config.world.can_pay(p->config.world.ctx, k->hash, round));
     FT_TRY(store->calls->previous_get(store, k->hash, &f->previous));
+    FT_TRY(store->calls->trained_on(store, k->hash, p->model_hash, &f->model_trained_on));
     FT_TRY(store->calls->journal_view(store, k->hash, &f->journal));
 out:
     return st;

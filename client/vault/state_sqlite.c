@@ -35,7 +35,17 @@ static const char schema[] =
     " PRIMARY KEY(task, round)) WITHOUT ROWID;"
     "CREATE INDEX IF NOT EXISTS participation_at ON participation(at_s);"
     "CREATE TABLE IF NOT EXISTS previous(task BLOB PRIMARY KEY, round INTEGER NOT NULL, model BLOB NOT NULL,"
-    " lineage BLOB NOT NULL, result BLOB NOT NULL, result_known INTEGER NOT NULL);";
+    " lineage BLOB NOT NULL, result BLOB NOT NULL, result_known INTEGER NOT NULL);"
+    /* Every model a contribution was made on, noted with `previous` in one statement. (OR IGNORE in a trigger
+     * gives way to how the statement that fires it takes conflicts.) */
+    "CREATE TABLE IF NOT EXISTS trained(task BLOB NOT NULL, model BLOB NOT NULL, PRIMARY KEY(task, model)) WITHOUT ROWID;"
+    "CREATE TRIGGER IF NOT EXISTS trained_first AFTER INSERT ON previous BEGIN"
+    " INSERT INTO trained SELECT NEW.task, NEW.model WHERE NOT EXISTS"
+    " (SELECT 1 FROM trained WHERE task = NEW.task AND model = NEW.model); END;"
+    "CREATE TRIGGER IF NOT EXISTS trained_next AFTER UPDATE OF model ON previous BEGIN"
+    " INSERT INTO trained SELECT NEW.task, NEW.model WHERE NOT EXISTS"
+    " (SELECT 1 FROM trained WHERE task = NEW.task AND model = NEW.model); END;"
+    "INSERT OR IGNORE INTO trained SELECT task, model FROM previous;";
 
 struct sqlite_store {
     struct ft_vault_store base;
@@ -460,6 +470,21 @@ previous_get(struct ft_vault_store *s, const uint8_t task[32], struct ft_ss_prev
 }
 
 static enum ft_status
+trained_on(struct ft_vault_store *s, const uint8_t task[32], const uint8_t model[32], bool *out)
+{
+    sqlite3_stmt *stmt;
+    int64_t count = 0;
+    *out = true; /* not to be had: as if it had been */
+    enum ft_status st =
+        query(db_of(s), &stmt, "SELECT count(*) FROM trained WHERE task=?1 AND model=?2", "hh", task, model);
+    if (st == FT_OK)
+        st = finish_one(stmt, &count);
+    if (st == FT_OK)
+        *out = count > 0;
+    return st;
+}
+
+static enum ft_status
 clock_put(struct ft_vault_store *s, int64_t wall_s)
 {
     sqlite3 *db = db_of(s);
@@ -500,6 +525,7 @@ static const struct ft_vault_store_calls calls = {
     .last_of_task = last_of_task,
     .previous_put = previous_put,
     .previous_get = previous_get,
+    .trained_on = trained_on,
     .clock_put = clock_put,
     .clock_get = clock_get,
     .close = store_close,

@@ -77,6 +77,9 @@ struct ft_vault_store_calls {
                                    const struct ft_ss_previous *previous);
     enum ft_status (*previous_get)(struct ft_vault_store *s, const uint8_t task[32],
                                    struct ft_ss_previous *out);
+    /* Is this the model of any previous_put of the task, however long ago? */
+    enum ft_status (*trained_on)(struct ft_vault_store *s, const uint8_t task[32], const uint8_t model[32],
+                                 bool *out);
 
     /* The latest wall clock seen, so that a clock set back is noticed. put never lowers it. */
     enum ft_status (*clock_put)(struct ft_vault_store *s, int64_t wall_s);

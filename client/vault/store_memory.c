@@ -32,6 +32,8 @@ struct memory_store {
     size_t participation_count;
     struct task_previous *previous;
     size_t previous_count;
+    uint8_t (*trained)[64]; /* task and model */
+    size_t trained_count;
     uint64_t roster_serial, approvals;
     struct ft_buf roster;
     bool has_roster;
@@ -260,6 +262,16 @@ find_previous(struct memory_store *m, const uint8_t task[32])
 }
 
 static enum ft_status
+trained_on(struct ft_vault_store *s, const uint8_t task[32], const uint8_t model[32], bool *out)
+{
+    const struct memory_store *m = of(s);
+    *out = false;
+    for (size_t i = 0; i < m->trained_count && !*out; i++)
+        *out = memcmp(m->trained[i], task, 32) == 0 && memcmp(m->trained[i] + 32, model, 32) == 0;
+    return FT_OK;
+}
+
+static enum ft_status
 previous_put(struct ft_vault_store *s, const uint8_t task[32], const struct ft_ss_previous *previous)
 {
     struct task_previous *p = find_previous(of(s), task);
@@ -269,6 +281,15 @@ previous_put(struct ft_vault_store *s, const uint8_t task[32], const struct ft_s
         return FT_ERR_NOMEM;
     if (p->previous.any && p->previous.round > previous->round)
         return FT_OK;
+    bool known = true;
+    (void)trained_on(s, task, previous->model_hash, &known);
+    if (!known) {
+        uint8_t *pair = grow(&of(s)->trained, &of(s)->trained_count, sizeof *of(s)->trained);
+        if (pair == NULL)
+            return FT_ERR_NOMEM;
+        memcpy(pair, task, 32);
+        memcpy(pair + 32, previous->model_hash, 32);
+    }
     memcpy(p->task, task, 32);
     p->previous = *previous;
     p->previous.any = true;
@@ -308,6 +329,7 @@ store_close(struct ft_vault_store *s)
     ft_free(m->journal);
     ft_free(m->participation);
     ft_free(m->previous);
+    ft_free(m->trained);
     ft_buf_clear(&m->roster);
     ft_free(m);
 }
@@ -327,6 +349,7 @@ static const struct ft_vault_store_calls calls = {
     .last_of_task = last_of_task,
     .previous_put = previous_put,
     .previous_get = previous_get,
+    .trained_on = trained_on,
     .clock_put = clock_put,
     .clock_get = clock_get,
     .close = store_close,

@@ -87,6 +87,7 @@ struct ft_ss_facts {
     struct ft_ss_descriptor expected;
     uint8_t model_hash[32]; /* of the model at hand */
     struct ft_ss_previous previous;
+    bool model_trained_on; /* in some earlier round of the task, `previous` or one before it */
     struct ft_ss_journal_view journal;
     bool ledger_can_pay;
 };

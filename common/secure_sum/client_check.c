@@ -71,6 +71,10 @@ judge_model(const struct ft_ss_client *c, const struct ft_ss_descriptor *d, cons
 
     if (!same(d->model_hash, facts->model_hash))
         return FT_SS_ABORT_MODEL;
+    /* Two sums of nearly the same updates give away who is in one of them only: never again, but for the round after one
+     * that failed. */
+    if (facts->model_trained_on && !(repeated && !last->result_known))
+        return FT_SS_ABORT_MODEL_REPEATED;
     if (!last->any)
         return FT_SS_ABORT_NONE;
     if (last->result_known) {

@@ -324,6 +324,13 @@ secure_sum_model_must_follow_from_the_last_result(void **state)
     d.lineage_hash[0] ^= 1;
     assert_int_equal(world_judge(&w, 3, &d), FT_SS_ABORT_NONE);
 
+    /* Nor one from before the last: whoever goes back by two models, and skips a round number besides, is refused too. */
+    facts->model_trained_on = true;
+    assert_int_equal(world_judge(&w, 3, &d), FT_SS_ABORT_MODEL_REPEATED);
+    facts->previous.result_known = false; /* a failed round since does not change that: it was on another model */
+    assert_int_equal(world_judge(&w, 3, &d), FT_SS_ABORT_MODEL_REPEATED);
+    facts->previous.result_known = true;
+
     memcpy(facts->previous.model_hash, d.model_hash, 32);
     assert_int_equal(world_judge(&w, 3, &d), FT_SS_ABORT_MODEL_REPEATED);
     facts->previous.result_known = false; /* the last round failed */

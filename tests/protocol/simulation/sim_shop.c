@@ -147,6 +147,13 @@ previous_get(struct ft_vault_store *s, const uint8_t task[32], struct ft_ss_prev
 }
 
 static enum ft_status
+trained_on(struct ft_vault_store *s, const uint8_t task[32], const uint8_t model[32], bool *out)
+{
+    struct sim_shop *shop = shop_of(s);
+    return shop->disk->calls->trained_on(shop->disk, task, model, out);
+}
+
+static enum ft_status
 clock_put(struct ft_vault_store *s, int64_t wall_s)
 {
     struct sim_shop *shop = shop_of(s);
@@ -297,7 +304,7 @@ sim_shop_open(struct sim *s, const struct sim_world *w, uint32_t id)
     shop->id = id;
     shop->calls = (struct ft_vault_store_calls){
         journal_put, journal_view, roster_put, roster_get, task_put, task_get, task_list, task_approve, task_decided,
-        approvals_changed, participations, last_of_task, previous_put, previous_get, clock_put, clock_get, keep_disk,
+        approvals_changed, participations, last_of_task, previous_put, previous_get, trained_on, clock_put, clock_get, keep_disk,
     };
     shop->failing.calls = &shop->calls;
     ft_env_seeded_init(&shop->env, sim_draw(s, UINT64_MAX), id);

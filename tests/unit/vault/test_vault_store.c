@@ -163,6 +163,18 @@ previous_and_clock_rules(struct ft_vault_store *s)
     assert_int_equal(got.round, 4);
     assert_int_equal(got.lineage_hash[0], 5);
     assert_int_equal(got.result_hash[0], 9);
+    /* A model stays known to have been trained on, whatever came after it; to its own task only. */
+    bool trained = true;
+    p = (struct ft_ss_previous){ .any = true, .round = 5, .model_hash = { 7 } };
+    assert_int_equal(s->calls->trained_on(s, task_a, p.model_hash, &trained), FT_OK);
+    assert_false(trained);
+    assert_int_equal(s->calls->previous_put(s, task_a, &p), FT_OK);
+    assert_int_equal(s->calls->trained_on(s, task_a, p.model_hash, &trained), FT_OK);
+    assert_true(trained);
+    assert_int_equal(s->calls->trained_on(s, task_a, got.model_hash, &trained), FT_OK);
+    assert_true(trained); /* of round 4 */
+    assert_int_equal(s->calls->trained_on(s, task_b, p.model_hash, &trained), FT_OK);
+    assert_false(trained);
     assert_int_equal(s->calls->clock_put(s, 500), FT_OK);
     assert_int_equal(s->calls->clock_put(s, 400), FT_OK);
     assert_int_equal(s->calls->clock_get(s, &clock), FT_OK);
