@@ -119,6 +119,11 @@ move(struct ft_cli *cli, enum ft_task_state state, enum ft_task_state only_from)
     if (code != FT_EXIT_OK)
         return code;
     FT_TRY(ft_home_task(&home, name, &row, &err));
+    if ((row.state == FT_TASK_DONE || row.state == FT_TASK_STOPPED) && row.state != state) {
+        st = ft_fail(&err, FT_ERR_NOTFOUND, "%s has ended: it is %s. Publish a new task to go on", row.name,
+                     ft_task_state_name(row.state));
+        goto out;
+    }
     if (only_from != 0 && row.state != only_from && row.state != state) {
         st = ft_fail(&err, FT_ERR_REFUSED, "%s is %s, expected %s", row.name, ft_task_state_name(row.state),
                      ft_task_state_name(only_from));

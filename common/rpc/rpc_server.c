@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -217,7 +218,7 @@ split_address(const char *address, char host[256], char port[8])
     const char *colon = strrchr(address, ':');
     const char *from = address, *until = colon;
     if (colon == NULL || colon == address || strlen(colon + 1) == 0 || strlen(colon + 1) > 5 ||
-        strspn(colon + 1, "0123456789") != strlen(colon + 1))
+        strspn(colon + 1, "0123456789") != strlen(colon + 1) || strtol(colon + 1, NULL, 10) > UINT16_MAX)
         return false;
     if (address[0] == '[' && colon[-1] == ']') {
         from++;

@@ -90,7 +90,10 @@ expect 0 "$agg" task pause cj_return --home "$home"
 expect 0 "$agg" task resume cj_return --home "$home"
 expect 64 "$agg" task stop cj_return --home "$home"
 expect 0 "$agg" task stop cj_return --home "$home" --yes
-expect 77 "$agg" task start cj_return --home "$home"
+for verb in start pause resume; do
+    expect 66 "$agg" task $verb cj_return --home "$home" # it has ended
+    says "has ended"
+done
 expect 66 "$agg" model export cj_return --home "$home" --out "$dir/model.json" --format json
 expect 66 "$agg" model list nothing --home "$home"
 

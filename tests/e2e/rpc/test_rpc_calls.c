@@ -575,6 +575,9 @@ calls_port_in_use_is_a_clear_error(void **state)
     err = (struct ft_error){ 0 };
     assert_int_equal(world_serve(&second, "192.0.2.1:0", 0, &err), FT_ERR_CONFIG); /* TEST-NET: nobody's */
     assert_non_null(strstr(err.text, "192.0.2.1:0"));
+    err = (struct ft_error){ 0 };
+    assert_int_equal(world_serve(&second, "127.0.0.1:65536", 0, &err), FT_ERR_CONFIG);
+    assert_non_null(strstr(err.text, "is not host:port")); /* and not what the kernel makes of it */
 }
 
 /* An aggregator that is down is PEER; the same channel works again once it is back. */
