@@ -108,7 +108,7 @@ static enum ft_status
 pay(struct ft_participant *p, const struct ft_ss_journal_record *record)
 {
     const struct ft_participant_world *w = &p->config.world;
-    if (!p->session.plan.privacy.on)
+    if (!p->session.plan.privacy.on || (FT_PLANT(LEDGER_AFTER_SEND) && record->step <= FT_SS_STEP_MASKED))
         return FT_OK;
     return w->spend != NULL ? w->spend(w->ctx, record->task_hash, record->round, record->t[0]) : FT_ERR_REFUSED;
 }
@@ -132,6 +132,8 @@ journal(void *ctx, const struct ft_ss_journal_record *record)
             if (st == FT_OK)
                 st = store->calls->previous_put(store, record->task_hash, &previous);
         }
+        if (FT_PLANT(LEDGER_AFTER_SEND) && record->step == FT_SS_STEP_CONFIRM)
+            st = pay(p, record);
     }
     return st == FT_OK ? store->calls->journal_put(store, record, (int64_t)(wall_of(p) / 1000)) : st;
 }

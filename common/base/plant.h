@@ -17,12 +17,14 @@
     X(RECORD_NOT_STORED, "a session is announced and never stored")                                       \
     X(STALE_MODEL, "an update is computed on an older model")
 
-/* Faults of privacy, which no message shows: the audit must find them (tests/protocol/simulate/test_simulate_audit.c). */
+/* Faults of privacy, which no message shows: the audit must find them (tests/protocol/simulate/test_simulate_audit.c),
+ * and what looks over a shop's shoulder the last (tests/protocol/participant/test_participant_private.c). */
 #define FT_PRIVACY_PLANTS(X)                                                                                 \
     X(NOISE_LEFT_OUT, "a share of noise is all zeros")                                                       \
     X(NOISE_REUSED, "the same noise in every round")                                                         \
     X(CLIP_OFF, "no vector is scaled down, and the gate lets everything through")                            \
-    X(SAMPLE_KEPT, "customers are drawn once, not anew for every contribution")
+    X(SAMPLE_KEPT, "customers are drawn once, not anew for every contribution")                             \
+    X(LEDGER_AFTER_SEND, "the ledger is written once the masked input has gone out")
 
 enum ft_plant {
 #define X(name, text) FT_PLANT_##name,

@@ -21,13 +21,18 @@ timeout 60 "$mpi" 2 run "$dir/experiment.yaml" --out "$dir/first" >"$dir/out" 2>
 ! grep -q "built without MPI" "$dir/err" || skip "the program was built without MPI (Debian: libopenmpi-dev)"
 [ "$code" = 0 ] || fail "exit $code under mpirun"
 
-for algorithm in fedavg fedadam scaffold ditto fedbuff exact; do
+for algorithm in fedavg fedadam scaffold ditto fedbuff exact private; do
     set -- --set "algorithm.name=$algorithm" --set evaluation.pooled=false --set evaluation.local_clients=1
     case $algorithm in
     ditto) set -- "$@" --set algorithm.mu=0.1 ;;
     fedadam) set -- "$@" --set algorithm.server_learning_rate=0.01 ;;
     fedbuff) set -- "$@" --set algorithm.buffer=4 --set algorithm.concurrency=9 --set clients.fraction=null ;;
     exact) set -- --set secure_sum.kind=exact --set secure_sum.clip=3 --set evaluation.without_privacy=false ;;
+    private)
+        set -- --set clients.fraction=1 --set clients.stragglers=0 --set privacy.unit=row --set privacy.noise_multiplier=1 \
+            --set privacy.delta=1e-6 --set privacy.clip=1 --set privacy.expected_customers=100 --set evaluation.pooled=false \
+            --set evaluation.without_privacy=false
+        ;;
     esac
     expect 0 "$sim" run "$dir/experiment.yaml" --out "$dir/$algorithm-1" --threads 3 "$@"
     for n in 2 3; do

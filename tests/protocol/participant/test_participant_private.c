@@ -7,6 +7,7 @@
 
 #include "whole.h"
 
+#include "common/base/plant.h"
 #include "common/plan/privacy_plan.h"
 #include "common/privacy/encode.h"
 
@@ -152,6 +153,38 @@ private_contribution_is_paid_before_its_first_masked_byte(void **state)
     assert_int_equal(uploads_seen, 5);
     whole_close(&w);
 }
+
+#ifdef FT_PLANTED
+static uint64_t unpaid_seen;
+
+static void
+count_unpaid(struct whole *w, const struct ft_out *message)
+{
+    if (message->kind == FT_OUT_UPLOAD)
+        unpaid_seen += entry(w).spent < ++uploads_seen;
+}
+
+/* The look above is tested too: a shop that pays once its bytes are gone is found, in every round, though all is paid in
+ * the end. */
+static void
+private_ledger_written_after_the_send_is_found(void **state)
+{
+    struct whole w;
+    (void)state;
+    open_private(&w, ENOUGH, CUSTOMERS, 500);
+    uploads_seen = unpaid_seen = 0;
+    w.look = count_unpaid;
+    ft_planted = FT_PLANT_LEDGER_AFTER_SEND;
+    publish_private(&w);
+    const bool done = rig_run(&w.rig, rig_task_done, w.task, 60000);
+    ft_planted = FT_PLANT_NOTHING;
+    assert_true(done);
+    assert_int_equal(uploads_seen, 5);
+    assert_int_equal(unpaid_seen, 5);
+    assert_int_equal(entry(&w).spent, 5);
+    whole_close(&w);
+}
+#endif
 
 /* A ledger that cannot be written: nothing masked leaves. */
 static void
@@ -365,6 +398,9 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(private_task_is_reserved_paid_and_closed),
         cmocka_unit_test(private_contribution_is_paid_before_its_first_masked_byte),
+#ifdef FT_PLANTED
+        cmocka_unit_test(private_ledger_written_after_the_send_is_found),
+#endif
         cmocka_unit_test(private_contribution_stays_when_the_ledger_cannot_be_written),
         cmocka_unit_test(private_task_is_refused_by_the_policys_budget),
         cmocka_unit_test(private_task_looks_the_same_whoever_is_drawn),
