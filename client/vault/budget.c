@@ -251,8 +251,10 @@ ft_budget_reserve(struct ft_budget *b, const struct ft_policy_budget *from, cons
     struct ft_ledger_reservation reservation;
     struct ft_ledger_domain domain;
     struct ft_ledger_quote quote;
+    struct ft_error own = { 0 };
     enum ft_status st;
 
+    err = err != NULL ? err : &own; /* the code is read from it */
     *code = b->fault != 0 ? b->fault : FT_REFUSAL_LEDGER_IO;
     FT_TRY(usable(b, err));
     ft_budget_reservation(task, task_hash, &reservation);
@@ -292,7 +294,8 @@ enum ft_status
 ft_budget_spend(struct ft_budget *b, const uint8_t task_hash[32], uint64_t round, const uint8_t session[32],
                 struct ft_error *err)
 {
-    enum ft_status st = usable(b, err);
+    struct ft_error own = { 0 };
+    enum ft_status st = usable(b, err = err != NULL ? err : &own);
     if (st != FT_OK)
         return st;
     st = ft_ledger_spend(b->ledger, task_hash, round, session, err);
@@ -305,8 +308,10 @@ ft_budget_end_task(struct ft_budget *b, const uint8_t task_hash[32], enum ft_led
                    struct ft_error *err)
 {
     const struct ft_ledger_task *t = b->ledger != NULL ? ft_ledger_task_find(b->ledger, task_hash) : NULL;
+    struct ft_error own = { 0 };
     if (t == NULL || !t->open || b->fault != 0)
         return FT_OK;
+    err = err != NULL ? err : &own;
     const enum ft_status st = ft_ledger_close_task(b->ledger, task_hash, reason, err);
     note_failure(b, st, err);
     return st;

@@ -46,6 +46,17 @@ says REFUSED_BUDGET
 expect 0 "$client" budget --home "$(shop_home "$first")" --json
 jq -e '.domains[0].tasks | length == 1' "$dir/out" >/dev/null || fail "a refused task is in the ledger"
 
+# Who is forgotten is told what the models already released can show of them, and of all who were forgotten together.
+for n in 2 3; do
+    sed -n "${n}p" "$(shop_home "$second")/consent.csv" | cut -d , -f 1 | tr -d '\n' |
+        "$client" dsr delete --customer - --verified-by "desk 3" --out "$dir/receipt.$n" --yes \
+            --home "$(shop_home "$second")" >"$dir/out" 2>"$dir/err" || fail "dsr delete"
+    says "differ from models without the customer by at most epsilon"
+done
+jq -e '.models | length == 1 and (.[0] | .treatment == "dp_bound" and .epsilon > 0 and .epsilon < 8 and .delta == 1e-5 and
+    .contributions == 4 and .erased_customers == 1 and .group_epsilon == null)' "$dir/receipt.2" >/dev/null || fail "the receipt"
+jq -e '.models[0] | .erased_customers == 2 and .group_epsilon > .epsilon' "$dir/receipt.3" >/dev/null || fail "the group's bound"
+
 # Without its last record the ledger is good in itself; the aggregator has seen more of it.
 ledger=$(shop_home "$first")/state/ledger.bin
 cp -p "$ledger" "$dir/newest"

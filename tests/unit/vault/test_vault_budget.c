@@ -1,0 +1,253 @@
+/* The shop's budget: what a task may cost, when it is charged, and what makes all of it stop. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "client/vault/budget.h"
+#include "client/vault/home.h"
+#include "common/base/alloc.h"
+#include "common/plan/privacy_plan.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define YAML(epsilon)                                                                                                  \
+    "version: 1\ntask: sample\ntitle: A sample\npurpose: train/propensity\nowner: Central data team\n"                \
+    "expires: 2027-12-31\nreview: 2027-06-30\nunit: customer\nexamples:\n"                                             \
+    "  sql: SELECT customer_id, split, y, a, b FROM t\n  label: {column: y, min: 0, max: 1}\n  features:\n"            \
+    "    - {name: a, min: 0, max: 10}\n    - {name: b, min: -1, max: 1}\n"                                             \
+    "  rows_per_customer: 3\n  rows_max: 1000\nmodel: {kind: logistic}\n"                                              \
+    "training: {rounds: 3, local_epochs: 2, batch_size: 0, learning_rate: 0.5, clip: 0.5, weight_cap: 2000,\n"         \
+    "           server: {optimizer: fedavg, learning_rate: 1}}\nprivacy:\n"                                           \
+    "  noise: discrete-gaussian\n  epsilon: " epsilon "\n  delta: 1.0e-5\n  m_stores: 1\n  spare_rounds: 1\n"          \
+    "  expected_customers: 400\n  contribution: gradient\n"                                                            \
+    "  shops: [{shop: a, customers: 500}, {shop: b, customers: 1000}, {shop: c, customers: 500},\n"                    \
+    "          {shop: d, customers: 500}, {shop: e, customers: 500}, {shop: f, customers: 1000}]\n"                    \
+    "cohort: {n_min: 6, n_cap: 16, h_min: 3, corrupted: 2, drop_permille: 250, sigma: 40, eta: 30,\n"                  \
+    "         suite: aes-256-ctr, lane_bits: 64}\n"                                                                    \
+    "schedule: {join: 5s, step: 10s, session: 60s, pause: 0s}\n"
+
+static const struct ft_node_key key = { .bytes = { 7 } };
+static const uint8_t first_hash[32] = { 1 }, second_hash[32] = { 2 }, session[32] = { 9 };
+static struct ft_policy_budget main_budget = { .domain = (char *)(uintptr_t) "main",
+                                               .unit = FT_UNIT_CUSTOMER,
+                                               .epsilon_max = 8,
+                                               .delta = 1e-5,
+                                               .mode = FT_BUDGET_ADAPTIVE,
+                                               .method = FT_BUDGET_RDP };
+
+struct fixture {
+    char folder[64], path[96];
+    struct ft_budget *b;
+    struct ft_task task;
+};
+
+static struct ft_budget *
+opened(const struct fixture *f, enum ft_budget_use use)
+{
+    struct ft_budget *b;
+    struct ft_error err = { 0 };
+    if (ft_budget_open(f->folder, "shop-a", &key, ft_env_system(), use, &b, &err) != FT_OK)
+        fail_msg("%s", err.text);
+    return b;
+}
+
+static int
+setup(void **state)
+{
+    static const uint8_t deployment[16];
+    struct fixture *f = ft_calloc(1, sizeof *f);
+    struct ft_error err = { 0 };
+    strcpy(f->folder, "/tmp/fedtill-budget.XXXXXX");
+    assert_non_null(mkdtemp(f->folder));
+    snprintf(f->path, sizeof f->path, "%s/" FT_HOME_LEDGER, f->folder);
+    if (ft_task_from_yaml(FT_BYTES(YAML("8"), strlen(YAML("8"))), "t.yaml", deployment, &f->task, &err) != FT_OK ||
+        ft_plan_privacy_derive(&f->task, &err) != FT_OK)
+        fail_msg("%s", err.text);
+    *state = f;
+    return 0;
+}
+
+static int
+teardown(void **state)
+{
+    struct fixture *f = *state;
+    ft_budget_close(f->b);
+    ft_task_clear(&f->task);
+    (void)unlink(f->path);
+    (void)rmdir(f->folder);
+    ft_free(f);
+    return 0;
+}
+
+/* Looking makes no file, and a shop without one has spent nothing. */
+static void
+budget_is_looked_at_without_a_trace(void **state)
+{
+    struct fixture *f = *state;
+    struct ft_policy_ledger answer;
+    f->b = opened(f, FT_BUDGET_LOOK);
+    assert_null(ft_budget_ledger(f->b));
+    assert_int_equal(ft_budget_fault(f->b, NULL), 0);
+    ft_budget_ask(f->b, &main_budget, &f->task, first_hash, &answer);
+    assert_true(answer.answered && answer.admitted && !answer.reserved);
+    assert_true(answer.epsilon_now <= 0 && answer.epsilon_after <= 8 && answer.epsilon_after > 7.9);
+    assert_true(access(f->path, F_OK) != 0);
+    uint32_t code;
+    assert_int_equal(ft_budget_reserve(f->b, &main_budget, &f->task, first_hash, &code, NULL), FT_ERR_STATE);
+}
+
+/* A task of epsilon 8 fits a budget of 8, for its own best order is fixed with it; no second one does. */
+static void
+budget_lets_one_task_use_all_of_it(void **state)
+{
+    struct fixture *f = *state;
+    struct ft_policy_ledger answer;
+    struct ft_error err = { 0 };
+    uint32_t code = 0;
+    f->b = opened(f, FT_BUDGET_KEEP);
+    assert_int_equal(ft_budget_reserve(f->b, &main_budget, &f->task, first_hash, &code, &err), FT_OK);
+    assert_int_equal(ft_budget_reserve(f->b, &main_budget, &f->task, first_hash, &code, &err), FT_OK); /* the same */
+    ft_budget_ask(f->b, &main_budget, &f->task, second_hash, &answer);
+    assert_false(answer.admitted);
+    assert_true(answer.epsilon_now > 7.9 && answer.epsilon_after > 8);
+    assert_int_equal(ft_budget_reserve(f->b, &main_budget, &f->task, second_hash, &code, &err), FT_ERR_REFUSED);
+    assert_int_equal(code, FT_REFUSAL_REFUSED_BUDGET);
+    assert_non_null(strstr(err.text, "has spent epsilon"));
+    /* A larger number in policy.yaml refills nothing. */
+    struct ft_policy_budget more = main_budget;
+    more.epsilon_max = 100;
+    assert_int_equal(ft_budget_reserve(f->b, &more, &f->task, second_hash, &code, NULL), FT_ERR_REFUSED);
+}
+
+/* A smaller one counts from now on. */
+static void
+budget_made_smaller_by_the_policy_counts(void **state)
+{
+    struct fixture *f = *state;
+    struct ft_policy_budget less = main_budget;
+    uint32_t code = 0;
+    f->b = opened(f, FT_BUDGET_KEEP);
+    less.epsilon_max = 4;
+    assert_int_equal(ft_budget_reserve(f->b, &less, &f->task, first_hash, &code, NULL), FT_ERR_REFUSED);
+    assert_int_equal(code, FT_REFUSAL_REFUSED_BUDGET);
+    assert_int_equal(ft_ledger_domain_count(ft_budget_ledger(f->b)), 0); /* nothing was opened for it */
+}
+
+/* Not one round twice, not beyond T, not without a reservation, not after the end. */
+static void
+budget_pays_each_round_once_and_no_more_than_t(void **state)
+{
+    struct fixture *f = *state;
+    uint32_t code = 0;
+    f->b = opened(f, FT_BUDGET_KEEP);
+    assert_false(ft_budget_can_pay(f->b, first_hash, 1));
+    assert_true(ft_budget_spend(f->b, first_hash, 1, session, NULL) != FT_OK);
+    assert_int_equal(ft_budget_reserve(f->b, &main_budget, &f->task, first_hash, &code, NULL), FT_OK);
+    for (uint64_t round = 1; round <= f->task.privacy.steps; round++) {
+        assert_true(ft_budget_can_pay(f->b, first_hash, round));
+        assert_int_equal(ft_budget_spend(f->b, first_hash, round, session, NULL), FT_OK);
+        assert_false(ft_budget_can_pay(f->b, first_hash, round));
+        assert_true(ft_budget_spend(f->b, first_hash, round, session, NULL) != FT_OK);
+    }
+    assert_false(ft_budget_can_pay(f->b, first_hash, 99));
+    assert_true(ft_budget_spend(f->b, first_hash, 99, session, NULL) != FT_OK);
+    assert_int_equal(ft_budget_end_task(f->b, first_hash, FT_LEDGER_FINISHED, NULL), FT_OK);
+    assert_int_equal(ft_budget_end_task(f->b, first_hash, FT_LEDGER_FINISHED, NULL), FT_OK);
+    assert_int_equal(ft_budget_reserve(f->b, &main_budget, &f->task, first_hash, &code, NULL), FT_ERR_STATE);
+}
+
+/* Less noise, a larger sample, fewer steps or a longer vector than the task's own wishes lead to: no terms are asked of
+ * the ledger, and nothing is charged. There is no weak mode. */
+static void
+budget_refuses_numbers_that_do_not_agree(void **state)
+{
+    struct fixture *f = *state;
+    struct ft_policy_ledger answer;
+    const struct ft_task_privacy good = f->task.privacy;
+    f->b = opened(f, FT_BUDGET_KEEP);
+#define FALSE_NUMBER(field, value)                                                                                     \
+    do {                                                                                                               \
+        f->task.privacy.field = value;                                                                                 \
+        ft_budget_ask(f->b, &main_budget, &f->task, first_hash, &answer);                                              \
+        assert_int_equal(answer.fault, FT_REFUSAL_BAD_PARAMETERS);                                                     \
+        assert_false(answer.admitted);                                                                                 \
+        assert_true(answer.text[0] != 0);                                                                              \
+        f->task.privacy = good;                                                                                        \
+    } while (0)
+    FALSE_NUMBER(sigma_share, good.sigma_share / 2);
+    FALSE_NUMBER(sigma_share, 0);
+    FALSE_NUMBER(q_num, good.q_num / 2);
+    FALSE_NUMBER(steps, good.steps - 1);
+    FALSE_NUMBER(delta_int_sq, good.delta_int_sq / 2);
+    FALSE_NUMBER(t_min, good.t_min + 1);
+    FALSE_NUMBER(scale, good.scale / 2);
+    FALSE_NUMBER(delta, 0.5);
+    FALSE_NUMBER(delta, 1e-4); /* above 1/(10 n_pub) */
+}
+
+/* A head that is not ours or lies ahead of us: a fault for good, in this process; then nothing is paid. */
+static void
+budget_behind_what_others_have_seen_pays_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct ft_ledger_head head;
+    struct ft_error err = { 0 };
+    uint32_t code = 0;
+    f->b = opened(f, FT_BUDGET_KEEP);
+    assert_int_equal(ft_budget_reserve(f->b, &main_budget, &f->task, first_hash, &code, NULL), FT_OK);
+    assert_true(ft_budget_head(f->b, &head));
+    assert_int_equal(ft_budget_seen(f->b, &head, NULL), FT_OK);
+    head.chain[3] ^= 1;
+    assert_int_equal(ft_budget_seen(f->b, &head, &err), FT_ERR_VERIFY);
+    assert_non_null(strstr(err.text, "LEDGER_ROLLBACK"));
+    assert_int_equal(ft_budget_fault(f->b, NULL), FT_REFUSAL_LEDGER_ROLLBACK);
+    assert_false(ft_budget_can_pay(f->b, first_hash, 1));
+    assert_int_equal(ft_budget_spend(f->b, first_hash, 1, session, NULL), FT_ERR_REFUSED);
+    ft_budget_close(f->b);
+    f->b = opened(f, FT_BUDGET_KEEP); /* without that head it is good again, as far as it knows */
+    head.chain[3] ^= 1;
+    head.seq++;
+    assert_int_equal(ft_budget_seen(f->b, &head, NULL), FT_ERR_VERIFY);
+}
+
+/* Another node key: another shop's ledger, or a forged one. */
+static void
+budget_of_another_key_is_no_budget(void **state)
+{
+    struct fixture *f = *state;
+    const struct ft_node_key other = { .bytes = { 8 } };
+    struct ft_budget *b;
+    struct ft_error err = { 0 };
+    const char *text;
+    f->b = opened(f, FT_BUDGET_KEEP);
+    ft_budget_close(f->b);
+    f->b = NULL;
+    assert_int_equal(ft_budget_open(f->folder, "shop-a", &other, ft_env_system(), FT_BUDGET_KEEP, &b, &err), FT_ERR_VERIFY);
+    assert_int_equal(ft_budget_open(f->folder, "shop-a", &other, ft_env_system(), FT_BUDGET_LOOK, &f->b, NULL), FT_OK);
+    assert_int_equal(ft_budget_fault(f->b, &text), FT_REFUSAL_LEDGER_CORRUPT);
+    assert_non_null(strstr(text, "LEDGER_CORRUPT"));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(budget_is_looked_at_without_a_trace),
+        TEST(budget_lets_one_task_use_all_of_it),
+        TEST(budget_made_smaller_by_the_policy_counts),
+        TEST(budget_pays_each_round_once_and_no_more_than_t),
+        TEST(budget_refuses_numbers_that_do_not_agree),
+        TEST(budget_behind_what_others_have_seen_pays_nothing),
+        TEST(budget_of_another_key_is_no_budget),
+    };
+    if (sodium_init() < 0)
+        return 1;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
