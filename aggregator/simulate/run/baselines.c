@@ -191,8 +191,10 @@ sim_baselines_run(const struct sim_baselines_job *job, struct ft_sim_baselines *
             }
         }
         done += s.count;
-        if (job->done != NULL)
-            job->done(job->ctx, done, all);
+        if (job->done != NULL && !job->done(job->ctx, done, all)) {
+            st = ft_fail(err, FT_ERR_CANCELLED, "stopped after the last round, in the baselines; --resume makes them");
+            goto out;
+        }
     }
     out->local_clients = m.count;
     if (m.count > 0)

@@ -17,11 +17,12 @@ struct sim_baselines_job {
     const struct ft_model_spec *spec;
     struct ft_sim_engine *engine; /* scores */
     unsigned threads;
-    void (*done)(void *ctx, uint64_t done, uint64_t all); /* NULL: quiet; in the caller's thread */
+    /* Told after every few models, in the caller's thread; false: leave (CANCELLED). NULL: quiet. */
+    bool (*done)(void *ctx, uint64_t done, uint64_t all);
     void *ctx;
 };
 
-/* Errors: NONFINITE, NOMEM, INTERNAL (threads). */
+/* Errors: CANCELLED, NONFINITE, NOMEM, INTERNAL (threads). */
 FT_NODISCARD enum ft_status sim_baselines_run(const struct sim_baselines_job *job,
                                               struct ft_sim_baselines *out, struct ft_error *err);
 

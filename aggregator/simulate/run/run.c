@@ -244,7 +244,7 @@ out:
 
 /* ---- baselines and results ---- */
 
-static void
+static bool
 baseline_done(void *ctx, uint64_t done, uint64_t all)
 {
     struct run *r = ctx;
@@ -252,6 +252,7 @@ baseline_done(void *ctx, uint64_t done, uint64_t all)
     r->progress.all = all;
     r->progress.seconds = now() - r->begun;
     tell(r);
+    return r->o->stop == NULL || *r->o->stop == 0; /* process 0's own: the others wait for it */
 }
 
 /* The same rounds in another way, and what they come to. */

@@ -4,13 +4,13 @@
 . "$(dirname "$0")/lib.sh"
 
 for algorithm in fedavg fedadam fedyogi scaffold ditto fedbuff exact; do
-    set -- --set "algorithm.name=$algorithm" --set training.rounds=60 --set evaluation.local_clients=1 \
+    set -- --set "algorithm.name=$algorithm" --set training.rounds=400 --set evaluation.local_clients=1 \
         --set evaluation.pooled=false --threads 2
     case $algorithm in
     ditto) set -- "$@" --set algorithm.mu=0.1 ;;
     fedadam | fedyogi) set -- "$@" --set algorithm.server_learning_rate=0.01 ;;
     fedbuff) set -- "$@" --set algorithm.buffer=4 --set algorithm.concurrency=9 --set clients.fraction=null ;;
-    exact) set -- "$@" --set algorithm.name=fedavg --set secure_sum.kind=exact --set secure_sum.clip=3 --set evaluation.without_privacy=false ;;
+    exact) set -- "$@" --set training.rounds=60 --set algorithm.name=fedavg --set secure_sum.kind=exact --set secure_sum.clip=3 --set evaluation.without_privacy=false ;;
     esac
     expect 0 "$sim" run "$dir/experiment.yaml" --out "$dir/$algorithm-whole" "$@"
     cut=$dir/$algorithm-cut
@@ -18,12 +18,12 @@ for algorithm in fedavg fedadam fedyogi scaffold ditto fedbuff exact; do
     while [ $kills -lt 3 ]; do
         "$sim" run "$dir/experiment.yaml" --out "$cut" --resume --save-every 3 "$@" >"$dir/out" 2>"$dir/err" </dev/null &
         job=$!
-        want=$((4 + kills * 15))
+        want=$((4 + kills * 20))
         tries=0
         while [ ! -s "$cut/rounds.csv" ] || [ "$(wc -l <"$cut/rounds.csv")" -lt $want ]; do
             kill -0 "$job" 2>/dev/null || break
             tries=$((tries + 1))
-            [ $tries -lt 4000 ] || fail "no rounds"
+            [ $tries -lt 100000 ] || fail "no rounds" # a minute and more
         done
         kill -KILL "$job" 2>/dev/null || true
         wait "$job" 2>/dev/null || true
@@ -58,3 +58,20 @@ says "--resume goes on from there"
 printf 'x' | dd of="$dir/stopped/state.bin" bs=1 seek=100 conv=notrunc 2>/dev/null
 expect 65 "$sim" run "$dir/experiment.yaml" --out "$dir/stopped" --resume "$@"
 says "state.bin: damaged"
+
+# SIGTERM while the baselines train: 75 soon (or 0, had they just ended), and --resume makes them.
+set -- --set training.rounds=2 --set evaluation.local_clients=24 --set evaluation.baseline_epochs=400 --threads 1
+"$sim" run "$dir/experiment.yaml" --out "$dir/late" "$@" >"$dir/out" 2>"$dir/err" </dev/null &
+job=$!
+tries=0
+while [ ! -s "$dir/late/rounds.csv" ] || [ "$(wc -l <"$dir/late/rounds.csv")" -lt 3 ]; do
+    tries=$((tries + 1))
+    [ $tries -lt 3000 ] || fail "no rounds"
+    sleep 0.01
+done
+kill -TERM "$job" || true
+code=0
+wait "$job" || code=$?
+[ "$code" = 75 ] || [ "$code" = 0 ] || fail "exit $code after SIGTERM in the baselines"
+expect 0 "$sim" run "$dir/experiment.yaml" --out "$dir/late" --resume "$@"
+jq -e '.rounds == 2 and .baselines.local.clients == 24' "$dir/late/summary.json" >/dev/null || fail "no baselines after --resume"
