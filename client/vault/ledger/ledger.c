@@ -105,23 +105,44 @@ check_shop(const struct ft_ledger *l, const char *shop, struct ft_error *err)
                    shop);
 }
 
+/* The file ends `beyond` bytes behind the last record; what is new there is zero. */
+static enum ft_status
+end_at(struct ft_ledger *l, size_t beyond, struct ft_error *err)
+{
+    enum ft_status st = l->file.calls->truncate(l->file.ctx, l->size + beyond);
+    if (st == FT_OK)
+        st = l->file.calls->sync(l->file.ctx);
+    return st == FT_OK ? FT_OK : io_failed(l, st, err);
+}
+
+/* Charge one step more to every open task for the torn end. Until the last of these records is durable the
+ * file has an end that is torn, of zeros: a power cut in between charges them again, and never forgets one.
+ */
 static enum ft_status
 recover(struct ft_ledger *l, struct ft_ledger_opened *opened, struct ft_error *err)
 {
+    static const uint8_t zero[1];
+    size_t open = 0;
     enum ft_status st;
 
-    st = l->file.calls->truncate(l->file.ctx, l->size);
-    if (st == FT_OK)
-        st = l->file.calls->sync(l->file.ctx);
-    if (st != FT_OK)
-        return io_failed(l, st, err);
+    for (size_t i = 0; i < l->task_count; i++)
+        open += l->tasks[i].task.open;
+    FT_TRY(end_at(l, open > 0, err)); /* its first byte is torn yet */
+    if (open > 0) {
+        st = l->file.calls->append(l->file.ctx, l->size, FT_BYTES(zero, 1));
+        if (st != FT_OK) {
+            st = io_failed(l, st, err);
+            goto out;
+        }
+    }
     for (size_t i = 0; i < l->task_count; i++) {
         struct ft_ledger_record r = { .type = FT_LEDGER_RECOVER };
         if (!l->tasks[i].task.open)
             continue;
         memcpy(r.task, l->tasks[i].task.reserved.task, 32);
+        if (++opened->recovered < open)
+            FT_TRY(end_at(l, ft_ledger_record_size(FT_LEDGER_RECOVER) + 1, err));
         FT_TRY(add(l, &r, err));
-        opened->recovered++;
     }
 out:
     return st;

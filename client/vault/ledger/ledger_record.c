@@ -242,7 +242,12 @@ is_beginning(struct ft_bytes bytes, uint64_t seq)
         ft_put_u64(number, seq);
         memcpy(head + 5, number, 8);
         const size_t known = bytes.size < HEAD_SIZE ? bytes.size : HEAD_SIZE;
-        if (bytes.size < size && memcmp(bytes.data, head, known) == 0)
+        size_t same = 0;
+        while (same < known && bytes.data[same] == head[same])
+            same++;
+        if (bytes.size < size && same == known)
+            return true;
+        if (same > 0 && bytes.size <= size + 1 && all_zero(bytes.data + same, bytes.size - same))
             return true;
     }
     return false;
@@ -268,8 +273,9 @@ ft_ledger_record_read(struct ft_bytes bytes, const uint8_t key[32], const uint8_
         return is_beginning(bytes, seq) ? FT_LEDGER_READ_TORN : FT_LEDGER_READ_BAD;
     chain_of(key, previous, bytes.data, whole - FT_LEDGER_CHAIN_SIZE, chain);
     if (sodium_memcmp(chain, bytes.data + whole - FT_LEDGER_CHAIN_SIZE, FT_LEDGER_CHAIN_SIZE) != 0) {
-        /* the last record, whose own end never reached the disk */
-        const bool lost_end = bytes.size == whole && all_zero(bytes.data + whole - 8, 8);
+        /* the last record, whose own end never reached the disk; a zero may follow it (recover) */
+        const bool lost_end =
+            bytes.size <= whole + 1 && all_zero(bytes.data + whole - 8, bytes.size - whole + 8);
         return lost_end ? FT_LEDGER_READ_TORN : FT_LEDGER_READ_BAD;
     }
     c.left = whole - HEAD_SIZE - FT_LEDGER_CHAIN_SIZE;

@@ -91,6 +91,43 @@ charged_steps_are_never_fewer_than_vectors_sent(void **state)
     assert_true(kills > 500 && recoveries > 100); /* the faults did fire */
 }
 
+/* The restart after a torn end is cut off itself, at any write: however often, every open task is charged for
+ * the end that may have been durable. */
+static void
+a_torn_end_is_charged_though_its_recovery_is_cut_off(void **state)
+{
+    static const size_t keeps[] = { 0, 1, 12, 60, 77, 78 };
+    (void)state;
+
+    for (size_t k = 0; k < sizeof keeps / sizeof keeps[0]; k++)
+        for (unsigned cut = 1; cut <= 10; cut++)
+            for (unsigned again = 0; again <= 10; again++) {
+                struct disk d = { .keep = 20 };
+                const struct ft_ledger_reservation task[2] = { disk_task(1, 4), disk_task(2, 3) };
+                struct ft_ledger *l = disk_open(&d);
+                assert_int_equal(ft_ledger_open_domain(l, &disk_adaptive, NULL), FT_OK);
+                for (int i = 0; i < 2; i++)
+                    assert_int_equal(ft_ledger_reserve(l, &task[i], NULL, NULL), FT_OK);
+                d.fail_at = d.operations + 1;
+                assert_int_equal(ft_ledger_spend(l, task[0].task, 1, disk_session, NULL), FT_ERR_IO);
+                ft_ledger_close(l);
+                for (int restart = 0; restart < 2; restart++) {
+                    d.dead = false;
+                    d.keep = keeps[k];
+                    d.fail_at = restart == 0 ? cut : again;
+                    if (disk_try(&d, "shop-1", &l, NULL, NULL) == FT_OK)
+                        ft_ledger_close(l);
+                }
+                d.dead = false;
+                d.fail_at = 0;
+                l = disk_open(&d);
+                for (int i = 0; i < 2; i++)
+                    assert_true(ft_ledger_task_find(l, task[i].task)->recovered >= 1);
+                ft_ledger_close(l);
+                disk_clear(&d);
+            }
+}
+
 /* After a write that failed nothing more is written, though the disk would take it again; opening anew mends it. */
 static void
 a_failed_write_makes_the_ledger_read_only(void **state)
@@ -266,6 +303,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(charged_steps_are_never_fewer_than_vectors_sent),
+        cmocka_unit_test(a_torn_end_is_charged_though_its_recovery_is_cut_off),
         cmocka_unit_test(a_failed_write_makes_the_ledger_read_only),
         cmocka_unit_test(a_failed_allocation_changes_nothing),
         cmocka_unit_test(a_real_ledger_is_locked_private_and_lasting),
