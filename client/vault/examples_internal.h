@@ -41,13 +41,17 @@ struct guard {
     uint64_t deadline_ms; /* on the rules' monotonic clock */
     int64_t memory_max;   /* by sqlite3_memory_used() */
     uint64_t own_memory;  /* bytes of the result's matrices, counted with it */
-    bool out_of_time, out_of_memory;
+    uint64_t own_steps;   /* one_by_one: progress calls left to the customer at hand */
+    bool out_of_time, out_of_memory, out_of_steps;
     int old_length, old_like, old_ops, old_compound; /* limits to put back */
 };
 
 void guard_on(struct guard *g);
 void guard_off(struct guard *g);
 bool guard_expired(struct guard *g); /* time or memory is over; remembers which */
+/* one_by_one: the next customer's run has its own steps, and memory that an earlier one took is given back.
+ */
+void guard_next_customer(struct guard *g);
 void guard_deny(struct guard *g, enum ft_refusal_code code, const char *fmt, ...) FT_PRINTF(3, 4);
 
 /* Which standard columns a view shows. */

@@ -460,6 +460,17 @@ take_back(struct run *r, const size_t rows[2], const uint64_t customers[2])
     r->out.customers_failed++;
 }
 
+/* A run that takes too many steps, or memory that is free again once it has ended, is the customer's own
+ * fault: whether the shop takes part must not hang on one customer's rows. */
+static bool
+own_fault(struct run *r)
+{
+    struct guard *g = &r->guard;
+    (void)sqlite3_reset(r->query);
+    g->out_of_memory = false;
+    return !guard_expired(g);
+}
+
 /* The query for the one customer who is visible. What fails for this customer alone is no error. */
 static enum ft_status
 run_for_one(struct run *r)
@@ -470,16 +481,20 @@ run_for_one(struct run *r)
     int code;
 
     (void)sqlite3_reset(r->query); /* tells the last run's error again */
+    guard_next_customer(&r->guard);
     while ((code = sqlite3_step(r->query)) == SQLITE_ROW) {
         st = take_row(r);
-        if (st == FT_ERR_LIMIT && (r->guard.out_of_memory || r->guard.out_of_time))
+        if (st == FT_ERR_LIMIT && (r->guard.out_of_memory || r->guard.out_of_time)) {
+            if (own_fault(r))
+                break;
             st = prepare_failed(r);
+        }
         if (st != FT_OK)
             return st;
     }
     if (code == SQLITE_DONE)
         return FT_OK;
-    if (r->guard.out_of_time || r->guard.out_of_memory || (code & 0xff) == SQLITE_NOMEM)
+    if ((r->guard.out_of_time || r->guard.out_of_memory || (code & 0xff) == SQLITE_NOMEM) && !own_fault(r))
         return step_failed(r, code);
     take_back(r, rows, customers);
     return FT_OK;

@@ -402,10 +402,48 @@ examples_one_by_one_leaves_out_what_is_bad(void **state)
     assert_int_equal(s->refusals.count, 0);
 }
 
+/* A query that never ends, or eats all memory, for one customer only: that customer is left out and the shop
+ * takes part as ever. Else an aggregator's query could ask yes or no about one customer, with no noise on the
+ * answer. */
+static void
+examples_one_by_one_bounds_what_one_customer_can_take(void **state)
+{
+    static const char *const sql[] = {
+        "WITH RECURSIVE k(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM k WHERE EXISTS (SELECT 1 FROM "
+        "transactions WHERE "
+        "basket_id = 'b2')) SELECT customer_id, 'train' AS split, 0 AS y, (SELECT max(i) FROM k) >= 0 AS f "
+        "FROM transactions ORDER BY basket_id",
+        "WITH RECURSIVE k(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM k WHERE EXISTS (SELECT 1 FROM "
+        "transactions WHERE "
+        "basket_id = 'b2')) SELECT customer_id, 'train' AS split, 0 AS y, 1 AS f FROM k, transactions",
+    };
+    struct example_shop *s = *state;
+    s->rules.one_by_one = true;
+    for (size_t i = 0; i < sizeof sql / sizeof sql[0]; i++) {
+        s->rules.query_ms = 60000;
+        s->rules.query_memory = (uint64_t)256 << 20;
+        if (example_build(s, sql[i]) != FT_OK)
+            fail_msg("query %zu: %s", i, s->refusals.count > 0 ? s->refusals.list[0].reason : "?");
+        assert_int_equal(s->out.customers_failed, 1);
+        assert_int_equal(s->out.customers_train, 2);
+        assert_int_equal(s->refusals.count, 0);
+    }
+    /* what memory holds while it runs is free again once it has ended */
+    s->rules.query_memory = (uint64_t)4 << 20;
+    assert_int_equal(
+        example_build(s,
+                      "SELECT customer_id, 'train' AS split, 0 AS y, length(replace(hex(zeroblob(CASE WHEN "
+                      "basket_id = 'b2' THEN 300000 ELSE 1 END)), '0', '1234567')) > 0 AS f FROM "
+                      "transactions ORDER BY basket_id"),
+        FT_OK);
+    assert_int_equal(s->refusals.count, 0);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(examples_one_by_one_bounds_what_one_customer_can_take),
         TEST(examples_build_finds_columns_by_name),
         TEST(examples_one_by_one_shows_a_customer_nobody_else),
         TEST(examples_one_by_one_leaves_out_what_is_bad),
