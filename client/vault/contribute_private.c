@@ -63,7 +63,7 @@ static uint32_t
 bin_of(float z)
 {
     const double at = FT_PRIVATE_BINS / (1 + exp(-(double)z / 2));
-    return at < 1 ? 0 : at >= FT_PRIVATE_BINS ? FT_PRIVATE_BINS - 1 : (uint32_t)at;
+    return !(at >= 1) ? 0 /* a NaN too */ : at >= FT_PRIVATE_BINS ? FT_PRIVATE_BINS - 1 : (uint32_t)at;
 }
 
 static bool
@@ -328,8 +328,8 @@ make_tools(struct pass *p)
 static void
 wipe(struct people *a)
 {
-    struct room *const rooms[] = { &a->first, &a->order,  &a->drawn, &a->x,     &a->y,
-                                   &a->sums,  &a->vector, &a->z,     &a->losses };
+    struct room *const rooms[] = { &a->first, &a->order,  &a->drawn, &a->x,      &a->y,
+                                   &a->sums,  &a->vector, &a->z,     &a->losses, &a->block_first };
     for (size_t i = 0; i < sizeof rooms / sizeof rooms[0]; i++)
         if (rooms[i]->data != NULL)
             sodium_memzero(rooms[i]->data, rooms[i]->size);

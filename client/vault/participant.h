@@ -46,6 +46,7 @@ struct ft_work {
     const uint8_t *task_hash;
     const struct ft_round_plan *plan;
     const struct ft_model_state *model;
+    bool nobody; /* a task with noise: this shop's noise and no customer, whatever its data */
 };
 
 /* Verdicts on the wire (TaskVerdict). */

@@ -24,6 +24,7 @@ struct known_task {
     bool decided;
     bool report;        /* the verdict must go with the next SYNC */
     uint64_t decide_at; /* now_ms: decide again */
+    uint64_t slot_ms;   /* contributions with noise leave at its multiples; 0: none was made yet */
     uint64_t touched_ms;
 };
 

@@ -216,21 +216,33 @@ join(struct ft_participant *p, struct ft_bytes announce)
     return st;
 }
 
-/* How long a contribution with noise took depends on who was drawn. It is joined at the end of the time slot in which it
- * became ready, counted from the announce: nearly always the first. */
-static enum ft_status
-join_at_its_time(struct ft_participant *p, const struct known_task *k, struct ft_bytes announce, uint64_t took_ms)
+/* How long a contribution with noise took depends on who was drawn. What follows it waits for the end of the
+ * task's time slot, which is nearly always long enough; a contribution that takes longer doubles it for good,
+ * so that the times of all of a task's rounds together tell no more than how often that happened, a few times
+ * at most. */
+static uint32_t
+slot_left(struct known_task *k, uint64_t took_ms, uint64_t deadline_ms)
 {
-    const uint64_t eighth = k->task.join_ms / 8;
-    const uint64_t slot = eighth < SLOT_MIN_MS ? SLOT_MIN_MS : eighth > SLOT_MAX_MS ? SLOT_MAX_MS : eighth;
+    const uint64_t eighth = k->task.join_ms / 8, latest = deadline_ms / 8 * 7;
 
+    if (k->slot_ms == 0)
+        k->slot_ms = eighth < SLOT_MIN_MS ? SLOT_MIN_MS : eighth > SLOT_MAX_MS ? SLOT_MAX_MS : eighth;
+    while (k->slot_ms <= took_ms && k->slot_ms < latest)
+        k->slot_ms *= 2;
+    const uint64_t end = k->slot_ms < latest ? k->slot_ms : latest;
+    return end > took_ms ? (uint32_t)(end - took_ms) : 0;
+}
+
+static enum ft_status
+join_at_its_time(struct ft_participant *p, struct known_task *k, struct ft_bytes announce, uint64_t took_ms)
+{
     if (announce.data != p->announce.data) {
         p->announce.size = 0;
         const enum ft_status st = ft_buf_append(&p->announce, announce.data, announce.size);
         if (st != FT_OK)
             return st;
     }
-    participant_rest(p, (uint32_t)(slot - took_ms % slot), MODE_JOIN);
+    participant_rest(p, slot_left(k, took_ms, k->task.join_ms), MODE_JOIN);
     return FT_OK;
 }
 
@@ -267,7 +279,7 @@ begin(struct ft_participant *p, struct known_task *k, struct ft_bytes announce, 
         refuse_announce(p, m->descriptor);
         return join(p, announce); /* refused there too: this makes the Abort that tells the code */
     }
-    const struct ft_work work = { &k->task, k->hash, &p->session.plan, &p->model };
+    const struct ft_work work = { &k->task, k->hash, &p->session.plan, &p->model, false };
     st = p->config.world.contribute(p->config.world.ctx, &work, &p->session.words, &code);
     if (st != FT_OK) {
         participant_session_close(p);
@@ -391,31 +403,54 @@ out:
     return st;
 }
 
+/* Consent has changed since the contribution was made: once more. A change while that was computed leaves no
+ * time for a third try: the shop withdraws or, in a task with noise, where dropping out must not depend on
+ * data, sends its noise and nobody's data. */
+static enum ft_status
+contribute_again(struct ft_participant *p, struct known_task *k, uint32_t *code)
+{
+    const struct ft_participant_world *w = &p->config.world;
+    struct ft_work work = { task_of(p), k->hash, &p->session.plan, &p->model, false };
+    enum ft_status st;
+
+    drop_words(p);
+    ft_log(FT_LOG_INFO, "contribution.again", "reason=consent round=%llu",
+           (unsigned long long)p->session.position.round);
+    FT_TRY(participant_decide(p, k));
+    if (k->decision.verdict != FT_WORD_ACCEPTED) {
+        st = FT_ERR_REFUSED;
+        goto out;
+    }
+    FT_TRY(w->contribute(w->ctx, &work, &p->session.words, code));
+    if (w->unchanged(w->ctx))
+        goto out;
+    if (p->session.plan.privacy.on) {
+        drop_words(p);
+        work.nobody = true;
+        st = w->contribute(w->ctx, &work, &p->session.words, code);
+    } else {
+        st = FT_ERR_LATER;
+        *code = FT_REFUSAL_CONSENT_CHANGED;
+    }
+out:
+    return st;
+}
+
 /* Deliver is accepted. Consent is read again: who withdrew meanwhile must not be in what is sealed (S-13). */
 static enum ft_status
 mask(struct ft_participant *p)
 {
     struct known_task *k = &p->tasks[p->session.task];
+    const uint64_t began = now_of(p);
     uint32_t code = 0;
+    bool again = false;
     enum ft_status st = FT_OK;
 
     if (p->session.words == NULL)
         return participant_withdraw(p);
     if (!p->config.world.unchanged(p->config.world.ctx)) {
-        const struct ft_work work = { task_of(p), k->hash, &p->session.plan, &p->model };
-        drop_words(p);
-        ft_log(FT_LOG_INFO, "contribution.again", "reason=consent round=%llu",
-               (unsigned long long)p->session.position.round);
-        st = participant_decide(p, k);
-        if (st == FT_OK && k->decision.verdict == FT_WORD_ACCEPTED)
-            st = p->config.world.contribute(p->config.world.ctx, &work, &p->session.words, &code);
-        else if (st == FT_OK)
-            st = FT_ERR_REFUSED;
-        /* A change while it was computed again: out of time for a third try. */
-        if (st == FT_OK && !p->config.world.unchanged(p->config.world.ctx)) {
-            st = FT_ERR_LATER;
-            code = FT_REFUSAL_CONSENT_CHANGED;
-        }
+        again = true;
+        st = contribute_again(p, k, &code);
         if (st != FT_OK) {
             if (code != 0)
                 participant_note(p, k, FT_WORD_LATER, code);
@@ -425,10 +460,12 @@ mask(struct ft_participant *p)
     uint64_t *words = p->session.words;
     p->session.words = NULL; /* it changes hands whatever the outcome */
     st = ft_ss_client_mask(p->session.client, words, (size_t)p->session.plan.codec.words);
-    if (st == FT_OK)
-        p->mode = MODE_UPLOAD;
-    else
+    if (st != FT_OK)
         (void)!participant_withdraw(p);
+    else if (again && p->session.plan.privacy.on)
+        participant_rest(p, slot_left(k, now_of(p) - began, k->task.step_ms), MODE_UPLOAD);
+    else
+        p->mode = MODE_UPLOAD;
     return st;
 }
 

@@ -560,6 +560,13 @@ contribute(void *ctx, const struct ft_work *work, uint64_t **words, uint32_t *co
     enum ft_status st;
 
     *words = NULL;
+    if (work->nobody) { /* no row is looked at, so nothing of the data can stand against it */
+        struct ft_examples none = { .feature_count = work->task->feature_count };
+        bool raw = false;
+        *code = FT_REFUSAL_INTERNAL;
+        return work->plan->privacy.on ? ft_contribute(s->contributor, work, &none, &raw, words, &err)
+                                      : FT_ERR_ARGUMENT;
+    }
     *code = FT_REFUSAL_DATA_UNREADABLE;
     FT_TRY(refresh(s));
     if (!usable(s, work))

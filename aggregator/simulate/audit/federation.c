@@ -289,7 +289,7 @@ audit_give_customers(struct audit_federation *f, uint32_t shop, size_t rows, str
 static enum ft_status
 contribution_of(struct audit_federation *f, uint32_t shop, uint64_t **words, struct ft_error *err)
 {
-    const struct ft_work work = { &f->task, f->hash, &f->plan, &f->model };
+    const struct ft_work work = { &f->task, f->hash, &f->plan, &f->model, false };
     bool standardised = false;
     enum ft_status st;
 

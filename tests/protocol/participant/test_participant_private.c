@@ -258,6 +258,40 @@ private_task_looks_the_same_whoever_is_drawn(void **state)
     ft_buf_clear(&first);
 }
 
+static int withdrawals;
+static bool nobody_at_last;
+
+/* While each of the first two contributions of the second round is computed, another customer withdraws. */
+static void
+withdraw_while_computed(struct whole *w, const struct ft_work *work)
+{
+    nobody_at_last |= work->nobody;
+    if (w->contributions >= 2 && withdrawals < 2 && !work->nobody)
+        whole_record(w, withdrawals++, FT_CONSENT_WITHDRAWN);
+}
+
+/* Consent that changes again and again while a contribution is made: those who withdrew are in nothing, and
+ * the shop stays in the round all the same, for dropping out would tell of it. It sends its noise alone. */
+static void
+private_task_does_not_drop_out_when_consent_changes(void **state)
+{
+    struct whole w;
+    (void)state;
+    withdrawals = 0;
+    nobody_at_last = false;
+    open_private(&w, ENOUGH, CUSTOMERS, 500);
+    w.during = withdraw_while_computed;
+    publish_private(&w);
+    assert_true(rig_run(&w.rig, rig_task_done, w.task, 60000));
+    assert_int_equal(withdrawals, 2);
+    assert_true(nobody_at_last);
+    assert_int_equal(w.uploads, 5);
+    assert_int_equal(w.contributions, 5 + 2);
+    assert_int_equal(entry(&w).spent, 5);
+    assert_int_not_equal(w.verdict, FT_WORD_LATER);
+    whole_close(&w);
+}
+
 static bool
 has_paid(struct rig *r, void *ctx)
 {
@@ -404,6 +438,7 @@ main(void)
         cmocka_unit_test(private_contribution_stays_when_the_ledger_cannot_be_written),
         cmocka_unit_test(private_task_is_refused_by_the_policys_budget),
         cmocka_unit_test(private_task_looks_the_same_whoever_is_drawn),
+        cmocka_unit_test(private_task_does_not_drop_out_when_consent_changes),
         cmocka_unit_test(private_ledger_put_back_is_noticed),
         cmocka_unit_test(private_ledger_that_cannot_be_trusted_starts_nothing),
         cmocka_unit_test(private_shop_killed_anywhere_never_pays_too_little),

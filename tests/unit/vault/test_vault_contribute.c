@@ -91,7 +91,7 @@ static enum ft_status
 contribute(struct fixture *f, int64_t *z, uint64_t *weight)
 {
     uint64_t *words;
-    const struct ft_work work = { &f->task, f->hash, &f->plan, &f->model };
+    const struct ft_work work = { &f->task, f->hash, &f->plan, &f->model, false };
     const enum ft_status st =
         ft_contribute(f->contributor, &work, &f->examples, &f->standardised, &words, NULL);
     if (st == FT_OK) {
@@ -225,7 +225,7 @@ contributing_survives_any_failed_allocation(void **ctx)
         struct fixture f;
         uint64_t *words;
         open_fixture(&f, FT_STAGE_TRAIN, 1, 0.1);
-        const struct ft_work work = { &f.task, f.hash, &f.plan, &f.model };
+        const struct ft_work work = { &f.task, f.hash, &f.plan, &f.model, false };
         ft_alloc_fail_at(nth, false);
         st = ft_contribute(f.contributor, &work, &f.examples, &f.standardised, &words, NULL);
         const bool fired = ft_alloc_fault_fired();

@@ -110,7 +110,7 @@ sum_before_noise(const struct fixture *f, uint64_t seed, int64_t *z, struct ft_n
     struct ft_examples e = f->e;
     uint64_t *words, weight;
     bool standardised = false;
-    const struct ft_work work = { &f->task, hash, &f->plan, &f->model };
+    const struct ft_work work = { &f->task, hash, &f->plan, &f->model, false };
 
     ft_env_seeded_init(&env, seed, 1);
     ft_env_seeded_init(&same, seed, 1);
@@ -368,8 +368,29 @@ a_shop_without_customers_sends_noise_all_the_same(void **ctx)
     }
 }
 
-/* With q below 1 the coins decide: over many contributions the sum's size is that of the share q of customers, and it
- * differs from one contribution to the next. */
+/* A model that makes scores which are no number, or rows that cannot be standardised: the customers count as
+ * zero in every coordinate, as in training, and no bin is looked up by a NaN. */
+static void
+scores_that_are_no_number_count_as_zero(void **ctx)
+{
+    struct fixture f;
+    int64_t z[ROOM];
+    (void)ctx;
+    for (int i = 0; i < 2; i++) {
+        open_fixture(&f, TASK("logistic", "customer", ALL GRADIENT), FT_STAGE_EVALUATE);
+        if (i == 0)
+            f.params[0] = NAN;
+        else
+            f.stds[0] = NAN;
+        sum_before_noise(&f, 5, z, NULL);
+        for (uint64_t k = 0; k < f.plan.privacy.dim; k++)
+            assert_int_equal(z[k], 0);
+        ft_task_clear(&f.task);
+    }
+}
+
+/* With q below 1 the coins decide: over many contributions the sum's size is that of the share q of
+ * customers, and it differs from one contribution to the next. */
 static void
 customers_are_drawn_anew_for_every_contribution(void **ctx)
 {
@@ -418,7 +439,7 @@ noise_is_never_used_twice(void **ctx)
     uint64_t *first, *second;
     (void)ctx;
     open_fixture(&f, TASK("logistic", "customer", ALL GRADIENT), FT_STAGE_TRAIN);
-    const struct ft_work work = { &f.task, hash, &f.plan, &f.model };
+    const struct ft_work work = { &f.task, hash, &f.plan, &f.model, false };
     ft_env_seeded_init(&env, 1, 1);
     assert_int_equal(ft_contributor_open(&env.env, &c), FT_OK);
     assert_int_equal(ft_contribute(c, &work, &f.e, &standardised, &first, NULL), FT_OK);
@@ -445,7 +466,7 @@ contributing_with_noise_survives_any_failed_allocation(void **ctx)
             bool standardised = false;
             uint64_t *words;
             open_fixture(&f, TASK("logistic", "customer", ALL GRADIENT ROTATED), (enum ft_stage)stage);
-            const struct ft_work work = { &f.task, hash, &f.plan, &f.model };
+            const struct ft_work work = { &f.task, hash, &f.plan, &f.model, false };
             ft_env_seeded_init(&env, 1, 1);
             assert_int_equal(ft_contributor_open(&env.env, &c), FT_OK);
             ft_alloc_fail_at(nth, false);
@@ -475,6 +496,7 @@ main(void)
         cmocka_unit_test(a_shop_without_customers_sends_noise_all_the_same),
         cmocka_unit_test(customers_are_drawn_anew_for_every_contribution),
         cmocka_unit_test(records_are_clipped_one_by_one),
+        cmocka_unit_test(scores_that_are_no_number_count_as_zero),
         cmocka_unit_test(noise_is_never_used_twice),
         cmocka_unit_test(contributing_with_noise_survives_any_failed_allocation),
     };
