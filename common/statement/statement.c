@@ -133,6 +133,10 @@ count_rounds(struct statement *s, struct ft_error *err)
                        "has 1, %u and 1",
                        r->committed[FT_STAGE_STATISTICS], r->committed[FT_STAGE_TRAIN],
                        r->committed[FT_STAGE_EVALUATE], s->task->rounds);
+    if (s->facts->model != NULL && s->facts->model->version > r->committed[FT_STAGE_TRAIN])
+        return ft_fail(err, FT_ERR_LIMIT,
+                       "a model of version %llu after %u training rounds: each makes one version",
+                       (unsigned long long)s->facts->model->version, r->committed[FT_STAGE_TRAIN]);
     if (s->task->noise == 0) {
         s->planned = (uint64_t)s->task->rounds + 2;
         return FT_OK;

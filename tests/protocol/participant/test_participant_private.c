@@ -339,6 +339,40 @@ private_ledger_put_back_is_noticed(void **state)
     }
 }
 
+/* The same with an aggregator that remembers nothing, or does not want to: the shop's own state knows that it
+ * contributed to a round which this ledger would pay for again. Nothing is joined. */
+static void
+private_ledger_put_back_is_found_without_the_aggregator(void **state)
+{
+    (void)state;
+    for (int lost = 0; lost < 2; lost++) {
+        struct whole w;
+        struct ft_buf old = { 0 };
+        char path[112];
+        open_private(&w, ENOUGH, CUSTOMERS, 500);
+        ledger_path(&w, path);
+        assert_int_equal(ft_file_read(path, 1 << 20, &old, NULL), FT_OK);
+        w.rig.task.rounds = 20;
+        publish_private(&w);
+        assert_true(rig_run(&w.rig, has_paid, &w, 60000));
+        (void)rig_run(&w.rig, rig_never, NULL, 500);
+        whole_kill(&w);
+        if (lost == 1)
+            assert_int_equal(unlink(path), 0);
+        else
+            assert_int_equal(ft_file_write(path, ft_buf_bytes(&old), 0600, NULL), FT_OK);
+        w.heads_forgotten = true;
+        assert_true(whole_start(&w));
+        const uint64_t before = w.uploads, joined = w.contributions;
+        (void)rig_run(&w.rig, rig_never, NULL, 60000);
+        assert_int_equal(w.uploads, before);
+        assert_int_equal(w.contributions, joined);
+        assert_int_equal(entry(&w).spent, 0);
+        ft_buf_clear(&old);
+        whole_close(&w);
+    }
+}
+
 /* A flipped byte, another shop's ledger, a second process: the client does not start, by its code. A torn end is cut
  * off and charged. */
 static void
@@ -439,6 +473,7 @@ main(void)
         cmocka_unit_test(private_task_is_refused_by_the_policys_budget),
         cmocka_unit_test(private_task_looks_the_same_whoever_is_drawn),
         cmocka_unit_test(private_task_does_not_drop_out_when_consent_changes),
+        cmocka_unit_test(private_ledger_put_back_is_found_without_the_aggregator),
         cmocka_unit_test(private_ledger_put_back_is_noticed),
         cmocka_unit_test(private_ledger_that_cannot_be_trusted_starts_nothing),
         cmocka_unit_test(private_shop_killed_anywhere_never_pays_too_little),

@@ -164,7 +164,7 @@ static enum ft_status
 ledger_seen(void *ctx, const uint8_t head[FT_FED_LEDGER_HEAD_SIZE])
 {
     struct whole *w = ctx;
-    return w->inner.ledger_seen(w->inner.ctx, head);
+    return w->heads_forgotten ? FT_OK : w->inner.ledger_seen(w->inner.ctx, head);
 }
 
 bool

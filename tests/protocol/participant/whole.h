@@ -45,6 +45,7 @@ struct whole {
     struct ft_source_config source;
     struct ft_node_key key;
     struct ft_consent *consent;
+    bool heads_forgotten; /* the aggregator tells nothing of the ledger's heads */
     struct ft_shop *shop;
     struct ft_participant_world inner, outer;
     struct ft_audit *audit;

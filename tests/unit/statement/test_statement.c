@@ -194,6 +194,34 @@ statement_of_rounds_that_the_task_does_not_allow_is_not_made(void **state)
     assert_int_equal(ft_statement_make(&facts, &s, NULL), FT_ERR_LIMIT); /* t_min 8 and 2 corrupted */
 }
 
+/* A model of version v comes from v training rounds: a statement that counts fewer, and so claims a smaller
+ * epsilon, is neither made nor believed, though all its other numbers agree. */
+static void
+statement_counts_the_rounds_its_model_took(void **state)
+{
+    const struct ft_statement_model of = { .version = 30, .stage = FT_STAGE_EVALUATE };
+    struct ft_statement_facts facts = { .signed_task = ft_buf_bytes(&signed_task),
+                                        .rounds = { .committed = { 0, 1, 3, 1 }, .least_survivors = 11 } };
+    struct ft_error err = { 0 };
+    json_t *s = NULL;
+    (void)state;
+
+    OK(ft_statement_make(&facts, &s, &err));
+    assert_int_equal(
+        json_object_set_new(s, "model",
+                            json_pack("{s:I, s:s, s:i, s:f}", "version", (json_int_t)30, "hash",
+                                      "0000000000000000000000000000000000000000000000000000000000000000",
+                                      "stage", FT_STAGE_EVALUATE, "clip", 0.0)),
+        0);
+    assert_int_equal(ft_statement_check(s, &err), FT_ERR_VERIFY);
+    assert_non_null(strstr(err.text, "version 30 after 3 training rounds"));
+    json_decref(s);
+    s = NULL;
+    facts.model = &of;
+    assert_int_equal(ft_statement_make(&facts, &s, &err), FT_ERR_LIMIT);
+    assert_null(s);
+}
+
 /* ---- exported ---- */
 
 static struct ft_buf
@@ -269,6 +297,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(statement_claims_what_the_accountant_finds),
+        cmocka_unit_test(statement_counts_the_rounds_its_model_took),
         cmocka_unit_test(statement_without_noise_claims_nothing_of_the_sums),
         cmocka_unit_test(statement_with_any_number_changed_is_refused_by_its_name),
         cmocka_unit_test(statement_of_rounds_that_the_task_does_not_allow_is_not_made),
