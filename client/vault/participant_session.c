@@ -170,6 +170,25 @@ refuse_announce(struct ft_participant *p, struct ft_bytes descriptor)
     p->announce.size = 0;
 }
 
+/* The ledger is written before the state, so a round that the state knows as contributed to and the ledger
+ * would pay for once more means that an older ledger was put back, or a new one begun, whether the aggregator
+ * remembers it or not. */
+static bool
+ledger_can_pay(const struct ft_participant *p, const struct known_task *k, uint64_t round,
+               const struct ft_ss_previous *previous)
+{
+    const struct ft_participant_world *w = &p->config.world;
+    if (w->can_pay == NULL)
+        return false;
+    if (previous->any && w->can_pay(w->ctx, k->hash, previous->round)) {
+        ft_log(FT_LOG_ERROR, "ledger.behind",
+               "round=%llu reason=the privacy ledger does not know a contribution that was made",
+               (unsigned long long)previous->round);
+        return false;
+    }
+    return w->can_pay(w->ctx, k->hash, round);
+}
+
 static enum ft_status
 read_facts(struct ft_participant *p, const struct known_task *k, uint64_t round)
 {
@@ -178,9 +197,9 @@ read_facts(struct ft_participant *p, const struct known_task *k, uint64_t round)
     enum ft_status st;
     ft_round_plan_describe(&p->session.plan, &k->task, k->hash, &f->expected);
     memcpy(f->model_hash, p->model_hash, 32);
-    f->ledger_can_pay = !p->session.plan.privacy.on || /* a sum without noise spends nothing */
-                        (p->config.world.can_pay != NULL && p->config.world.can_pay(p->config.world.ctx, k->hash, round));
     FT_TRY(store->calls->previous_get(store, k->hash, &f->previous));
+    f->ledger_can_pay = !p->session.plan.privacy.on /* a sum without noise spends nothing */
+                        || ledger_can_pay(p, k, round, &f->previous);
     FT_TRY(store->calls->trained_on(store, k->hash, p->model_hash, &f->model_trained_on));
     FT_TRY(store->calls->journal_view(store, k->hash, &f->journal));
 out:
