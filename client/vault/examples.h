@@ -61,10 +61,12 @@ struct ft_examples_rules {
     uint64_t query_rows;      /* result rows; 0: task->rows_max alone */
     uint64_t query_memory;    /* bytes SQLite may take beyond what it holds already; 0: 512 MiB. SQLite counts
                                  for the whole    process, so other threads' databases count with it. */
-    /* For a task with noise of unit customer: the query is run for one customer after the other, each seeing nobody
-     * else's rows and no anonymous basket, so that a row depends on its own customer whatever the query does. A row that
-     * cannot be used, or a query that fails for a customer, leaves out that row or customer, and nothing of it is told:
-     * DATA_NONFINITE, the values' QUERY_RESULT, the row limit and min_customers do not apply. */
+    /* For a task with noise of unit customer: the query is run for one customer after the other, each seeing
+     * nobody else's rows and no anonymous basket, so that a row depends on its own customer whatever the
+     * query does. A row that cannot be used, or a query that fails for a customer, leaves out that row or
+     * customer, and nothing of it is told: DATA_NONFINITE, the values' QUERY_RESULT, the row limit and
+     * min_customers do not apply. Of unit record: the query runs once as ever, and a row that cannot be used
+     * is left out in the same silence. */
     bool one_by_one;
     uint64_t min_customers;   /* fewer train customers (unit customer) are refused; 0: no minimum */
     const struct ft_env *env; /* its monotonic clock times the query; NULL: the machine's */

@@ -500,6 +500,16 @@ run_for_one(struct run *r)
     return FT_OK;
 }
 
+/* Rows that were left out, where nothing may be told of them. */
+static void
+count_unusable(struct run *r)
+{
+    r->out.rows_unusable =
+        r->bad_customer + r->strange_customer + r->bad_split + r->bad_label + r->label_outside;
+    for (uint32_t i = 0; i < r->task->feature_count; i++)
+        r->out.rows_unusable += r->bad_feature[i];
+}
+
 static enum ft_status
 run_one_by_one(struct run *r)
 {
@@ -530,9 +540,7 @@ run_one_by_one(struct run *r)
             st = run_for_one(r);
     }
     guard_off(&r->guard);
-    r->out.rows_unusable = r->bad_customer + r->strange_customer + r->bad_split + r->bad_label + r->label_outside;
-    for (uint32_t i = 0; i < r->task->feature_count; i++)
-        r->out.rows_unusable += r->bad_feature[i];
+    count_unusable(r);
 out:
     sqlite3_finalize(nobody);
     sqlite3_finalize(one);
@@ -697,7 +705,10 @@ ft_examples_build(struct ft_db *db, const struct ft_task *task, const struct ft_
             st = run_query(&r);
             guard_off(&r.guard);
             FT_TRY(st);
-            FT_TRY(check_values(&r));
+            if (rules->one_by_one) /* unit record */
+                count_unusable(&r);
+            else
+                FT_TRY(check_values(&r));
         }
     }
     *out = r.out;

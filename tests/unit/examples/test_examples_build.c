@@ -241,6 +241,14 @@ examples_build_reads_records_of_a_source_without_customers(void **state)
     assert_int_equal(example_build(s, sql), FT_OK);
     assert_int_equal(s->out.rows_train, 3);
     assert_true(s->out.x_train[0] == 504.0f);
+    s->rules.one_by_one = true; /* with noise: a bad row is no refusal, which would tell of it */
+    assert_int_equal(
+        example_build(
+            s, "SELECT product_id AS customer_id, CASE sum(quantity) WHEN 504 THEN 'never' ELSE 'train' "
+               "END AS split, 0 AS y, 1 AS f FROM transactions GROUP BY 1 ORDER BY 1"),
+        FT_OK);
+    assert_int_equal(s->out.rows_train, 2);
+    assert_int_equal(s->out.rows_unusable, 1);
     s->rules.basis = FT_EXAMPLES_CONSENT; /* nobody is named, so nobody agreed */
     assert_int_equal(example_build(s, sql), FT_OK);
     assert_int_equal(s->out.rows_train, 0);
