@@ -181,7 +181,8 @@ serve(const struct deployment *d, int to_client, pid_t client)
                                             .methods = methods,
                                             .method_count = sizeof methods / sizeof *methods,
                                             .authorize = authorize,
-                                            .calls_per_connection = 2000 };
+                                            .calls_per_connection = 2000,
+                                            .calls_per_peer = 2000 }; /* one certificate plays a thousand shops */
     struct ft_rpc_server *s;
     struct ft_error err = { 0 };
     uint16_t port;
