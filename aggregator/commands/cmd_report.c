@@ -152,6 +152,8 @@ estimate(struct ft_buf *out, const json_t *quality, const char *name)
                              json_number_value(json_object_get(v, "value")),
                              json_number_value(json_object_get(v, "low")),
                              json_number_value(json_object_get(v, "high")));
+    if (v != NULL && json_object_get(quality, "noise") != NULL)
+        return ft_buf_printf(out, "  %-12s the noise leaves it open\n", name);
     return FT_OK;
 }
 

@@ -36,7 +36,7 @@ after_statistics(const struct engine_task *task, const struct engine_session *s,
     FT_TRY(engine_after_statistics(task, s, means, stds, step));
     if (task->task.privacy.clip_quantile > 0)
         step->next.clip = task->task.clip;
-    step->row.metrics = engine_private_metrics(sum, &found, 0, 0);
+    step->row.metrics = engine_private_metrics(sum, &found, 0, 0, 0);
 out:
     ft_free(means);
     ft_free(stds);
@@ -55,7 +55,7 @@ after_training(struct ft_engine *e, const struct engine_task *task, const struct
     FT_TRY(engine_after_training(e, task, model, 1, step));
     if (sum->plan->privacy.indicator)
         step->next.clip = clip;
-    step->row.metrics = engine_private_metrics(sum, NULL, norm, clip);
+    step->row.metrics = engine_private_metrics(sum, NULL, norm, clip, 0);
 out:
     return st;
 }
@@ -81,7 +81,7 @@ engine_step_private(struct ft_engine *e, const struct engine_task *task, const s
         FT_TRY(after_training(e, task, model, &sum, step));
     else {
         step->task_done = true;
-        step->row.metrics = engine_private_metrics(&sum, NULL, 0, 0);
+        step->row.metrics = engine_private_metrics(&sum, NULL, 0, 0, e->config.min_group);
     }
     st = step->row.metrics != NULL ? FT_OK : FT_ERR_NOMEM;
 out:

@@ -245,7 +245,7 @@ struct engine_statistics {
     struct ft_estimate count;
 };
 char *engine_private_metrics(const struct ft_private_sum *sum, const struct engine_statistics *statistics, double norm,
-                             double clip_next); /* JSON; ft_free */
+                             double clip_next, uint64_t group_min); /* JSON; ft_free */
 char *engine_metrics(const struct engine_session *s, const uint64_t *values, const float *params,
                      double weight_decay, uint64_t weight_sum, uint64_t group_min); /* JSON; ft_free */
 FT_NODISCARD enum ft_status engine_recover(struct ft_engine *e);

@@ -157,13 +157,22 @@ engine_metrics(const struct engine_session *s, const uint64_t *values, const flo
 
 /* ---- what a sum with noise said ---- */
 
+/* Figures about fewer customers than the minimum crowd are withheld, though each stands for nobody for certain. */
 static void
-put_evaluation(json_t *object, const struct ft_private_sum *sum)
+put_evaluation(json_t *object, const struct ft_private_sum *sum, uint64_t group_min)
 {
     struct ft_private_metrics m;
+    uint32_t kept = 0;
 
     ft_private_metrics(sum, &m);
     put_estimate(object, "customers", &m.customers);
+    json_object_set_new(object, "min_group", json_integer((json_int_t)group_min));
+    if (!(m.customers.value >= (double)group_min))
+        return;
+    for (uint32_t i = 0; i < m.calibration_count; i++)
+        if (m.calibration[i].rows >= (double)group_min)
+            m.calibration[kept++] = m.calibration[i];
+    m.calibration_count = kept;
     put_estimate(object, "loss", &m.loss);
     put_estimate(object, "accuracy", &m.accuracy);
     put_estimate(object, "auc", &m.auc);
@@ -197,7 +206,7 @@ features_json(const struct ft_private_sum *sum, const struct engine_statistics *
 
 char *
 engine_private_metrics(const struct ft_private_sum *sum, const struct engine_statistics *statistics, double norm,
-                       double clip_next)
+                       double clip_next, uint64_t group_min)
 {
     json_t *object = json_object(), *noise = json_object();
     const size_t coordinates = sum->plan->privacy.coordinates;
@@ -221,6 +230,6 @@ engine_private_metrics(const struct ft_private_sum *sum, const struct engine_sta
         json_object_set_new(object, "below_clip", number(sum->below_share));
     }
     if (sum->plan->stage == FT_STAGE_EVALUATE)
-        put_evaluation(object, sum);
+        put_evaluation(object, sum, group_min);
     return dump(object);
 }

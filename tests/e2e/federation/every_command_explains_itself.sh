@@ -1,8 +1,8 @@
 #!/bin/sh
-# Each command of the three programs has --help with an example and ends with 0; a mistyped command ends with 64 and the
+# Each command of the four programs has --help with an example and ends with 0; a mistyped command ends with 64 and the
 # nearest one; what lists or shows speaks JSON.
 . "$(dirname "$0")/lib.sh"
-for program in "$aggregator" "$client" "$simulate"; do
+for program in "$aggregator" "$client" "$simulate" "$bin/fedtill-verify"; do
     short=$(basename "$program")
     expect 0 "$program" --help
     sed -n '/^Commands:/,/^$/p' "$dir/out" | sed -n 's/^  \([a-z][a-z -]*[a-z]\)  .*/\1/p' | sed 's/  .*//' >"$dir/commands"
@@ -28,6 +28,7 @@ nearest "task publish" "$aggregator" task publsh x
 nearest enrol "$client" enroll
 nearest "source check" "$client" source chek
 nearest baseline "$simulate" baselin
+nearest release "$bin/fedtill-verify" relase
 nearest --home "$aggregator" status --hom x
 
 make_aggregator
