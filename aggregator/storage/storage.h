@@ -255,7 +255,7 @@ struct ft_round_row {
     uint64_t started_ms, ended_ms;
     uint64_t bytes_in, bytes_out;
     uint8_t model_hash[32];  /* the model the round worked on */
-    uint8_t result_hash[32]; /* H("result"; T3, result); zeros unless COMMITTED */
+    uint8_t result_hash[32]; /* H("result"; T3, SHA-256(result)); zeros unless COMMITTED */
     uint8_t transcript[32];  /* T3; zeros unless COMMITTED */
     char *reasons;           /* JSON: per shop, why it was left out; and why the session failed */
     char *metrics;           /* JSON: what the sum said about the model the round worked on */

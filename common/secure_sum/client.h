@@ -188,7 +188,7 @@ void ft_ss_client_position(const struct ft_ss_client *client, struct ft_ss_posit
 const struct ft_ss_descriptor *ft_ss_client_descriptor(const struct ft_ss_client *client);
 /* Transcript hashes of the current or last session (zeros where not reached), for records. */
 void ft_ss_client_transcript(const struct ft_ss_client *client, uint8_t t[4][32]);
-/* After RESULT: T3 and H("result"; T3, result). False otherwise. */
+/* After RESULT: T3 and H("result"; T3, SHA-256(result)). False otherwise. */
 bool ft_ss_client_result(const struct ft_ss_client *client, uint8_t t3[32], uint8_t result_hash[32]);
 /* After EQUIVOCATION: the two conflicting messages, until the next join. False when there are none. */
 bool ft_ss_client_evidence(const struct ft_ss_client *client, struct ft_bytes *first,

@@ -1,5 +1,6 @@
 #include "common/secure_sum/derive.h"
 #include "common/secure_sum/hash.h"
+#include "common/secure_sum/sha256.h"
 
 void
 ft_ss_derive_t0(uint8_t t0[32], struct ft_bytes descriptor)
@@ -33,10 +34,14 @@ ft_ss_derive_lineage(uint8_t out[32], const uint8_t model_hash[32], const uint8_
     FT_SS_H(out, "lineage", FT_BYTES(model_hash, 32), FT_BYTES(result_hash, 32));
 }
 
-void
+enum ft_status
 ft_ss_derive_result(uint8_t out[32], const uint8_t t3[32], struct ft_bytes result)
 {
-    FT_SS_H(out, "result", FT_BYTES(t3, 32), result);
+    uint8_t digest[32];
+    const enum ft_status st = ft_ss_sha256(result, digest);
+    if (st == FT_OK)
+        FT_SS_H(out, "result", FT_BYTES(t3, 32), FT_BYTES(digest, sizeof digest));
+    return st;
 }
 
 void

@@ -184,7 +184,7 @@ struct ft_ss_sum {
     uint32_t survivors;     /* |U3| */
     const uint8_t *members; /* bitmap of U3 */
     uint8_t t3[32];
-    uint8_t result_hash[32]; /* H("result"; T3, words as little-endian bytes) */
+    uint8_t result_hash[32]; /* H("result"; T3, SHA-256 of the words as little-endian bytes) */
 };
 /* DONE only; false otherwise. */
 bool ft_ss_server_result(const struct ft_ss_server *server, struct ft_ss_sum *out);

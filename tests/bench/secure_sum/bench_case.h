@@ -14,7 +14,7 @@ struct bench_case {
 
 struct bench_result {
     double client_mask_s, client_floor_s, unmask_s, unmask_floor_s;
-    double publish_s;               /* the unmasked sum hashed and its end recorded */
+    double publish_s;               /* the unmasked sum's end recorded */
     uint64_t upload_bytes;          /* all a client sends in the session, the largest */
     uint64_t aggregator_peak_bytes; /* VmHWM of the aggregator's process up to the unmasked sum */
     double upload_ratio;            /* upload_bytes over dim float32 */

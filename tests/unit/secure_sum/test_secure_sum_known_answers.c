@@ -237,6 +237,17 @@ lanes_of_21_bits_pack_to_the_known_word(void **state)
     assert_memory_equal(back, z, sizeof z);
 }
 
+/* A result's hash is H over its SHA-256; by an independent program. */
+static void
+hash_of_a_result_is_known(void **state)
+{
+    uint8_t t3[32], out[32];
+    (void)state;
+    memset(t3, 0x33, sizeof t3);
+    assert_int_equal(ft_ss_derive_result(out, t3, FT_BYTES("abc", 3)), FT_OK);
+    assert_hex(out, 32, "cb0860d9e3e8b89dfa2cf336cb00bfa73ffc85b367628619952bc804b20bc516");
+}
+
 int
 main(void)
 {
@@ -251,6 +262,7 @@ main(void)
         cmocka_unit_test(sealed_shares_are_known),
         cmocka_unit_test(self_seed_and_commitment_are_known),
         cmocka_unit_test(lanes_of_21_bits_pack_to_the_known_word),
+        cmocka_unit_test(hash_of_a_result_is_known),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }
