@@ -22,6 +22,7 @@ struct courier {
     const struct ft_courier_config *config;
     struct ft_link *link;
     struct ft_rpc_channel *channel;
+    struct ft_rpc_channel_params channel_params;
     struct ft_backoff backoff;
     uint32_t chunk_size;
     uint32_t short_cap_ms, long_cap_ms;
@@ -65,15 +66,34 @@ note_up(struct courier *c)
     ft_backoff_reset(&c->backoff);
 }
 
+/* gRPC begins to connect again by itself while nobody listens to it here, and a handshake that was left so can hold up the next
+ * calls for ten seconds and more: what follows a lost connection begins with a channel of its own. */
+static enum ft_status
+new_channel(struct courier *c)
+{
+    struct ft_rpc_channel *fresh;
+    const enum ft_status st = ft_rpc_channel_open(&c->channel_params, &fresh, NULL);
+    if (st != FT_OK)
+        return st;
+    ft_rpc_channel_close(c->channel); /* second, so that the library stays open */
+    c->channel = fresh;
+    return FT_OK;
+}
+
 /* After a failure that may pass: tell it once, wait. */
 static enum ft_status
 note_down(struct courier *c, enum ft_status why)
 {
+    enum ft_status st;
+
     if (!c->down)
         ft_log(FT_LOG_WARN, "courier.down", "status=%s", ft_status_name(why));
     c->down = true;
     c->backoff.cap_ms = c->backoff.failures < LONG_OUTAGE ? c->short_cap_ms : c->long_cap_ms;
-    return rest(c, ft_backoff_next_ms(&c->backoff, c->config->env));
+    FT_TRY(rest(c, ft_backoff_next_ms(&c->backoff, c->config->env)));
+    st = why == FT_ERR_LATER ? FT_OK : new_channel(c);
+out:
+    return st;
 }
 
 static bool
@@ -381,10 +401,10 @@ ft_courier_run(const struct ft_courier_config *config, struct ft_link *link, str
     c.long_cap_ms = config->backoff_cap_ms != 0 ? config->backoff_cap_ms : 30000;
     c.short_cap_ms = c.long_cap_ms < SHORT_CAP_MS ? c.long_cap_ms : SHORT_CAP_MS;
     ft_backoff_init(&c.backoff, config->backoff_base_ms != 0 ? config->backoff_base_ms : 200, c.short_cap_ms);
-    struct ft_rpc_channel_params channel = config->channel;
-    if (channel.reconnect_ms_max == 0) /* gRPC's own back-off would outlast a phase of a round */
-        channel.reconnect_ms_max = SHORT_CAP_MS;
-    st = ft_rpc_channel_open(&channel, &c.channel, err);
+    c.channel_params = config->channel;
+    if (c.channel_params.reconnect_ms_max == 0) /* gRPC's own back-off would outlast a phase of a round */
+        c.channel_params.reconnect_ms_max = SHORT_CAP_MS;
+    st = ft_rpc_channel_open(&c.channel_params, &c.channel, err);
     if (st == FT_OK)
         st = serve(&c);
     if (c.link_status != FT_OK)
