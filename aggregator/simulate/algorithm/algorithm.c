@@ -168,3 +168,22 @@ sim_apply(struct sim_server *s, double rate, double (*step)(void *ctx, uint64_t 
     }
     return FT_OK;
 }
+
+struct mean {
+    const double *sum;
+    double divisor;
+};
+
+static double
+mean_of(void *ctx, uint64_t i)
+{
+    const struct mean *m = ctx;
+    return m->sum[i] / m->divisor;
+}
+
+enum ft_status
+sim_apply_mean(struct sim_server *s, double rate, const double *sum, double divisor)
+{
+    struct mean m = { sum, divisor };
+    return sim_apply(s, rate, mean_of, &m);
+}

@@ -75,6 +75,8 @@ FT_NODISCARD enum ft_status sim_server_load(struct sim_server *s, struct ft_byte
 FT_NODISCARD enum ft_status sim_train(struct sim_turn *t);
 /* theta += rate * step(i), parameter by parameter. Errors: NONFINITE, which ends a run. */
 FT_NODISCARD enum ft_status sim_apply(struct sim_server *s, double rate, double (*step)(void *ctx, uint64_t i), void *ctx);
+/* The same with step(i) = sum[i] / divisor. */
+FT_NODISCARD enum ft_status sim_apply_mean(struct sim_server *s, double rate, const double *sum, double divisor);
 
 extern const struct sim_algorithm sim_fedsgd, sim_fedavg, sim_fedavgm, sim_fedprox, sim_scaffold, sim_fedadam, sim_fedyogi,
     sim_fedadagrad, sim_fednova, sim_ditto, sim_fedbuff;

@@ -9,24 +9,11 @@
  */
 #include "aggregator/simulate/algorithm/algorithm.h"
 
-struct mean {
-    const double *sum;
-    double count;
-};
-
-static double
-mean_of(void *ctx, uint64_t i)
-{
-    const struct mean *m = ctx;
-    return m->sum[i] / m->count;
-}
-
 static enum ft_status
 server(struct sim_server *s, const double *sum, double weight, uint32_t clients)
 {
-    struct mean m = { sum, clients };
     (void)weight;
-    return sim_apply(s, s->e->algorithm.server_rate, mean_of, &m);
+    return sim_apply_mean(s, s->e->algorithm.server_rate, sum, clients);
 }
 
 const struct sim_algorithm sim_fedbuff = { .kind = FT_SIM_FEDBUFF, .equal_weights = true, .client = sim_train, .server = server };

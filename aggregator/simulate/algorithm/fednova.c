@@ -27,24 +27,11 @@ client(struct sim_turn *t)
     return st;
 }
 
-struct mean {
-    const double *sum;
-    double weight;
-};
-
-static double
-mean_of(void *ctx, uint64_t i)
-{
-    const struct mean *m = ctx;
-    return m->sum[i] / m->weight;
-}
-
 static enum ft_status
 server(struct sim_server *s, const double *sum, double weight, uint32_t clients)
 {
-    struct mean d = { sum, weight };
     (void)clients;
-    return sim_apply(s, s->e->algorithm.server_rate * sum[s->parameters] / weight, mean_of, &d);
+    return sim_apply_mean(s, s->e->algorithm.server_rate * sum[s->parameters] / weight, sum, weight);
 }
 
 const struct sim_algorithm sim_fednova = { .kind = FT_SIM_FEDNOVA, .extra_numbers = 1, .client = client, .server = server };

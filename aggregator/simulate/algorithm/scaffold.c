@@ -29,24 +29,11 @@ out:
     return st;
 }
 
-struct mean {
-    const double *sum;
-    double weight;
-};
-
-static double
-mean_of(void *ctx, uint64_t i)
-{
-    const struct mean *m = ctx;
-    return m->sum[i] / m->weight;
-}
-
 static enum ft_status
 server(struct sim_server *s, const double *sum, double weight, uint32_t clients)
 {
-    struct mean delta = { sum, weight };
     const double share = (double)clients / (double)s->population;
-    enum ft_status st = sim_apply(s, s->e->algorithm.server_rate, mean_of, &delta);
+    enum ft_status st = sim_apply_mean(s, s->e->algorithm.server_rate, sum, weight);
     for (uint64_t i = 0; st == FT_OK && i < s->parameters; i++)
         s->shared[i] = (float)((double)s->shared[i] + share * sum[s->parameters + i] / weight);
     return st;
