@@ -4,25 +4,20 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "aggregator/simulate/baseline.h"
 #include "common/base/alloc.h"
 #include "common/base/file.h"
 #include "common/model/model.h"
+#include "tests/protocol/simulate/demo_shops.h"
 #include "tests/support/approx.h"
 
-#include <glob.h>
 #include <jansson.h>
 #include <math.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SHOPS 12
 
 static char dir[] = "/tmp/fedtill-simulate-XXXXXX";
-static struct ft_task task;
-static struct ft_examples shops[SHOPS];
 
 static void
 must(enum ft_status st, const struct ft_error *err)
@@ -149,47 +144,17 @@ a_perceptron_is_trained_by_sgd(void **state)
 static int
 setup(void **state)
 {
-    const uint8_t deployment[16] = { 0 };
-    struct ft_error err = { 0 };
-    struct ft_buf yaml = { 0 };
-    char command[512];
-    glob_t found;
-
     (void)state;
-    ft_model_setup();
-    if (sodium_init() < 0 || mkdtemp(dir) == NULL)
+    if (!demo_shops_open(dir))
         return 1;
-    (void)snprintf(command, sizeof command,
-                   "tests/data/split.sh tests/data/completejourney/transactions.csv.gz %s 1 %d", dir, SHOPS);
-    if (system(command) != 0)
-        return 1;
-    (void)snprintf(command, sizeof command, "%s/store-*.csv", dir);
-    if (ft_file_read("deploy/tasks/cj_return.yaml", FT_TASK_BYTES_MAX, &yaml, &err) != FT_OK ||
-        ft_task_from_yaml(ft_buf_bytes(&yaml), "cj_return.yaml", deployment, &task, &err) != FT_OK ||
-        glob(command, 0, NULL, &found) != 0 || found.gl_pathc != SHOPS) {
-        print_error("%s\n", err.text);
-        return 1;
-    }
-    for (size_t i = 0; i < SHOPS; i++)
-        if (ft_sim_rows_from_csv(found.gl_pathv[i], &task, &shops[i], &err) != FT_OK) {
-            print_error("%s\n", err.text);
-            return 1;
-        }
-    globfree(&found);
-    ft_buf_clear(&yaml);
     return 0;
 }
 
 static int
 teardown(void **state)
 {
-    char command[128];
     (void)state;
-    for (size_t i = 0; i < SHOPS; i++)
-        ft_examples_clear(&shops[i]);
-    ft_task_clear(&task);
-    (void)snprintf(command, sizeof command, "rm -r %s", dir);
-    return system(command);
+    return demo_shops_close(dir);
 }
 
 int

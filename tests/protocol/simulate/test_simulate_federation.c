@@ -13,27 +13,22 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "aggregator/simulate/baseline.h"
 #include "aggregator/simulate/engine/engine.h"
 #include "common/base/alloc.h"
 #include "common/base/file.h"
 #include "common/plan/round_plan.h"
 #include "common/privacy/clip.h"
+#include "tests/protocol/simulate/demo_shops.h"
 #include "tests/support/approx.h"
 
-#include <glob.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SHOPS      12
 #define ROUNDS     30
 #define PARAMETERS 13
 
 static char dir[] = "/tmp/fedtill-federation-XXXXXX";
-static struct ft_task task;
-static struct ft_examples shops[SHOPS]; /* standardised by the sum of their statistics */
 
 static void
 must(enum ft_status st, const struct ft_error *err)
@@ -316,45 +311,18 @@ wrong_files_of_shops_are_named(void **state)
 static int
 setup(void **state)
 {
-    const uint8_t deployment[16] = { 0 };
-    struct ft_error err = { 0 };
-    struct ft_buf yaml = { 0 };
-    char command[512];
-    glob_t found;
-
     (void)state;
-    ft_model_setup();
-    if (sodium_init() < 0 || mkdtemp(dir) == NULL)
+    if (!demo_shops_open(dir))
         return 1;
-    (void)snprintf(command, sizeof command,
-                   "tests/data/split.sh tests/data/completejourney/transactions.csv.gz %s 1 %d", dir, SHOPS);
-    if (system(command) != 0)
-        return 1;
-    (void)snprintf(command, sizeof command, "%s/store-*.csv", dir);
-    if (ft_file_read("deploy/tasks/cj_return.yaml", FT_TASK_BYTES_MAX, &yaml, &err) != FT_OK ||
-        ft_task_from_yaml(ft_buf_bytes(&yaml), "cj_return.yaml", deployment, &task, &err) != FT_OK ||
-        glob(command, 0, NULL, &found) != 0 || found.gl_pathc != SHOPS) {
-        print_error("%s\n", err.text);
-        return 1;
-    }
-    for (size_t i = 0; i < SHOPS; i++)
-        must(ft_sim_rows_from_csv(found.gl_pathv[i], &task, &shops[i], &err), &err);
-    globfree(&found);
-    ft_buf_clear(&yaml);
-    statistics();
+    statistics(); /* the shops' rows are standardised by the sum of theirs */
     return 0;
 }
 
 static int
 teardown(void **state)
 {
-    char command[128];
     (void)state;
-    for (size_t i = 0; i < SHOPS; i++)
-        ft_examples_clear(&shops[i]);
-    ft_task_clear(&task);
-    (void)snprintf(command, sizeof command, "rm -r %s", dir);
-    return system(command);
+    return demo_shops_close(dir);
 }
 
 int
