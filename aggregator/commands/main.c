@@ -73,13 +73,13 @@ static const struct ft_cli_command commands[] = {
       .operands_most = 1, .options = revoke_options,
       .example = "fedtill-aggregator store revoke store-367 --home /srv/fedtill --yes", .run = ft_cmd_store_revoke },
     { .name = "registrar init", .help = "make a registrar's key on its own machine", .options = registrar_init_options,
-      .example = "fedtill-aggregator registrar init --folder /root/registrar", .run = ft_cmd_registrar_init },
+      .example = "fedtill-aggregator registrar init --folder registrar", .run = ft_cmd_registrar_init },
     { .name = "registrar request", .help = "write what the register would like the next roster to be",
       .options = request_options,
       .example = "fedtill-aggregator registrar request --home /srv/fedtill --out roster.request",
       .run = ft_cmd_registrar_request },
     { .name = "registrar sign", .help = "sign the next roster, on the registrar's machine", .options = sign_options,
-      .example = "fedtill-aggregator registrar sign --folder /root/registrar --request roster.request --corrupted 3 "
+      .example = "fedtill-aggregator registrar sign --folder registrar --request roster.request --corrupted 3 "
                  "--out roster.signed",
       .run = ft_cmd_registrar_sign },
     { .name = "registrar import", .help = "put a signed roster in force", .operands = "FILE", .operands_least = 1,
