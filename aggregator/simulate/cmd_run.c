@@ -100,6 +100,12 @@ print_summary(const json_t *s, const char *dir)
     print_row("without privacy", json_object_get(baselines, "without_privacy"));
     print_row("pooled", json_object_get(baselines, "pooled"));
     print_row("each alone (mean)", json_object_get(baselines, "local"));
+    const json_t *target = json_object_get(s, "target"), *reached = json_object_get(s, "rounds_to_target");
+    if (target != NULL && json_is_number(reached))
+        printf("%s %g reached in %.4g rounds\n", json_string_value(json_object_get(target, "metric")), figure(target, "at"),
+               json_number_value(reached));
+    else if (target != NULL)
+        printf("%s %g not reached\n", json_string_value(json_object_get(target, "metric")), figure(target, "at"));
     const json_t *privacy = json_object_get(s, "privacy");
     if (privacy != NULL)
         printf("privacy: epsilon %.4g by RDP, %.4g by PLD at delta %g, for one %s added or removed; %.0f rounds, q %.4g, noise "

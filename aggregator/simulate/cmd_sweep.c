@@ -120,7 +120,7 @@ print_table(const struct sim_sweep *s)
     printf("%5s", "cell");
     for (uint32_t a = 0; a < g->axis_count; a++)
         printf("  %-*s", width[a], g->axes[a].key);
-    printf("  %10s%s\n", sim_metric_name(s->metric), isnan(g->target) ? "" : "  to target");
+    printf("  %10s%s\n", sim_metric_name(s->metric), s->targets ? "  to target" : "");
     for (uint32_t i = 0; i < s->count; i++) {
         const struct sim_cell *c = &s->cells[i];
         printf("%5u", i + 1);
@@ -133,7 +133,7 @@ print_table(const struct sim_sweep *s)
         }
         printf("  %10s",
                isfinite(sim_cell_metric(s, i)) ? sim_number_text(text, sim_cell_metric(s, i)) : "-");
-        if (!isnan(g->target))
+        if (s->targets)
             printf("  %9s", isnan(c->rounds_to) ? "never" : sim_number_text(text, c->rounds_to));
         printf("%s\n", i == best && s->count > 1 ? "  best" : "");
     }

@@ -56,7 +56,7 @@ struct ft_sim_privacy {
     double epsilon_rdp, epsilon_pld;
     uint32_t order;                /* of the RDP */
     double noise_multiplier, q;    /* z_eff of the shares */
-    uint64_t steps;                /* rounds */
+    uint64_t steps;                /* rounds: those done, or all there may be when a target ends the run */
     uint64_t customers, declared;  /* there are, and rounded up */
     uint32_t t_min, sigma_share, scale, lane_bits;
 };

@@ -255,8 +255,10 @@ ft_sim_engine_privacy(const struct ft_sim_engine *g, struct ft_sim_privacy *out)
     if (p == NULL)
         return FT_OK;
     k = &p->params;
+    /* When a run ends is read off what its rounds told: it has paid for all it might have had. */
+    const uint64_t steps = g->in.e->stop.metric != 0 ? k->steps : g->rounds;
     const struct ft_account_event event = { p->q, ft_privacy_z_eff(k->delta_int_sq, k->t_min, k->sigma_share),
-                                            g->rounds, 1 };
+                                            steps, 1 };
     struct ft_account_cost cost;
     FT_TRY(ft_account_cost(&event, 1, g->in.e->privacy.delta, &cost));
     *out = (struct ft_sim_privacy){ .on = true,
@@ -265,7 +267,7 @@ ft_sim_engine_privacy(const struct ft_sim_engine *g, struct ft_sim_privacy *out)
                                     .epsilon_pld = cost.pld,
                                     .noise_multiplier = event.z,
                                     .q = p->q,
-                                    .steps = g->rounds,
+                                    .steps = steps,
                                     .customers = p->customers,
                                     .declared = declared_all(g, p),
                                     .t_min = k->t_min,

@@ -7,6 +7,7 @@
 #include <float.h>
 #include <libgen.h>
 #include <limits.h>
+#include <math.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -157,6 +158,14 @@ static const struct ft_config_field evaluation_fields[] = {
     F(evaluation.without_privacy, "without_privacy", BOOL),
     FT_CONFIG_END,
 };
+static const struct ft_config_choice metrics[] = {
+    { "accuracy", SIM_ACCURACY }, { "auc", SIM_AUC }, { "loss", SIM_LOSS }, { NULL, 0 }
+};
+static const struct ft_config_field stop_fields[] = {
+    CHOICE(stop.metric, "metric", R, metrics),
+    REAL(stop.at, "at", R, -1e9, 1e9),
+    FT_CONFIG_END,
+};
 static const struct ft_config_field experiment_fields[] = {
     F(name, "name", TEXT, .flags = R, .most = 48, .check = ft_config_is_name),
     F(seed, "seed", UINT64, .flags = R, .most = UINT64_MAX),
@@ -169,6 +178,7 @@ static const struct ft_config_field experiment_fields[] = {
     GROUP("secure_sum", 0, secure_fields),
     GROUP("privacy", 0, privacy_fields),
     GROUP("evaluation", 0, evaluation_fields),
+    GROUP("stop", 0, stop_fields),
     FT_CONFIG_END,
 };
 
@@ -327,6 +337,17 @@ check_privacy(const struct checker *c)
                        "means and deviations of the rows are outside the privacy budget, expected false with privacy");
 }
 
+static void
+check_stop(const struct checker *c)
+{
+    const double at = c->e->stop.at;
+    if (c->e->stop.metric == SIM_LOSS || isnan(at) || c->e->stop.metric == 0)
+        return;
+    if (!(at > 0 && at <= 1))
+        ft_config_find(c->config, c->findings, "stop.at", "'at' is %g, expected above 0 and at most 1 for %s", at,
+                       sim_metric_name(c->e->stop.metric));
+}
+
 /* Paths are relative to the file's folder. */
 static enum ft_status
 resolve(struct ft_sim_experiment *e, const char *folder)
@@ -354,6 +375,7 @@ ft_sim_experiment_parse(struct ft_bytes yaml, const char *origin, const char *fo
         .secure = { .kind = FT_SIM_SECURE_NONE, .lane_bits = 32, .corrupted = 1 },
         .privacy = { .unit = FT_SIM_UNIT_NONE },
         .evaluation = { .every = 1, .central = true, .pooled = true, .local = true, .local_clients = 20, .baseline_epochs = 20, .without_privacy = true },
+        .stop = { .at = NAN },
     };
     ft_findings_init(findings, origin);
     FT_TRY(ft_config_open(yaml, findings, &config));
@@ -363,6 +385,7 @@ ft_sim_experiment_parse(struct ft_bytes yaml, const char *origin, const char *fo
     check_model(&c);
     check_algorithm(&c);
     check_privacy(&c);
+    check_stop(&c);
     if (findings->total > 0) {
         st = FT_ERR_CONFIG;
         goto out;
@@ -441,6 +464,11 @@ ft_sim_experiment_model(const struct ft_sim_experiment *e, const struct ft_sim_d
     if (e->model.kind == FT_MODEL_LOGISTIC && data->classes != 2)
         return ft_fail(err, FT_ERR_CONFIG, "model: logistic for %u classes, expected softmax", data->classes);
     out->classes = data->classes > 2 || e->model.kind == FT_MODEL_SOFTMAX ? data->classes : 0;
+    if ((e->stop.metric == SIM_ACCURACY && number) || (e->stop.metric == SIM_AUC && !ft_model_is_binary(out)))
+        return ft_fail(err, FT_ERR_CONFIG, "stop.metric: %s of labels that are %s, expected %s", sim_metric_name(e->stop.metric),
+                       number ? "numbers" : "more than two classes", number ? "loss" : "accuracy or loss");
+    if (e->stop.metric != 0 && data->test.rows == 0)
+        return ft_fail(err, FT_ERR_CONFIG, "stop: there are no test rows to score, expected some");
     return ft_model_spec_check(out, err);
 }
 
@@ -495,11 +523,16 @@ add_fields(struct ft_buf *out, const char *indent, const struct ft_config_field 
         uint64_t u64;
         double real;
         char *text, number[32];
+        const size_t before = out->size;
+        size_t head;
         switch (f->type) {
         case FT_CONFIG_MAP:
             st = add(out, ft_asprintf("%s%s:\n", indent, f->key));
+            head = out->size;
             if (st == FT_OK)
                 st = add_fields(out, "  ", f->fields, data);
+            if (out->size == head) /* nothing in it, nothing of it */
+                out->size = before;
             break;
         case FT_CONFIG_TEXT:
             memcpy(&text, at, sizeof text);
@@ -548,7 +581,6 @@ add_fields(struct ft_buf *out, const char *indent, const struct ft_config_field 
     return st;
 }
 
-/* A group without one entry would read back as no mapping: every group here has one. */
 enum ft_status
 ft_sim_experiment_write(const struct ft_sim_experiment *e, struct ft_buf *out)
 {

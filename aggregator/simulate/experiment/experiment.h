@@ -6,6 +6,7 @@
 #define FT_SIMULATE_EXPERIMENT_H
 
 #include "aggregator/simulate/data/dataset.h"
+#include "aggregator/simulate/experiment/target.h"
 #include "aggregator/simulate/partition/partition.h"
 #include "common/base/buf.h"
 #include "common/base/findings.h"
@@ -90,6 +91,10 @@ struct ft_sim_experiment {
         bool central;             /* beside a run with privacy: central DP-SGD at the same epsilon */
         bool without_privacy;     /* beside a run with secure sum: the same without it */
     } evaluation;
+    struct {                    /* end after the first scored round that is as good, or after training.rounds */
+        enum sim_metric metric; /* 0: after training.rounds */
+        double at;              /* NAN without one */
+    } stop;
 };
 
 /* Read; every finding in *findings. Errors: CONFIG, NOTFOUND, LIMIT, NOMEM. Clear *out. */

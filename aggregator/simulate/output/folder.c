@@ -18,7 +18,7 @@
 
 #define STATE_MAX   ((size_t)64 << 30)
 #define SUMMARY_MAX ((size_t)1 << 24)
-#define STATE_MAGIC "FTSIM01\n"
+#define STATE_MAGIC "FTSIM02\n"
 
 const char ft_sim_rounds_header[] =
     "round,asked,came,learning_rate,seconds,bytes_up,loss,accuracy,auc,mask_seconds\n";
@@ -234,6 +234,11 @@ ft_sim_summary_json(const struct ft_sim_experiment *e, const struct ft_sim_resul
                                   (json_int_t)r->test_rows));
     if (r->privacy.on)
         json_object_set_new(o, "privacy", privacy_json(e, &r->privacy));
+    if (e->stop.metric != 0) {
+        json_object_set_new(o, "target",
+                            json_pack("{s:s, s:f}", "metric", sim_metric_name(e->stop.metric), "at", e->stop.at));
+        json_object_set_new(o, "rounds_to_target", number(r->rounds_to_target));
+    }
     json_object_set_new(o, "bytes_up", json_integer((json_int_t)r->bytes_up));
     json_object_set_new(o, "mask_seconds_a_client", number(r->mask_seconds));
     return o;
@@ -352,6 +357,9 @@ add_totals(struct ft_buf *file, const struct ft_sim_totals *t)
     FT_TRY(ft_buf_f64(file, t->score.loss));
     FT_TRY(ft_buf_f64(file, t->score.accuracy));
     FT_TRY(ft_buf_f64(file, t->score.auc));
+    FT_TRY(ft_buf_f64(file, t->reach.best));
+    FT_TRY(ft_buf_f64(file, t->reach.round));
+    FT_TRY(ft_buf_f64(file, t->reach.rounds_to));
 out:
     return st;
 }
@@ -367,6 +375,9 @@ read_totals(struct ft_cursor *c, struct ft_sim_totals *t)
     t->score.loss = ft_read_f64(c);
     t->score.accuracy = ft_read_f64(c);
     t->score.auc = ft_read_f64(c);
+    t->reach.best = ft_read_f64(c);
+    t->reach.round = ft_read_f64(c);
+    t->reach.rounds_to = ft_read_f64(c);
 }
 
 enum ft_status

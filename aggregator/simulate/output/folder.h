@@ -39,6 +39,7 @@ struct ft_sim_result {
     uint32_t clients;
     unsigned threads, ranks;
     uint64_t parameters, train_rows, test_rows;
+    double rounds_to_target; /* NAN: no target, or not reached */
     bool complete_before; /* resumed, and nothing was left to do: the folder has the figures, these are zeros
                            */
     uint8_t model_sha256[32]; /* of the parameters as float32, little-endian */
@@ -83,6 +84,7 @@ struct ft_sim_totals {
     uint64_t bytes_up;
     uint64_t rounds_size;      /* bytes of rounds.csv that this state stands behind */
     struct ft_sim_score score; /* the newest */
+    struct sim_reach reach;    /* of the experiment's target */
 };
 
 /* state.bin: the experiment it belongs to, the totals and the engine's state. Errors of load: NOTFOUND,

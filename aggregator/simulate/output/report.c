@@ -48,6 +48,12 @@ cards(struct ft_buf *out, const struct sim_run *run)
         FT_TRY(card(out, sim_number_text(text, json_number_value(value)), name));
     }
     FT_TRY(card(out, sim_number_text(text, sim_run_number(run, "rounds")), "rounds"));
+    if (isfinite(sim_run_number(run, "target.at"))) {
+        const double reached = sim_run_number(run, "rounds_to_target");
+        (void)snprintf(name, sizeof name, "rounds to %.20s %.20s", sim_run_text(run, "target.metric"),
+                       sim_number_text(text, sim_run_number(run, "target.at")));
+        FT_TRY(card(out, isfinite(reached) ? sim_number_text(text, reached) : "not reached", name));
+    }
     FT_TRY(card(out, sim_number_text(text, sim_run_number(run, "clients.count")), "clients"));
     FT_TRY(card(out, sim_number_text(text, sim_run_number(run, "parameters")), "parameters"));
     FT_TRY(card(out, sim_number_text(text, round(sim_run_number(run, "clients_per_second"))),
@@ -150,8 +156,8 @@ repeat_section(struct ft_buf *out, const struct sim_run *run)
              "the same model bytes, for any number of threads:</p>\n<pre>fedtill-simulate run "
              "experiment.yaml --out AGAIN\n</pre>\n<div class=\"wide\"><table><tbody>\n"));
     FT_TRY(fact(out, "seed", sim_run_key(run, "seed")));
-    FT_TRY(fact(out, "fedtill", sim_run_text(run, "program")));
-    FT_TRY(fact(out, "kernel", sim_run_text(run, "kernel")));
+    FT_TRY(fact(out, "fedtill", sim_run_text(run, "versions.fedtill")));
+    FT_TRY(fact(out, "kernel", sim_run_text(run, "versions.kernel")));
     FT_TRY(fact(out, "SHA-256 of the model", sim_run_text(run, "model_sha256")));
     FT_TRY(ft_buf_str(
         out,

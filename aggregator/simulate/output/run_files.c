@@ -359,12 +359,6 @@ sim_run_key(const struct sim_run *run, const char *path)
     return NULL;
 }
 
-const char *
-sim_metric_name(enum sim_metric metric)
-{
-    return metric == SIM_ACCURACY ? "accuracy" : metric == SIM_AUC ? "auc" : "loss";
-}
-
 enum sim_metric
 sim_run_metric(const struct sim_run *run)
 {
@@ -382,21 +376,10 @@ sim_round_metric(const struct sim_run_round *round, enum sim_metric metric)
 double
 sim_run_rounds_to(const struct sim_run *run, enum sim_metric metric, double target)
 {
-    const double sign = metric == SIM_LOSS ? -1 : 1;
-    double best = -INFINITY, best_round = 0;
-
-    for (size_t i = 0; i < run->round_count; i++) {
-        const double value = sign * sim_round_metric(&run->rounds[i], metric);
-        if (isnan(value))
-            continue;
-        if (value >= sign * target) {
-            if (!isfinite(best))
-                return run->rounds[i].round;
-            return best_round + (run->rounds[i].round - best_round) * (sign * target - best) / (value - best);
-        }
-        if (value > best)
-            best = value;
-        best_round = run->rounds[i].round; /* the monotone curve is flat up to here */
-    }
-    return NAN;
+    struct sim_reach reach;
+    sim_reach_begin(&reach);
+    for (size_t i = 0; i < run->round_count; i++)
+        if (sim_reach_add(&reach, metric, target, run->rounds[i].round, sim_round_metric(&run->rounds[i], metric)))
+            break;
+    return reach.rounds_to;
 }

@@ -5,6 +5,7 @@
 #ifndef FT_SIMULATE_RUN_FILES_H
 #define FT_SIMULATE_RUN_FILES_H
 
+#include "aggregator/simulate/experiment/target.h"
 #include "common/base/buf.h"
 
 /* One line of rounds.csv; NAN where the field is empty or there is no such column. */
@@ -51,15 +52,12 @@ const char *sim_run_text(const struct sim_run *run, const char *path); /* "" wit
 const char *sim_run_key(const struct sim_run *run,
                         const char *path); /* of the experiment; NULL without one */
 
-/* What the run is judged by: the value of the last scored round and its name. */
-enum sim_metric { SIM_ACCURACY = 1, SIM_AUC, SIM_LOSS };
+/* What the run is judged by: the value of the last scored round. */
 enum sim_metric
 sim_run_metric(const struct sim_run *run); /* auc for binary labels, accuracy for classes, else loss */
-const char *sim_metric_name(enum sim_metric metric); /* "accuracy" */
 double sim_round_metric(const struct sim_run_round *round, enum sim_metric metric);
 
-/* Rounds until the metric reaches a target, as McMahan et al. 2017 count them: the curve is made monotone
- * (the best so far) and read between two scored rounds by a straight line. NAN when it never does. */
+/* Rounds until the metric reaches a target (target.h); NAN when it never does. */
 double sim_run_rounds_to(const struct sim_run *run, enum sim_metric metric, double target);
 
 #endif

@@ -172,6 +172,13 @@ out:
     return st;
 }
 
+/* Has the newest score, or one before it, met the target at which the run ends? */
+static bool
+target_met(const struct run *r)
+{
+    return !isnan(r->totals.reach.rounds_to);
+}
+
 /* Process 0's clock decides. */
 static bool
 save_is_due(const struct run *r, uint64_t round)
@@ -180,7 +187,19 @@ save_is_due(const struct run *r, uint64_t round)
     if (r->o->save_every > 0)
         due = round % r->o->save_every == 0;
     sim_ranks_tell(&due, 1);
-    return due || round == r->e->training.rounds;
+    return due || round == r->e->training.rounds || target_met(r);
+}
+
+static void
+note_target(struct run *r, const struct ft_sim_round *round)
+{
+    const enum sim_metric metric = r->e->stop.metric;
+    const struct ft_sim_score *s = &round->score;
+    if (metric != 0)
+        (void)sim_reach_add(&r->totals.reach, metric, r->e->stop.at, (double)round->round,
+                            metric == SIM_ACCURACY ? s->accuracy
+                            : metric == SIM_AUC    ? s->auc
+                                                   : s->loss);
 }
 
 static enum ft_status
@@ -191,8 +210,10 @@ note_round(struct run *r, const struct ft_sim_round *round)
     r->totals.round_seconds += round->seconds;
     r->totals.mask_seconds += round->mask_seconds;
     r->totals.bytes_up += round->bytes_up;
-    if (round->scored)
+    if (round->scored) {
         r->totals.score = round->score;
+        note_target(r, round);
+    }
     if (r->rounds == NULL)
         return FT_OK;
     FT_TRY(ft_sim_rounds_row(round, &row));
@@ -205,16 +226,16 @@ out:
 }
 
 static enum ft_status
-all_rounds(struct run *r, struct ft_sim_engine *engine, bool main_run)
+all_rounds(struct run *r, struct ft_sim_engine *engine, uint64_t rounds, bool main_run)
 {
-    const uint64_t rounds = r->e->training.rounds, before = ft_sim_engine_turns(engine);
+    const uint64_t before = ft_sim_engine_turns(engine);
     struct ft_sim_round round;
     enum ft_status st = FT_OK;
 
     r->begun = r->saved = now();
     r->progress.all = rounds;
     r->progress.done_before = ft_sim_engine_rounds(engine);
-    while (ft_sim_engine_rounds(engine) < rounds) {
+    while (ft_sim_engine_rounds(engine) < rounds && !(main_run && target_met(r))) {
         const double begin = now();
         if (stopped(r)) {
             if (main_run && r->o->dir != NULL)
@@ -255,7 +276,7 @@ baseline_done(void *ctx, uint64_t done, uint64_t all)
     return r->o->stop == NULL || *r->o->stop == 0; /* process 0's own: the others wait for it */
 }
 
-/* The same rounds in another way, and what they come to. */
+/* As many rounds in another way, and what they come to. */
 static enum ft_status
 run_variant(struct run *r, const struct ft_sim_experiment *variant, enum ft_sim_stage stage, struct ft_sim_score *score)
 {
@@ -267,7 +288,7 @@ run_variant(struct run *r, const struct ft_sim_experiment *variant, enum ft_sim_
     own.evaluation.every = own.training.rounds;
     FT_TRY(ft_sim_engine_open(&input, &engine, r->err));
     r->progress.stage = stage;
-    FT_TRY(all_rounds(r, engine, false));
+    FT_TRY(all_rounds(r, engine, ft_sim_engine_rounds(r->engine), false));
     st = ft_sim_engine_score(engine, ft_sim_engine_params(engine), score);
 out:
     ft_sim_engine_close(engine);
@@ -339,6 +360,7 @@ sum_up(struct run *r)
     out->seconds = r->totals.seconds;
     out->round_seconds = r->totals.round_seconds;
     out->score = r->totals.score;
+    out->rounds_to_target = r->totals.reach.rounds_to;
     out->bytes_up = r->totals.bytes_up;
     out->mask_seconds = out->rounds > 0 ? r->totals.mask_seconds / (double)out->rounds : 0;
     out->peak_bytes = (uint64_t)usage.ru_maxrss * 1024;
@@ -399,6 +421,7 @@ ft_sim_run(const struct ft_sim_experiment *e, const struct ft_sim_run_options *o
     enum ft_status st;
 
     *out = (struct ft_sim_result){ 0 };
+    sim_reach_begin(&r.totals.reach);
     st = options->dir != NULL && is_first()
              ? ft_sim_folder_look(options->dir, e, options->resume, options->force, &r.held, r.err)
              : FT_OK;
@@ -415,7 +438,7 @@ ft_sim_run(const struct ft_sim_experiment *e, const struct ft_sim_run_options *o
     if (options->dir != NULL)
         FT_TRY(open_folder(&r));
     r.progress.stage = FT_SIM_ROUNDS;
-    FT_TRY(all_rounds(&r, r.engine, true));
+    FT_TRY(all_rounds(&r, r.engine, e->training.rounds, true));
     FT_TRY(all_baselines(&r));
     sum_up(&r);
     if (options->dir != NULL)

@@ -253,7 +253,7 @@ static enum ft_status
 reason_cells(const struct sim_sweep *s, const struct sim_cell *c, struct ft_buf *out)
 {
     enum ft_status st;
-    FT_TRY(ft_buf_printf(out, "<td class=\"bad\" colspan=\"%d\">%s: ", isnan(s->grid->target) ? 5 : 6,
+    FT_TRY(ft_buf_printf(out, "<td class=\"bad\" colspan=\"%d\">%s: ", s->targets ? 6 : 5,
                          c->state == SIM_CELL_INVALID ? "not a valid experiment" : "failed"));
     FT_TRY(sim_html_text(out, c->error != NULL ? c->error : ""));
     st = ft_buf_str(out, "</td>");
@@ -270,7 +270,7 @@ result_cells(const struct sim_sweep *s, uint32_t i, struct ft_buf *out)
     FT_TRY(sim_html_number(out, sim_cell_metric(s, i)));
     FT_TRY(sim_html_number(out, sim_run_number(&c->run, "metrics.loss")));
     FT_TRY(sim_html_number(out, sim_run_number(&c->run, "rounds")));
-    if (!isnan(s->grid->target))
+    if (s->targets)
         FT_TRY(sim_html_number(out, c->rounds_to));
     FT_TRY(ft_buf_printf(out, "<td class=\"n\">%s</td>",
                          sim_seconds_text(text, sim_run_number(&c->run, "seconds"))));
@@ -310,8 +310,9 @@ cells_table(const struct sim_sweep *s, struct ft_buf *out)
     FT_TRY(sim_html_heading(out, sim_metric_name(s->metric), true));
     FT_TRY(sim_html_heading(out, "loss", true));
     FT_TRY(sim_html_heading(out, "rounds", true));
-    if (!isnan(s->grid->target)) {
-        (void)snprintf(text, sizeof text, "rounds to %s", sim_number_text(value, s->grid->target));
+    if (s->targets) {
+        (void)snprintf(text, sizeof text, "rounds to %s",
+                       isnan(s->grid->target) ? "target" : sim_number_text(value, s->grid->target));
         FT_TRY(sim_html_heading(out, text, true));
     }
     FT_TRY(sim_html_heading(out, "time", true));

@@ -162,7 +162,7 @@ results_csv(const struct sim_sweep *s, struct ft_buf *out)
     FT_TRY(add_keys(s, true, out));
     FT_TRY(
         ft_buf_str(out, ",state,rounds,loss,accuracy,auc,pooled_loss,pooled_accuracy,pooled_auc,bytes_up"));
-    if (!isnan(s->grid->target))
+    if (s->targets)
         FT_TRY(ft_buf_str(out, ",rounds_to_target"));
     FT_TRY(ft_buf_str(out, ",model_sha256,folder,error\n"));
     for (uint32_t i = 0; i < s->count; i++) {
@@ -173,7 +173,7 @@ results_csv(const struct sim_sweep *s, struct ft_buf *out)
         FT_TRY(ft_buf_printf(out, ",%s", states[c->state]));
         for (size_t k = 0; k < columns; k++)
             FT_TRY(add_number(out, done ? sim_run_number(&c->run, result_columns[k]) : NAN));
-        if (!isnan(s->grid->target))
+        if (s->targets)
             FT_TRY(add_number(out, c->rounds_to));
         FT_TRY(ft_buf_printf(out, ",%s,", done ? sim_run_text(&c->run, "model_sha256") : ""));
         FT_TRY(add_text(out, c->name));
@@ -258,7 +258,7 @@ cell_json(const struct sim_sweep *s, uint32_t i)
     for (size_t k = 0; c->state == SIM_CELL_DONE && k < sizeof copied / sizeof copied[0]; k++)
         if ((value = json_object_get(c->run.summary, copied[k])) != NULL)
             (void)json_object_set(o, copied[k], value);
-    if (!isnan(s->grid->target))
+    if (s->targets)
         (void)json_object_set_new(o, "rounds_to_target", number(c->rounds_to));
     if (c->error != NULL) {
         json_t *text = json_string(c->error);

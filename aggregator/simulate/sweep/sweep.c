@@ -77,6 +77,15 @@ reason_of(const struct ft_findings *findings, const struct ft_error *err)
     return ft_strdup(err->status != FT_OK ? err->text : "no valid experiment");
 }
 
+/* A run that stops earlier cannot tell the rounds to a later target. */
+static bool
+target_beyond_stop(const struct sim_grid *grid, const struct ft_sim_experiment *e)
+{
+    if (isnan(grid->target) || e->stop.metric == 0 || (grid->metric != 0 && grid->metric != e->stop.metric))
+        return false;
+    return e->stop.metric == SIM_LOSS ? grid->target < e->stop.at : grid->target > e->stop.at;
+}
+
 static enum ft_status
 check_cell(struct sim_sweep *s, uint32_t cell, struct ft_findings *findings, struct ft_error *err)
 {
@@ -100,6 +109,11 @@ check_cell(struct sim_sweep *s, uint32_t cell, struct ft_findings *findings, str
         goto out;
     }
     FT_TRY(st);
+    if (target_beyond_stop(s->grid, &e)) {
+        st = ft_fail(err, FT_ERR_CONFIG, "the sweep's target %g is beyond %g, where its runs stop (stop.at), expected that or less far",
+                     s->grid->target, e.stop.at);
+        goto out;
+    }
     FT_TRY(ft_sim_experiment_write(&e, &resolved));
     c->name = name_cell(s->grid, cell, &resolved);
     st = c->name != NULL ? FT_OK : FT_ERR_NOMEM;
@@ -526,9 +540,18 @@ read_cells(struct sim_sweep *s, struct ft_error *err)
             s->metric = sim_run_metric(&s->cells[i].run);
     if (s->metric == 0)
         s->metric = SIM_LOSS;
-    for (uint32_t i = 0; st == FT_OK && i < s->count && !isnan(s->grid->target); i++)
-        if (s->cells[i].state == SIM_CELL_DONE)
-            s->cells[i].rounds_to = sim_run_rounds_to(&s->cells[i].run, s->metric, s->grid->target);
+    s->targets = !isnan(s->grid->target);
+    for (uint32_t i = 0; st == FT_OK && i < s->count; i++) {
+        const struct sim_run *run = &s->cells[i].run;
+        if (s->cells[i].state != SIM_CELL_DONE)
+            continue;
+        if (!isnan(s->grid->target))
+            s->cells[i].rounds_to = sim_run_rounds_to(run, s->metric, s->grid->target);
+        else if (sim_run_key(run, "stop.at") != NULL) {
+            s->cells[i].rounds_to = sim_run_number(run, "rounds_to_target");
+            s->targets = true;
+        }
+    }
     return st;
 }
 

@@ -40,6 +40,7 @@ struct sim_sweep {
     struct sim_cell *cells; /* sim_grid_cells() */
     uint32_t count, done, failed, invalid;
     enum sim_metric metric;
+    bool targets; /* cells have rounds_to: of the grid's target, else of each one's own (`stop`) */
 };
 
 struct sim_sweep_options {

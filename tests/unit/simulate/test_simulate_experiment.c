@@ -9,6 +9,7 @@
 #include "aggregator/simulate/experiment/experiment.h"
 #include "common/base/alloc.h"
 
+#include <math.h>
 #include <string.h>
 
 #define DATA      "data:\n  source: synthetic\n  rows: 100\n  classes: 10\n"
@@ -84,6 +85,10 @@ wrong_experiments_are_refused_with_a_sentence(void **state)
           "rounds" },
         { HEAD DATA PARTITION MODEL ALGORITHM "training:\n  rounds: 1\n  learning_rate: -1\n" CLIENTS,
           "learning_rate" },
+        { HEAD DATA PARTITION MODEL ALGORITHM TRAINING CLIENTS "stop:\n  at: 0.8\n", "missing key 'metric'" },
+        { HEAD DATA PARTITION MODEL ALGORITHM TRAINING CLIENTS "stop:\n  metric: auc\n  at: 0\n",
+          "'at' is 0, expected above 0 and at most 1 for auc" },
+        { HEAD DATA PARTITION MODEL ALGORITHM TRAINING CLIENTS "stop: {metric: loss, at: 1, when: 3}\n", "when" },
         { "a: [", "e.yaml" },
     };
     (void)state;
@@ -119,6 +124,81 @@ a_model_that_does_not_fit_the_labels_is_refused(void **state)
     ft_sim_experiment_clear(&e);
 }
 
+/* What is resolved reads back as the same; a target is in it when there is one and leaves no trace when not. */
+static void
+a_resolved_experiment_reads_back_with_its_target(void **state)
+{
+    static const char *const stops[] = { "", "stop: {metric: loss, at: -0.25}\n", "stop: {metric: accuracy, at: 0.97}\n" };
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        struct ft_sim_experiment e, again;
+        struct ft_buf once = { 0 }, twice = { 0 };
+        struct ft_error err = { 0 };
+        char *yaml = ft_asprintf(HEAD DATA PARTITION MODEL ALGORITHM TRAINING CLIENTS "%s", stops[i]);
+        assert_int_equal(parse(yaml, &e, &err), FT_OK);
+        assert_int_equal(ft_sim_experiment_write(&e, &once), FT_OK);
+        assert_int_equal(ft_buf_u8(&once, 0), FT_OK);
+        assert_true((strstr((char *)once.data, "stop:") != NULL) == (i > 0));
+        if (parse((char *)once.data, &again, &err) != FT_OK)
+            fail_msg("%s", err.text);
+        assert_int_equal(ft_sim_experiment_write(&again, &twice), FT_OK);
+        assert_memory_equal(once.data, twice.data, twice.size);
+        assert_int_equal(again.stop.metric, i == 0 ? 0 : i == 1 ? SIM_LOSS : SIM_ACCURACY);
+        assert_true(i == 0 || again.stop.at == e.stop.at);
+        ft_buf_clear(&once);
+        ft_buf_clear(&twice);
+        ft_sim_experiment_clear(&e);
+        ft_sim_experiment_clear(&again);
+        ft_free(yaml);
+    }
+}
+
+/* A target that the labels have no metric for is refused by what they are. */
+static void
+a_target_that_does_not_fit_the_labels_is_refused(void **state)
+{
+    const struct ft_sim_data numbers = { .features = 3, .test.rows = 1 },
+                             classes = { .features = 784, .classes = 10, .test.rows = 1 },
+                             untested = { .features = 784, .classes = 10 };
+    struct ft_sim_experiment e;
+    struct ft_model_spec spec;
+    struct ft_error err = { 0 };
+    (void)state;
+    assert_int_equal(parse(HEAD DATA PARTITION "model:\n  kind: softmax\n" ALGORITHM TRAINING CLIENTS
+                           "stop: {metric: auc, at: 0.8}\n", &e, &err), FT_OK);
+    assert_int_equal(ft_sim_experiment_model(&e, &classes, &spec, &err), FT_ERR_CONFIG);
+    assert_string_equal(err.text, "stop.metric: auc of labels that are more than two classes, expected accuracy or loss");
+    memset(&err, 0, sizeof err);
+    e.stop.metric = SIM_ACCURACY;
+    assert_int_equal(ft_sim_experiment_model(&e, &classes, &spec, &err), FT_OK);
+    assert_int_equal(ft_sim_experiment_model(&e, &untested, &spec, &err), FT_ERR_CONFIG);
+    assert_string_equal(err.text, "stop: there are no test rows to score, expected some");
+    memset(&err, 0, sizeof err);
+    e.model.kind = FT_MODEL_LINEAR;
+    assert_int_equal(ft_sim_experiment_model(&e, &numbers, &spec, &err), FT_ERR_CONFIG);
+    assert_string_equal(err.text, "stop.metric: accuracy of labels that are numbers, expected loss");
+    ft_sim_experiment_clear(&e);
+}
+
+/* Hand-worked: 0.5 after 2 rounds, 0.4 after 4, 0.9 after 6; 0.7 lies halfway from the best so far, in a flat curve up to 4. */
+static void
+rounds_to_a_target_are_read_from_the_best_so_far(void **state)
+{
+    struct sim_reach r;
+    (void)state;
+    sim_reach_begin(&r);
+    assert_false(sim_reach_add(&r, SIM_ACCURACY, 0.7, 1, NAN));
+    assert_false(sim_reach_add(&r, SIM_ACCURACY, 0.7, 2, 0.5));
+    assert_false(sim_reach_add(&r, SIM_ACCURACY, 0.7, 4, 0.4));
+    assert_true(sim_reach_add(&r, SIM_ACCURACY, 0.7, 6, 0.9));
+    assert_true(fabs(r.rounds_to - 5) < 1e-12);
+    assert_true(sim_reach_add(&r, SIM_ACCURACY, 0.7, 8, 0.1)); /* once reached, reached */
+    assert_true(fabs(r.rounds_to - 5) < 1e-12);
+    sim_reach_begin(&r);
+    assert_true(sim_reach_add(&r, SIM_LOSS, 0.7, 3, 0.7)); /* a loss falls; the first score says no more than its round */
+    assert_true(r.rounds_to == 3);
+}
+
 int
 main(void)
 {
@@ -126,6 +206,9 @@ main(void)
         cmocka_unit_test(a_short_experiment_has_defaults),
         cmocka_unit_test(wrong_experiments_are_refused_with_a_sentence),
         cmocka_unit_test(a_model_that_does_not_fit_the_labels_is_refused),
+        cmocka_unit_test(a_resolved_experiment_reads_back_with_its_target),
+        cmocka_unit_test(a_target_that_does_not_fit_the_labels_is_refused),
+        cmocka_unit_test(rounds_to_a_target_are_read_from_the_best_so_far),
     };
     return cmocka_run_group_tests_name("simulate_experiment", tests, NULL, NULL);
 }
