@@ -13,6 +13,7 @@
 #include "common/base/log.h"
 #include "common/rpc/pki.h"
 #include "common/rpc/rpc_server.h"
+#include "tests/support/relay.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -24,15 +25,20 @@
 #define BLOB_SIZE   (300u << 10)
 #define PART        (64u << 10)
 #define UPLOAD_SIZE ((300u << 10) + 8)
+#define PATIENCE_MS 300000u
 
 static struct world {
     struct ft_buf ca_key, ca, server_key, server, shop_key, shop;
     struct ft_rpc_server *rpc;
+    struct relay *line;
     char target[32];
     pthread_mutex_t lock;
     /* What the server does, and what it saw. */
-    int fail_syncs; /* the next calls are UNAVAILABLE */
+    int fail_syncs; /* the next calls are `failure` */
+    enum ft_rpc_code failure;
+    int hold_syncs; /* the next calls are not answered */
     int syncs;
+    char from[8][80]; /* the connections they came over */
     struct ft_buf first_sync;
     bool same_bytes;
     enum ft_rpc_code sync_code;
@@ -59,13 +65,16 @@ on_sync(void *ctx, struct ft_rpc_call *call, struct ft_bytes message)
 {
     (void)ctx;
     pthread_mutex_lock(&w.lock);
-    w.syncs++;
+    snprintf(w.from[w.syncs++ % 8], sizeof w.from[0], "%s", ft_rpc_call_peer(call)->address);
     if (w.first_sync.size == 0)
         assert_int_equal(ft_buf_append(&w.first_sync, message.data, message.size), FT_OK);
     w.same_bytes = w.same_bytes && w.first_sync.size == message.size &&
                    memcmp(w.first_sync.data, message.data, message.size) == 0;
-    const enum ft_rpc_code code = w.fail_syncs-- > 0 ? FT_RPC_UNAVAILABLE : w.sync_code;
+    const enum ft_rpc_code code = w.fail_syncs-- > 0 ? w.failure : w.sync_code;
+    const bool hold = w.hold_syncs-- > 0;
     pthread_mutex_unlock(&w.lock);
+    if (hold)
+        return;
     ft_rpc_reply(call, code, FT_BYTES("the answer", 10), "told to");
 }
 
@@ -208,6 +217,7 @@ set_up(void **state)
     memset(&w, 0, sizeof w);
     pthread_mutex_init(&w.lock, NULL);
     w.same_bytes = true;
+    w.failure = FT_RPC_UNAVAILABLE;
     w.upload_answer = FT_UPLOAD_DONE;
     randombytes_buf(w.blob, sizeof w.blob);
     assert_int_equal(ft_pki_make_ca("test", validity, &w.ca_key, &w.ca, NULL), FT_OK);
@@ -226,7 +236,8 @@ set_up(void **state)
     struct ft_error err = { 0 };
     if (ft_rpc_server_open(&params, &w.rpc, &err) != FT_OK)
         fail_msg("%s", err.text);
-    snprintf(w.target, sizeof w.target, "127.0.0.1:%u", ft_rpc_server_port(w.rpc));
+    w.line = relay_open(ft_rpc_server_port(w.rpc));
+    snprintf(w.target, sizeof w.target, "127.0.0.1:%u", relay_port(w.line));
     assert_int_equal(ft_link_pair(fds, NULL), FT_OK);
     assert_int_equal(ft_link_open(&w.vault, fds[0], FT_IN_FRAME_MAX, NULL), FT_OK);
     assert_int_equal(ft_link_open(&w.courier_end, fds[1], FT_OUT_FRAME_MAX, &w.cancel), FT_OK);
@@ -241,6 +252,7 @@ tear_down(void **state)
     ft_link_close(&w.vault); /* the courier ends with its vault */
     pthread_join(w.thread, NULL);
     ft_rpc_server_close(w.rpc, 0);
+    relay_close(w.line);
     struct ft_buf *const all[] = { &w.ca_key,   &w.ca,   &w.server_key, &w.server,
                                    &w.shop_key, &w.shop, &w.first_sync, &w.uploaded };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
@@ -263,7 +275,7 @@ outcome(void)
 {
     struct ft_bytes frame;
     struct ft_in in;
-    assert_int_equal(ft_link_receive(&w.vault, 60000, &frame), FT_OK);
+    assert_int_equal(ft_link_receive(&w.vault, PATIENCE_MS, &frame), FT_OK);
     assert_int_equal(ft_in_decode(frame, &in), FT_OK);
     return in;
 }
@@ -274,8 +286,8 @@ client_courier_syncs_again_with_identical_bytes(void **state)
 {
     (void)state;
     w.fail_syncs = 3;
-    hand_out(
-        &(struct ft_out){ .kind = FT_OUT_SYNC, .id = 7, .request = FT_BYTES("request", 7), .wait_ms = 1000 });
+    hand_out(&(struct ft_out){
+        .kind = FT_OUT_SYNC, .id = 7, .request = FT_BYTES("request", 7), .wait_ms = PATIENCE_MS });
     struct ft_in in = outcome();
     assert_int_equal(in.kind, FT_IN_REPLY);
     assert_int_equal(in.id, 7);
@@ -286,13 +298,74 @@ client_courier_syncs_again_with_identical_bytes(void **state)
     assert_memory_equal(w.first_sync.data, "request", 7);
 }
 
+static void
+sync_and_hear_the_answer(uint64_t id)
+{
+    hand_out(&(struct ft_out){
+        .kind = FT_OUT_SYNC, .id = id, .request = FT_BYTES("request", 7), .wait_ms = PATIENCE_MS });
+    struct ft_in in = outcome();
+    assert_int_equal(in.kind, FT_IN_REPLY);
+    assert_int_equal(in.id, id);
+    ft_in_clear(&in);
+}
+
+/* After a failure of the link each attempt has a connection of its own: none waits for what the one before it
+ * left behind. Calls that are answered share one, and being told to come later is an answer. */
+static void
+client_courier_tries_a_lost_link_again_over_a_new_connection(void **state)
+{
+    (void)state;
+    w.fail_syncs = 2;
+    sync_and_hear_the_answer(1);
+    assert_int_equal(w.syncs, 3);
+    assert_string_not_equal(w.from[0], w.from[1]);
+    assert_string_not_equal(w.from[1], w.from[2]);
+    assert_string_not_equal(w.from[0], w.from[2]);
+    sync_and_hear_the_answer(2);
+    assert_string_equal(w.from[2], w.from[3]);
+    w.failure = FT_RPC_RESOURCE_EXHAUSTED;
+    w.fail_syncs = 2;
+    sync_and_hear_the_answer(3);
+    assert_int_equal(w.syncs, 7);
+    for (int i = 4; i < 7; i++)
+        assert_string_equal(w.from[i], w.from[3]);
+}
+
+/* The line is cut under a call that the aggregator holds, and the next connections come to nothing: the same
+ * bytes go out again over the first one that stands, and the vault hears of the answer alone. */
+static void
+client_courier_outlives_a_cut_line(void **state)
+{
+    struct ft_in in;
+    (void)state;
+    w.hold_syncs = 1;
+    hand_out(&(struct ft_out){
+        .kind = FT_OUT_SYNC, .id = 7, .request = FT_BYTES("request", 7), .wait_ms = PATIENCE_MS });
+    for (int seen = 0; seen == 0;) { /* hangs until the test's time is up, if the call does not come */
+        nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+        pthread_mutex_lock(&w.lock);
+        seen = w.syncs;
+        pthread_mutex_unlock(&w.lock);
+    }
+    relay_cut(w.line, 3);
+    in = outcome();
+    assert_int_equal(in.kind, FT_IN_REPLY);
+    assert_int_equal(in.id, 7);
+    ft_in_clear(&in);
+    assert_int_equal(w.syncs, 2);
+    assert_true(w.same_bytes);
+    assert_string_not_equal(w.from[0], w.from[1]);
+    assert_true(relay_accepted(w.line) >= 5);
+}
+
 /* What trying again cannot mend goes back to the vault at once. */
 static void
 client_courier_tells_a_refusal(void **state)
 {
     (void)state;
     w.sync_code = FT_RPC_PERMISSION_DENIED;
-    hand_out(&(struct ft_out){ .kind = FT_OUT_SYNC, .id = 1, .request = FT_BYTES("r", 1), .wait_ms = 1000 });
+    hand_out(&(struct ft_out){
+        .kind = FT_OUT_SYNC, .id = 1, .request = FT_BYTES("r", 1), .wait_ms = PATIENCE_MS });
     struct ft_in in = outcome();
     assert_int_equal(in.kind, FT_IN_FAILED);
     assert_int_equal(in.status, FT_ERR_REFUSED);
@@ -432,7 +505,7 @@ client_courier_ends_when_told(void **state)
     (void)state;
     hand_out(&(struct ft_out){ .kind = FT_OUT_STOP });
     struct ft_bytes frame;
-    assert_int_equal(ft_link_receive(&w.vault, 60000, &frame), FT_ERR_PEER);
+    assert_int_equal(ft_link_receive(&w.vault, PATIENCE_MS, &frame), FT_ERR_PEER);
     assert_int_equal(w.ended, FT_OK);
 }
 
@@ -441,11 +514,12 @@ client_courier_ends_when_cancelled_in_a_call(void **state)
 {
     (void)state;
     w.fail_syncs = INT32_MAX; /* it would try for ever */
-    hand_out(&(struct ft_out){ .kind = FT_OUT_SYNC, .id = 1, .request = FT_BYTES("r", 1), .wait_ms = 1000 });
+    hand_out(&(struct ft_out){
+        .kind = FT_OUT_SYNC, .id = 1, .request = FT_BYTES("r", 1), .wait_ms = PATIENCE_MS });
     nanosleep(&(struct timespec){ .tv_nsec = 200000000 }, NULL);
     w.cancel = 1;
     struct ft_bytes frame;
-    assert_int_equal(ft_link_receive(&w.vault, 60000, &frame), FT_ERR_PEER);
+    assert_int_equal(ft_link_receive(&w.vault, PATIENCE_MS, &frame), FT_ERR_PEER);
     assert_int_equal(w.ended, FT_ERR_CANCELLED);
 }
 
@@ -454,6 +528,9 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(client_courier_syncs_again_with_identical_bytes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(client_courier_tries_a_lost_link_again_over_a_new_connection, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(client_courier_outlives_a_cut_line, set_up, tear_down),
         cmocka_unit_test_setup_teardown(client_courier_tells_a_refusal, set_up, tear_down),
         cmocka_unit_test_setup_teardown(client_courier_resumes_a_download, set_up, tear_down),
         cmocka_unit_test_setup_teardown(client_courier_tells_a_bad_download, set_up, tear_down),

@@ -15,7 +15,7 @@ channel = grpc.secure_channel(address, grpc.ssl_channel_credentials(open(ca, "rb
 same = lambda data: data
 
 def call(path, request):
-    return channel.unary_unary(path, request_serializer=same, response_deserializer=same)(request, timeout=30)
+    return channel.unary_unary(path, request_serializer=same, response_deserializer=same)(request, timeout=300)
 
 check = "/grpc.health.v1.Health/Check"
 assert call(check, b"") == b"\x08\x01", "the server is not SERVING"

@@ -13,15 +13,15 @@ with grpc.secure_channel(target, credentials) as channel:
     identity = lambda data: data
     try:
         check = channel.unary_unary("/grpc.health.v1.Health/Check", identity, identity)
-        print("OK", check(request, timeout=10).hex())
+        print("OK", check(request, timeout=300).hex())
     except grpc.RpcError as error:
         print(error.code().name)
     watch = channel.unary_stream("/grpc.health.v1.Health/Watch", identity, identity)
-    print(next(iter(watch(request, timeout=10))).hex())
+    print(next(iter(watch(request, timeout=300))).hex())
 with grpc.secure_channel(target, credentials, compression=grpc.Compression.Gzip) as channel:
     check = channel.unary_unary("/grpc.health.v1.Health/Check", identity, identity)
     try:
         # A name that compresses well, or gRPC sends it as it is.
-        print("OK", check(b"\x0a\x64" + b"a" * 100, timeout=10).hex())
+        print("OK", check(b"\x0a\x64" + b"a" * 100, timeout=300).hex())
     except grpc.RpcError as error:
         print(error.code().name)

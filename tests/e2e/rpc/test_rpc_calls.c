@@ -7,13 +7,11 @@
 
 #include "common/base/alloc.h"
 #include "tests/e2e/rpc/world.h"
-#include <arpa/inet.h>
-#include <poll.h>
+#include "tests/support/relay.h"
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 static int
@@ -30,6 +28,20 @@ teardown(void **state)
 {
     world_close(*state, 1000);
     return 0;
+}
+
+/* With a proxy set for everything, while no other thread reads the environment. */
+static int
+setup_with_proxy(void **state)
+{
+    return setenv("http_proxy", "http://127.0.0.1:1", 1) == 0 ? setup(state) : -1;
+}
+
+static int
+teardown_with_proxy(void **state)
+{
+    teardown(state);
+    return unsetenv("http_proxy");
 }
 
 /* A call that waits in another thread. */
@@ -74,7 +86,7 @@ calls_parked_call_is_answered_from_another_thread(void **state)
     struct waiter t;
     enum ft_status st = FT_ERR_INTERNAL;
 
-    waiter_start(&t, ch, 20000);
+    waiter_start(&t, ch, PATIENCE_MS);
     await_count(&w->handled, 1);
     assert_true(world_answer(w, &st));
     assert_int_equal(st, FT_OK);
@@ -94,15 +106,36 @@ calls_parked_call_is_dropped_at_the_clients_deadline(void **state)
 {
     struct world *w = *state;
     struct ft_rpc_channel *ch = world_channel(w, &w->shop);
-    struct ft_rpc_result result;
-    struct ft_buf out = { 0 };
+    struct waiter t;
 
-    assert_int_equal(ft_rpc_unary(ch, PARK, FT_BYTES("x", 1), 300, &out, &result), FT_ERR_TIMEOUT);
-    assert_int_equal(result.code, FT_RPC_DEADLINE_EXCEEDED);
+    /* A deadline that passed before the call got to the handler shows nothing: a longer one then. */
+    for (uint32_t deadline_ms = 300; atomic_load(&w->handled) == 0; deadline_ms *= 2) {
+        assert_true(deadline_ms < PATIENCE_MS);
+        waiter_start(&t, ch, deadline_ms);
+        waiter_join(&t);
+        assert_int_equal(t.st, FT_ERR_TIMEOUT);
+        assert_int_equal(t.result.code, FT_RPC_DEADLINE_EXCEEDED);
+    }
     await_count(&w->closed_unclean, 1);
-    assert_int_equal(world_parked(w), 0);
-    ft_buf_clear(&out);
+    while (world_parked(w) > 0) /* hangs until the test's time is up, if it is not dropped */
+        nap_ms(5);
     ft_rpc_channel_close(ch);
+}
+
+/* The shop's channel, whose calls end when *flag is raised. */
+static struct ft_rpc_channel *
+cancellable(struct world *w, volatile sig_atomic_t *flag)
+{
+    const struct ft_rpc_channel_params p = { .target = w->target,
+                                             .ca_pem = ft_buf_bytes(&w->ca_cert),
+                                             .cert_pem = ft_buf_bytes(&w->shop.cert),
+                                             .key_pem = ft_buf_bytes(&w->shop.key),
+                                             .cancel = flag };
+    struct ft_rpc_channel *ch;
+
+    *flag = 0;
+    assert_int_equal(ft_rpc_channel_open(&p, &ch, NULL), FT_OK);
+    return ch;
 }
 
 /* A raised flag ends a waiting call at the client, and the server hears of it. */
@@ -111,17 +144,10 @@ calls_raised_flag_cancels_a_waiting_call(void **state)
 {
     struct world *w = *state;
     static volatile sig_atomic_t flag;
-    struct ft_rpc_channel_params p = { .target = w->target,
-                                       .ca_pem = ft_buf_bytes(&w->ca_cert),
-                                       .cert_pem = ft_buf_bytes(&w->shop.cert),
-                                       .key_pem = ft_buf_bytes(&w->shop.key),
-                                       .cancel = &flag };
-    struct ft_rpc_channel *ch;
+    struct ft_rpc_channel *ch = cancellable(w, &flag);
     struct waiter t;
 
-    flag = 0;
-    assert_int_equal(ft_rpc_channel_open(&p, &ch, NULL), FT_OK);
-    waiter_start(&t, ch, 60000);
+    waiter_start(&t, ch, PATIENCE_MS);
     await_count(&w->handled, 1);
     __atomic_store_n(&flag, 1, __ATOMIC_RELAXED);
     waiter_join(&t);
@@ -140,7 +166,7 @@ calls_cancelled_by_the_server_may_be_tried_again(void **state)
     struct waiter t;
     struct ft_rpc_call *call;
 
-    waiter_start(&t, ch, 20000);
+    waiter_start(&t, ch, PATIENCE_MS);
     await_count(&w->handled, 1);
     pthread_mutex_lock(&w->lock);
     call = w->parked[0];
@@ -160,18 +186,20 @@ static void
 calls_held_call_refuses_an_answer_after_its_end(void **state)
 {
     struct world *w = *state;
-    struct ft_rpc_channel *ch = world_channel(w, &w->shop);
+    static volatile sig_atomic_t flag;
+    struct ft_rpc_channel *ch = cancellable(w, &flag);
     struct waiter t;
     struct ft_rpc_call *call;
 
-    waiter_start(&t, ch, 500);
+    waiter_start(&t, ch, PATIENCE_MS);
     await_count(&w->handled, 1);
     pthread_mutex_lock(&w->lock);
     assert_int_equal(w->parked_count, 1);
     call = w->parked[0];
     ft_rpc_call_hold(call);
     pthread_mutex_unlock(&w->lock);
-    assert_true(ft_rpc_call_left_ms(call) <= 500);
+    assert_true(ft_rpc_call_left_ms(call) <= PATIENCE_MS);
+    __atomic_store_n(&flag, 1, __ATOMIC_RELAXED);
     waiter_join(&t);
     await_count(&w->closed_unclean, 1);
     assert_int_equal(ft_rpc_reply(call, FT_RPC_OK, FT_BYTES("x", 1), NULL), FT_ERR_CANCELLED);
@@ -190,7 +218,7 @@ calls_second_answer_is_refused(void **state)
     struct ft_rpc_call *call;
     enum ft_status first, second;
 
-    waiter_start(&t, ch, 20000);
+    waiter_start(&t, ch, PATIENCE_MS);
     await_count(&w->handled, 1);
     pthread_mutex_lock(&w->lock);
     call = w->parked[0];
@@ -216,7 +244,7 @@ calls_server_closes_with_parked_calls(void **state)
     struct waiter t[N];
 
     for (int i = 0; i < N; i++)
-        waiter_start(&t[i], ch, 60000);
+        waiter_start(&t[i], ch, PATIENCE_MS);
     await_count(&w->handled, N);
     world_stop(w, 0);
     assert_int_equal(atomic_load(&w->closed_unclean), N); /* at once: close waits for them */
@@ -247,10 +275,10 @@ calls_server_closing_lets_a_call_finish_within_its_grace(void **state)
     struct waiter t;
     pthread_t answerer;
 
-    waiter_start(&t, ch, 60000);
+    waiter_start(&t, ch, PATIENCE_MS);
     await_count(&w->handled, 1);
     assert_int_equal(pthread_create(&answerer, NULL, answer_soon, w), 0);
-    world_stop(w, 20000);
+    world_stop(w, PATIENCE_MS);
     pthread_join(answerer, NULL);
     waiter_join(&t);
     assert_int_equal(t.st, FT_OK);
@@ -270,7 +298,7 @@ calls_upload_arrives_whole(void **state)
     struct ft_bytes message;
     static const uint8_t chunk[CHUNK] = { 1 };
 
-    assert_int_equal(ft_rpc_stream_open(ch, LOAD, 20000, &s), FT_OK);
+    assert_int_equal(ft_rpc_stream_open(ch, LOAD, PATIENCE_MS, &s), FT_OK);
     for (int i = 0; i < 100; i++)
         assert_int_equal(ft_rpc_stream_send(s, FT_BYTES(chunk, CHUNK)), FT_OK);
     assert_int_equal(ft_rpc_stream_done(s), FT_OK);
@@ -291,7 +319,7 @@ struct sender {
     enum ft_status st;
 };
 
-enum { FLOOD = 400 };
+enum { FLOOD = 400, WINDOW = 4 }; /* messages; of the server by default */
 
 static void *
 flood(void *arg)
@@ -316,7 +344,7 @@ calls_sender_is_held_back_while_the_server_does_not_read(void **state)
     int stuck = -1;
 
     atomic_store(&w->gated, true);
-    assert_int_equal(ft_rpc_stream_open(ch, LOAD, 60000, &f.s), FT_OK);
+    assert_int_equal(ft_rpc_stream_open(ch, LOAD, PATIENCE_MS, &f.s), FT_OK);
     assert_int_equal(pthread_create(&f.thread, NULL, flood, &f), 0);
     await_count(&w->got_messages, 1);
     while (stuck != atomic_load(&f.accepted)) { /* until it has stood still for half a second */
@@ -350,7 +378,7 @@ calls_upload_given_up_is_closed_uncleanly(void **state)
     struct ft_rpc_stream *s;
     struct ft_rpc_result result;
 
-    assert_int_equal(ft_rpc_stream_open(ch, LOAD, 20000, &s), FT_OK);
+    assert_int_equal(ft_rpc_stream_open(ch, LOAD, PATIENCE_MS, &s), FT_OK);
     assert_int_equal(ft_rpc_stream_send(s, FT_BYTES("abc", 3)), FT_OK);
     await_count(&w->got_messages, 1);
     assert_int_equal(ft_rpc_stream_close(s, &result), FT_ERR_CANCELLED);
@@ -368,7 +396,7 @@ calls_stream_goes_both_ways(void **state)
     struct ft_rpc_stream *s;
     struct ft_bytes message;
 
-    assert_int_equal(ft_rpc_stream_open(ch, TALK, 20000, &s), FT_OK);
+    assert_int_equal(ft_rpc_stream_open(ch, TALK, PATIENCE_MS, &s), FT_OK);
     assert_int_equal(ft_rpc_stream_recv(s, 0, &message), FT_ERR_LATER);
     for (uint8_t i = 0; i < 50; i++) {
         assert_int_equal(ft_rpc_stream_send(s, FT_BYTES(&i, 1)), FT_OK);
@@ -392,7 +420,7 @@ calls_revoked_during_a_stream_is_out_at_the_next_message(void **state)
     struct ft_rpc_result result;
     struct ft_bytes message;
 
-    assert_int_equal(ft_rpc_stream_open(ch, TALK, 20000, &s), FT_OK);
+    assert_int_equal(ft_rpc_stream_open(ch, TALK, PATIENCE_MS, &s), FT_OK);
     assert_int_equal(ft_rpc_stream_send(s, FT_BYTES("a", 1)), FT_OK);
     assert_int_equal(ft_rpc_stream_recv(s, UINT32_MAX, &message), FT_OK);
     atomic_store(&w->revoked, true);
@@ -418,7 +446,7 @@ calls_download_arrives_whole(void **state)
     int got = 0;
 
     w->send_total = 100;
-    assert_int_equal(ft_rpc_stream_open(ch, FETCH, 20000, &s), FT_OK);
+    assert_int_equal(ft_rpc_stream_open(ch, FETCH, PATIENCE_MS, &s), FT_OK);
     assert_int_equal(ft_rpc_stream_send(s, FT_BYTES("x", 1)), FT_OK);
     assert_int_equal(ft_rpc_stream_done(s), FT_OK);
     while (ft_rpc_stream_recv(s, UINT32_MAX, &message) == FT_OK) {
@@ -442,10 +470,10 @@ calls_download_is_held_back_and_ends_when_revoked(void **state)
     struct ft_rpc_stream *s;
     struct ft_bytes message;
     enum ft_status st = FT_OK;
-    int got = 0, stuck = -1;
+    int got = 0, stuck = -1, under_way;
 
     w->send_total = FLOOD;
-    assert_int_equal(ft_rpc_stream_open(ch, FETCH, 30000, &s), FT_OK);
+    assert_int_equal(ft_rpc_stream_open(ch, FETCH, PATIENCE_MS, &s), FT_OK);
     assert_int_equal(ft_rpc_stream_send(s, FT_BYTES("x", 1)), FT_OK);
     assert_int_equal(ft_rpc_stream_done(s), FT_OK);
     await_count(&w->sent_messages, 1);
@@ -455,10 +483,12 @@ calls_download_is_held_back_and_ends_when_revoked(void **state)
     }
     assert_true(stuck < FLOOD / 2);
     atomic_store(&w->revoked, true);
+    under_way =
+        atomic_load(&w->sent_messages) + WINDOW; /* a handler that was allowed just before fills the window */
     while ((st = ft_rpc_stream_recv(s, UINT32_MAX, &message)) == FT_OK)
         got++;
     assert_int_equal(st, FT_ERR_REFUSED);
-    assert_true(got <= stuck);
+    assert_true(got <= under_way);
     assert_int_equal(ft_rpc_stream_close(s, NULL), FT_ERR_REFUSED);
     assert_int_equal(atomic_load(&w->audits), 1);
     ft_rpc_channel_close(ch);
@@ -475,7 +505,7 @@ calls_early_answer_reaches_a_client_that_is_still_sending(void **state)
     struct ft_bytes message;
 
     atomic_store(&w->reject_at, 3);
-    assert_int_equal(ft_rpc_stream_open(ch, LOAD, 60000, &f.s), FT_OK);
+    assert_int_equal(ft_rpc_stream_open(ch, LOAD, PATIENCE_MS, &f.s), FT_OK);
     (void)flood(&f);
     assert_int_equal(f.st, FT_ERR_LATER);
     assert_int_equal(ft_rpc_stream_recv(f.s, UINT32_MAX, &message), FT_OK);
@@ -499,7 +529,7 @@ calls_answer_above_the_limit_is_refused_to_the_handler(void **state)
 
     assert_int_equal(ft_buf_reserve(&big, (size_t)20 << 20), FT_OK);
     big.size = (size_t)20 << 20;
-    waiter_start(&t, ch, 20000);
+    waiter_start(&t, ch, PATIENCE_MS);
     await_count(&w->handled, 1);
     pthread_mutex_lock(&w->lock);
     first = ft_rpc_reply(w->parked[0], FT_RPC_OK, ft_buf_bytes(&big), NULL);
@@ -527,7 +557,7 @@ calls_of_strangers_do_not_crowd_out_shops(void **state)
     ch = world_channel(w, &w->shop);
     stranger = world_channel(w, NULL);
     for (int i = 0; i < CROWD; i++) /* calls whose request does not come */
-        assert_int_equal(ft_rpc_stream_open(stranger, OPEN, 60000, &s[i]), FT_OK);
+        assert_int_equal(ft_rpc_stream_open(stranger, OPEN, PATIENCE_MS, &s[i]), FT_OK);
     await_count(&w->audit_of[FT_RPC_AUDIT_OVERLOAD], CROWD - 2);
     assert_int_equal(echo(ch, ECHO, NULL), FT_OK);
     for (int i = 0; i < CROWD; i++)
@@ -545,7 +575,7 @@ calls_unary_without_a_request_is_refused(void **state)
     struct ft_rpc_stream *s;
     struct ft_bytes message;
 
-    assert_int_equal(ft_rpc_stream_open(ch, ECHO, 20000, &s), FT_OK);
+    assert_int_equal(ft_rpc_stream_open(ch, ECHO, PATIENCE_MS, &s), FT_OK);
     assert_int_equal(ft_rpc_stream_done(s), FT_OK);
     assert_int_equal(ft_rpc_stream_recv(s, UINT32_MAX, &message), FT_ERR_FORMAT);
     assert_int_equal(ft_rpc_stream_close(s, NULL), FT_ERR_FORMAT);
@@ -585,80 +615,24 @@ static void
 calls_channel_survives_a_restart_of_the_server(void **state)
 {
     struct world *w = *state;
-    struct ft_rpc_channel *ch = world_channel(w, &w->shop);
+    struct ft_rpc_channel *ch = NULL;
     char address[32];
-    enum ft_status st = FT_ERR_PEER;
+    enum ft_status st = FT_ERR_CONFIG;
 
-    assert_int_equal(echo(ch, ECHO, NULL), FT_OK);
-    snprintf(address, sizeof address, "%s", w->target);
-    world_stop(w, 0);
-    assert_int_equal(echo(ch, ECHO, NULL), FT_ERR_PEER);
-    assert_int_equal(world_serve(w, address, 0, NULL), FT_OK);
-    for (int i = 0; i < 200 && st == FT_ERR_PEER; i++) {
-        st = echo(ch, ECHO, NULL);
-        nap_ms(50);
+    for (int i = 0; i < 20 && st == FT_ERR_CONFIG; i++) { /* somebody else may take the port meanwhile */
+        ft_rpc_channel_close(ch);
+        ch = world_channel(w, &w->shop);
+        assert_int_equal(echo(ch, ECHO, NULL), FT_OK);
+        snprintf(address, sizeof address, "%s", w->target);
+        world_stop(w, 0);
+        assert_int_equal(echo(ch, ECHO, NULL), FT_ERR_PEER);
+        st = world_serve(w, address, 0, NULL);
+        if (st == FT_ERR_CONFIG)
+            assert_int_equal(world_serve(w, "127.0.0.1:0", 0, NULL), FT_OK);
     }
     assert_int_equal(st, FT_OK);
+    echo_at_last(ch, ECHO);
     ft_rpc_channel_close(ch);
-}
-
-/* Two sockets joined by a thread that passes bytes on until it is told to swallow them: a link that dies in
- * silence. */
-struct link {
-    pthread_t thread;
-    int listener, client, server;
-    uint16_t port;
-    atomic_bool dead, done;
-};
-
-static void
-link_carry(struct link *l, int from, int to)
-{
-    char bytes[16384];
-    const ssize_t n = recv(from, bytes, sizeof bytes, MSG_DONTWAIT);
-    if (n > 0 && !atomic_load(&l->dead))
-        (void)!send(to, bytes, (size_t)n, MSG_NOSIGNAL);
-}
-
-static void *
-link_run(void *arg)
-{
-    struct link *l = arg;
-    l->client = accept(l->listener, NULL, NULL);
-    while (!atomic_load(&l->done)) {
-        struct pollfd fds[] = { { l->client, POLLIN, 0 }, { l->server, POLLIN, 0 } };
-        (void)poll(fds, 2, 20);
-        link_carry(l, l->client, l->server);
-        link_carry(l, l->server, l->client);
-    }
-    close(l->client);
-    return NULL;
-}
-
-static void
-link_open(struct link *l, uint16_t server_port)
-{
-    struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t size = sizeof at;
-    memset(l, 0, sizeof *l);
-    l->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    l->server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(l->listener, (struct sockaddr *)&at, sizeof at), 0);
-    assert_int_equal(listen(l->listener, 1), 0);
-    assert_int_equal(getsockname(l->listener, (struct sockaddr *)&at, &size), 0);
-    l->port = ntohs(at.sin_port);
-    at.sin_port = htons(server_port);
-    assert_int_equal(connect(l->server, (struct sockaddr *)&at, sizeof at), 0);
-    assert_int_equal(pthread_create(&l->thread, NULL, link_run, l), 0);
-}
-
-static void
-link_close(struct link *l)
-{
-    atomic_store(&l->done, true);
-    pthread_join(l->thread, NULL);
-    close(l->listener);
-    close(l->server);
 }
 
 /* A link that goes silent under a long poll is noticed by keepalive, long before the call's deadline. */
@@ -666,25 +640,24 @@ static void
 calls_silent_link_is_noticed_by_keepalive(void **state)
 {
     struct world *w = *state;
-    struct link l;
+    struct relay *line = relay_open(ft_rpc_server_port(w->rpc));
     struct ft_rpc_channel_params p = { .target = w->target,
                                        .ca_pem = ft_buf_bytes(&w->ca_cert),
                                        .cert_pem = ft_buf_bytes(&w->shop.cert),
                                        .key_pem = ft_buf_bytes(&w->shop.key),
                                        .keepalive_ms = 1000,
-                                       .keepalive_wait_ms = 500 };
+                                       .keepalive_wait_ms = 3000 };
     struct ft_rpc_channel *ch;
     struct waiter t;
 
-    link_open(&l, ft_rpc_server_port(w->rpc));
-    snprintf(w->target, sizeof w->target, "127.0.0.1:%u", l.port);
+    snprintf(w->target, sizeof w->target, "127.0.0.1:%u", relay_port(line));
     assert_int_equal(ft_rpc_channel_open(&p, &ch, NULL), FT_OK);
     waiter_start(&t, ch, 3600 * 1000);
     await_count(&w->handled, 1);
-    atomic_store(&l.dead, true);
+    relay_silence(line);
     waiter_join(&t); /* hangs until the test's time is up, if nobody notices */
     assert_int_equal(t.st, FT_ERR_PEER);
-    link_close(&l);
+    relay_close(line);
     await_count(&w->closed_unclean, 1);
     ft_rpc_channel_close(ch);
 }
@@ -694,12 +667,9 @@ static void
 calls_loopback_needs_no_proxy(void **state)
 {
     struct world *w = *state;
-    struct ft_rpc_channel *ch;
-    assert_int_equal(setenv("http_proxy", "http://127.0.0.1:1", 1), 0);
-    ch = world_channel(w, &w->shop);
+    struct ft_rpc_channel *ch = world_channel(w, &w->shop);
     assert_int_equal(echo(ch, ECHO, NULL), FT_OK);
     ft_rpc_channel_close(ch);
-    assert_int_equal(unsetenv("http_proxy"), 0);
 }
 
 /* Calls beyond calls_max are turned away at once, with one audit event each; a free place serves again. */
@@ -715,15 +685,13 @@ calls_above_the_limit_are_turned_away(void **state)
     assert_int_equal(world_serve(w, "127.0.0.1:0", 2, NULL), FT_OK);
     ch = world_channel(w, &w->shop);
     for (int i = 0; i < 2; i++)
-        waiter_start(&t[i], ch, 60000);
+        waiter_start(&t[i], ch, PATIENCE_MS);
     await_count(&w->handled, 2);
     assert_int_equal(echo(ch, ECHO, NULL), FT_ERR_LATER);
     assert_int_equal(atomic_load(&w->audits), 1);
     assert_int_equal(atomic_load(&w->audit_of[FT_RPC_AUDIT_OVERLOAD]), 1);
     assert_true(world_answer(w, &st));
-    await_count(&w->closed_clean, 1);
-    nap_ms(50);
-    assert_int_equal(echo(ch, ECHO, NULL), FT_OK);
+    echo_at_last(ch, ECHO);
     assert_true(world_answer(w, &st));
     for (int i = 0; i < 2; i++) {
         waiter_join(&t[i]);
@@ -750,7 +718,7 @@ calls_of_one_shop_do_not_take_the_others_places(void **state)
     ch = world_channel(w, &w->shop);
     others = world_channel(w, &other);
     for (int i = 0; i < 2; i++)
-        waiter_start(&t[i], ch, 60000);
+        waiter_start(&t[i], ch, PATIENCE_MS);
     await_count(&w->handled, 2);
     assert_int_equal(echo(ch, ECHO, NULL), FT_ERR_LATER);
     assert_int_equal(atomic_load(&w->audit_of[FT_RPC_AUDIT_OVERLOAD]), 1);
@@ -762,9 +730,7 @@ calls_of_one_shop_do_not_take_the_others_places(void **state)
         assert_int_equal(t[i].st, FT_OK);
         ft_buf_clear(&t[i].out);
     }
-    await_count(&w->closed_clean, 3);
-    nap_ms(50);
-    assert_int_equal(echo(ch, ECHO, NULL), FT_OK);
+    echo_at_last(ch, ECHO);
     ft_rpc_channel_close(ch);
     ft_rpc_channel_close(others);
     identity_clear(&other);
@@ -786,17 +752,20 @@ calls_of_watching_strangers_leave_room_for_newcomers(void **state)
     watching = world_channel(w, NULL);
     newcomer = world_channel(w, NULL);
     for (int i = 0; i < WATCHERS; i++) {
-        assert_int_equal(ft_rpc_stream_open(watching, "/grpc.health.v1.Health/Watch", 60000, &s[i]), FT_OK);
+        assert_int_equal(ft_rpc_stream_open(watching, "/grpc.health.v1.Health/Watch", PATIENCE_MS, &s[i]),
+                         FT_OK);
         (void)!ft_rpc_stream_send(s[i], FT_BYTES(NULL, 0));
         told += ft_rpc_stream_recv(s[i], UINT32_MAX, &message) == FT_OK;
     }
     assert_int_equal(told, WATCHERS / 2);
-    assert_int_equal(echo(newcomer, OPEN, NULL), FT_OK);
+    echo_at_last(newcomer, OPEN);
     for (int i = 0; i < WATCHERS; i++)
         (void)ft_rpc_stream_close(s[i], NULL);
     ft_rpc_channel_close(watching);
     ft_rpc_channel_close(newcomer);
 }
+
+enum { SILENT_MS = 1500 }; /* long beside what a call's own message needs, on a machine with other work too */
 
 /* A call whose message never comes, or whose messages cease, is ended by the server, with an audit event; one
  * that the server itself keeps waiting is not. */
@@ -813,14 +782,15 @@ calls_that_fall_silent_are_ended(void **state)
     enum ft_status st;
 
     world_stop(w, 0);
-    w->silent_ms = 300;
+    w->silent_ms = SILENT_MS;
     assert_int_equal(world_serve(w, "127.0.0.1:0", 0, NULL), FT_OK);
     ch = world_channel(w, &w->shop);
     stranger = world_channel(w, NULL);
-    waiter_start(&t, ch, 60000);
+    waiter_start(&t, ch, PATIENCE_MS);
+    await_count(&w->handled, 1);
     for (int i = 0; i < 4; i++)
-        assert_int_equal(ft_rpc_stream_open(i < 3 ? ch : stranger, paths[i], 30000, &s[i]), FT_OK);
-    assert_int_equal(ft_rpc_stream_send(s[2], FT_BYTES("abc", 3)), FT_OK);
+        assert_int_equal(ft_rpc_stream_open(i < 3 ? ch : stranger, paths[i], PATIENCE_MS, &s[i]), FT_OK);
+    (void)!ft_rpc_stream_send(s[2], FT_BYTES("abc", 3));
     for (int i = 0; i < 4; i++) {
         assert_int_not_equal(ft_rpc_stream_recv(s[i], UINT32_MAX, &message), FT_OK);
         (void)ft_rpc_stream_close(s[i], &result);
@@ -846,11 +816,11 @@ calls_whose_answers_are_not_taken_are_ended(void **state)
     struct ft_rpc_stream *s;
 
     world_stop(w, 0);
-    w->silent_ms = 300;
+    w->silent_ms = SILENT_MS;
     w->send_total = 4000;
     assert_int_equal(world_serve(w, "127.0.0.1:0", 0, NULL), FT_OK);
     ch = world_channel(w, &w->shop);
-    assert_int_equal(ft_rpc_stream_open(ch, FETCH, 60000, &s), FT_OK);
+    assert_int_equal(ft_rpc_stream_open(ch, FETCH, PATIENCE_MS, &s), FT_OK);
     assert_int_equal(ft_rpc_stream_send(s, FT_BYTES("x", 1)), FT_OK);
     await_count(&w->closed_unclean, 1);
     await_count(&w->audit_of[FT_RPC_AUDIT_SILENT], 1); /* told after the call was ended, by another thread */
@@ -880,7 +850,7 @@ churn(void *arg)
         } else if (dice < 7) {
             (void)!ft_rpc_unary(ch, PARK, FT_BYTES("x", 1), 1 + (uint32_t)rand_r(&c->seed) % 30, &out, NULL);
         } else if (dice < 9) {
-            c->failures += ft_rpc_stream_open(ch, LOAD, 20000, &s) != FT_OK;
+            c->failures += ft_rpc_stream_open(ch, LOAD, PATIENCE_MS, &s) != FT_OK;
             for (int k = rand_r(&c->seed) % 4; k > 0; k--)
                 c->failures += ft_rpc_stream_send(s, FT_BYTES("abc", 3)) != FT_OK;
             (void)ft_rpc_stream_close(s, NULL);
@@ -933,7 +903,8 @@ calls_survive_clients_that_come_and_go(void **state)
     assert_int_equal(failures, 0);
     assert_int_equal(atomic_load(&w->closed_clean) + atomic_load(&w->closed_unclean),
                      atomic_load(&w->handled));
-    assert_int_equal(atomic_load(&w->audits), 0);
+    /* A channel that is closed in its handshake is one event, and these are. */
+    assert_int_equal(atomic_load(&w->audits), atomic_load(&w->audit_of[FT_RPC_AUDIT_HANDSHAKE]));
 }
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -964,7 +935,7 @@ main(void)
         CASE(calls_port_in_use_is_a_clear_error),
         CASE(calls_channel_survives_a_restart_of_the_server),
         CASE(calls_silent_link_is_noticed_by_keepalive),
-        CASE(calls_loopback_needs_no_proxy),
+        cmocka_unit_test_setup_teardown(calls_loopback_needs_no_proxy, setup_with_proxy, teardown_with_proxy),
         CASE(calls_above_the_limit_are_turned_away),
         CASE(calls_of_one_shop_do_not_take_the_others_places),
         CASE(calls_of_watching_strangers_leave_room_for_newcomers),

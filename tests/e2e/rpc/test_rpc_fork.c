@@ -47,7 +47,7 @@ child(int fd)
     hear(fd, &id.cert, told.cert_size);
     hear(fd, &id.key, told.key_size);
     ch = world_channel(&w, &id);
-    st = ft_rpc_unary(ch, ECHO, FT_BYTES("hello", 5), 10000, &out, NULL);
+    st = ft_rpc_unary(ch, ECHO, FT_BYTES("hello", 5), PATIENCE_MS, &out, NULL);
     ft_rpc_channel_close(ch);
     ft_buf_clear(&out);
     ft_buf_clear(&w.ca_cert);

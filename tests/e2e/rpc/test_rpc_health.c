@@ -44,17 +44,18 @@ health_check_follows_the_server(void **state)
     struct ft_rpc_channel *ch = world_channel(w, NULL);
     struct ft_buf out = { 0 };
 
-    assert_int_equal(ft_rpc_unary(ch, CHECK, REQUEST, 10000, &out, NULL), FT_ERR_NOTFOUND);
+    assert_int_equal(ft_rpc_unary(ch, CHECK, REQUEST, PATIENCE_MS, &out, NULL), FT_ERR_NOTFOUND);
     assert_int_equal(ft_rpc_server_set_health(w->rpc, SERVICE, true), FT_OK);
-    assert_int_equal(ft_rpc_unary(ch, CHECK, REQUEST, 10000, &out, NULL), FT_OK);
+    assert_int_equal(ft_rpc_unary(ch, CHECK, REQUEST, PATIENCE_MS, &out, NULL), FT_OK);
     assert_int_equal(out.size, 2);
     assert_memory_equal(out.data, serving, 2);
     assert_int_equal(ft_rpc_server_set_health(w->rpc, SERVICE, false), FT_OK);
     ft_buf_clear(&out);
-    assert_int_equal(ft_rpc_unary(ch, CHECK, REQUEST, 10000, &out, NULL), FT_OK);
+    assert_int_equal(ft_rpc_unary(ch, CHECK, REQUEST, PATIENCE_MS, &out, NULL), FT_OK);
     assert_memory_equal(out.data, not_serving, 2);
     ft_buf_clear(&out);
-    assert_int_equal(ft_rpc_unary(ch, CHECK, FT_BYTES("\x0a\x7f", 2), 10000, &out, NULL), FT_ERR_FORMAT);
+    assert_int_equal(ft_rpc_unary(ch, CHECK, FT_BYTES("\x0a\x7f", 2), PATIENCE_MS, &out, NULL),
+                     FT_ERR_FORMAT);
     ft_rpc_channel_close(ch);
 }
 
@@ -76,7 +77,7 @@ health_watch_tells_every_change(void **state)
     struct ft_rpc_stream *s;
     struct ft_bytes message;
 
-    assert_int_equal(ft_rpc_stream_open(ch, WATCH, 20000, &s), FT_OK);
+    assert_int_equal(ft_rpc_stream_open(ch, WATCH, PATIENCE_MS, &s), FT_OK);
     assert_int_equal(ft_rpc_stream_send(s, REQUEST), FT_OK);
     assert_int_equal(ft_rpc_stream_done(s), FT_OK);
     assert_next(s, service_unknown);
@@ -85,7 +86,7 @@ health_watch_tells_every_change(void **state)
     assert_int_equal(ft_rpc_server_set_health(w->rpc, SERVICE, true), FT_OK); /* no change: nothing to tell */
     assert_int_equal(ft_rpc_server_set_health(w->rpc, SERVICE, false), FT_OK);
     assert_next(s, not_serving);
-    world_stop(w, 10000);
+    world_stop(w, PATIENCE_MS);
     assert_int_equal(ft_rpc_stream_recv(s, UINT32_MAX, &message), FT_ERR_PEER);
     assert_int_equal(ft_rpc_stream_close(s, NULL), FT_ERR_PEER);
     ft_rpc_channel_close(ch);
@@ -106,7 +107,7 @@ health_watchers_are_bounded(void **state)
         ch[i] = world_channel(w, NULL);
     for (int i = 0; i < MORE; i++) {
         enum ft_status st;
-        assert_int_equal(ft_rpc_stream_open(ch[i % CHANNELS], WATCH, 20000, &s[i]), FT_OK);
+        assert_int_equal(ft_rpc_stream_open(ch[i % CHANNELS], WATCH, PATIENCE_MS, &s[i]), FT_OK);
         assert_int_equal(ft_rpc_stream_send(s[i], FT_BYTES("", 0)), FT_OK);
         assert_int_equal(ft_rpc_stream_done(s[i]), FT_OK);
         st = ft_rpc_stream_recv(s[i], UINT32_MAX, &message);

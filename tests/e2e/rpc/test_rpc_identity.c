@@ -28,7 +28,8 @@ teardown(void **state)
     return 0;
 }
 
-/* The call fails with `want`; the server ran nothing and told of it once. */
+/* The call fails with `want`; the server ran nothing and told of it: once, or once for each handshake, which
+ * gRPC may have tried again before the channel was closed. */
 static void
 assert_kept_out(struct world *w, const struct identity *id, enum ft_status want, enum ft_rpc_audit_kind kind)
 {
@@ -39,8 +40,9 @@ assert_kept_out(struct world *w, const struct identity *id, enum ft_status want,
     ft_rpc_channel_close(ch);
     nap_ms(50); /* a second event, if there were one, would be there by now */
     assert_int_equal(atomic_load(&w->handled), 0);
-    assert_int_equal(atomic_load(&w->audits), 1);
-    assert_int_equal(atomic_load(&w->audit_of[kind]), 1);
+    assert_int_equal(atomic_load(&w->audit_of[kind]), atomic_load(&w->audits));
+    if (kind != FT_RPC_AUDIT_HANDSHAKE)
+        assert_int_equal(atomic_load(&w->audits), 1);
 }
 
 /* Positive control: a good pair completes a call, and leaves no audit event. */
@@ -282,7 +284,8 @@ dial(struct world *w)
     return fd;
 }
 
-/* A TLS client of our own with the shop's certificate, held to one version. */
+/* A TLS client of our own with the shop's certificate, held to one version. It stays until the server speaks
+ * HTTP/2, which it does once its side of the handshake is over. */
 static int
 handshake(struct world *w, int version)
 {
@@ -306,8 +309,11 @@ handshake(struct world *w, int version)
     ssl = SSL_new(ctx);
     assert_int_equal(SSL_set_fd(ssl, fd), 1);
     ok = SSL_connect(ssl);
-    if (ok == 1)
+    if (ok == 1) {
+        char byte;
         assert_int_equal(SSL_version(ssl), version);
+        assert_int_equal(SSL_read(ssl, &byte, 1), 1);
+    }
     SSL_free(ssl);
     close(fd);
     SSL_CTX_free(ctx);
@@ -324,12 +330,10 @@ identity_tls_1_2_is_kept_out(void **state)
 {
     struct world *w = *state;
     assert_int_equal(handshake(w, TLS1_3_VERSION), 1);
-    nap_ms(100);
-    const int before = atomic_load(&w->audits); /* hanging up after the handshake may count */
     assert_int_not_equal(handshake(w, TLS1_2_VERSION), 1);
-    await_count(&w->audits, before + 1);
+    await_count(&w->audits, 1);
     nap_ms(50);
-    assert_int_equal(atomic_load(&w->audits), before + 1);
+    assert_int_equal(atomic_load(&w->audits), 1);
     assert_int_equal(atomic_load(&w->handled), 0);
 }
 
@@ -354,8 +358,13 @@ static void
 identity_silent_handshake_is_dropped(void **state)
 {
     struct world *w = *state;
-    const int fd = dial(w);
     char byte;
+    int fd;
+
+    world_stop(w, 0);
+    w->handshake_ms = 500;
+    assert_int_equal(world_serve(w, "127.0.0.1:0", 0, NULL), FT_OK);
+    fd = dial(w);
     assert_int_equal(read(fd, &byte, 1), 0); /* the server hangs up */
     close(fd);
     await_count(&w->audits, 1);
@@ -395,7 +404,7 @@ send_size(struct world *w, const char *path, size_t size)
     assert_int_equal(ft_rpc_channel_open(&p, &ch, NULL), FT_OK);
     assert_int_equal(ft_buf_reserve(&big, size), FT_OK);
     big.size = size;
-    (void)!ft_rpc_unary(ch, path, ft_buf_bytes(&big), 20000, &out, &result);
+    (void)!ft_rpc_unary(ch, path, ft_buf_bytes(&big), PATIENCE_MS, &out, &result);
     ft_buf_clear(&big);
     ft_buf_clear(&out);
     ft_rpc_channel_close(ch);

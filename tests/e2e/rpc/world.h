@@ -12,8 +12,10 @@
 #include <stdatomic.h>
 
 #define WORLD_METHODS 6
-#define CHUNK         ((size_t)64 << 10)
-#define METHOD_LIMIT  ((size_t)256 << 10)
+#define PATIENCE_MS                                                                                          \
+    300000u /* for what must happen: a call's deadline, a handshake's, a counter's; nothing waits so long */
+#define CHUNK        ((size_t)64 << 10)
+#define METHOD_LIMIT ((size_t)256 << 10)
 
 struct identity {
     struct ft_buf key, cert;
@@ -27,6 +29,7 @@ struct world {
     char target[32];
     uint64_t wall_shift_ms;             /* added to the server's clock */
     uint32_t calls_per_peer, silent_ms; /* for world_serve; 0: the server's own */
+    uint32_t handshake_ms;              /* ... 0: PATIENCE_MS */
 
     atomic_int handled;      /* handler calls of any kind */
     atomic_int audits;       /* of any kind */
@@ -68,12 +71,15 @@ void identity_clear(struct identity *id);
 
 struct ft_rpc_channel *world_channel(struct world *w, const struct identity *id); /* NULL: no certificate */
 enum ft_status echo(struct ft_rpc_channel *ch, const char *path, struct ft_rpc_result *result);
+/* Again until it is answered: a place in the server is free only after the call that had it was told of its
+ * end. */
+void echo_at_last(struct ft_rpc_channel *ch, const char *path);
 
 /* Answer the oldest parked call with "late"; false if there is none. */
 bool world_answer(struct world *w, enum ft_status *st);
 int world_parked(struct world *w);
 
-/* Wait (up to 20 s) until the counter is `value` or more. */
+/* Wait until the counter is `value` or more; it is another thread's. */
 void await_count(atomic_int *counter, int value);
 void nap_ms(unsigned ms);
 
