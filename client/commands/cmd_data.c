@@ -93,7 +93,7 @@ note_own_uses(struct survey *s, struct ft_error *err)
     if (findings == NULL)
         return FT_ERR_NOMEM;
     ft_findings_init(findings, s->node->config.policy);
-    enum ft_status st = ft_policy_load(s->node->config.policy, geteuid(), &policy, &guard, findings, err);
+    enum ft_status st = ft_node_policy(s->node, &policy, &guard, findings, err);
     if (st == FT_ERR_CONFIG)
         st = ft_findings_status(findings, err);
     if (st == FT_OK) {
@@ -101,6 +101,12 @@ note_own_uses(struct survey *s, struct ft_error *err)
             note_use(s, "transactions", "customer_id", "consent", true, 0);
         for (uint32_t i = 0; i < policy.exclude_count; i++)
             note_use(s, policy.exclude[i].table, policy.exclude[i].column, "exclusion", true, 0);
+        if (policy.home.column != NULL) {
+            note_use(s, "customers", "customer_id", "home store", true, 0);
+            note_use(s, "customers", policy.home.column, "home store", true, 0);
+        }
+        if (policy.home.since != NULL)
+            note_use(s, "customers", policy.home.since, "home store", true, 0);
         ft_policy_clear(&policy);
     }
     ft_free(findings);

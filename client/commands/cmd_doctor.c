@@ -202,6 +202,27 @@ check_source(struct doctor *d)
     ft_free(s);
 }
 
+/* A budget that reckons with a customer in one shop holds where one shop alone uses them. */
+static void
+check_home_store(struct doctor *d, const struct ft_policy *policy)
+{
+    for (uint32_t i = 0; i < policy->budget_count; i++) {
+        const struct ft_policy_budget *b = &policy->budgets[i];
+        if (b->unit != FT_UNIT_CUSTOMER || b->m_stores > 1)
+            continue;
+        if (policy->home.column != NULL)
+            say(d, OK, "home_store", "", "%s: customers of this shop alone, by customers.%s", b->domain,
+                policy->home.column);
+        else
+            say(d, WARN, "home_store",
+                "set home_store in policy.yaml to the column that names a customer's one shop, or m_stores to the "
+                "most shops that a customer can be in",
+                "%s reckons with a customer in one shop (m_stores 1), and nothing here keeps another shop from using "
+                "them too",
+                b->domain);
+    }
+}
+
 /* The policy, and by it the purposes whose consents count. */
 static void
 check_policy_and_consent(struct doctor *d)
@@ -218,7 +239,7 @@ check_policy_and_consent(struct doctor *d)
     if (findings == NULL)
         return;
     ft_findings_init(findings, d->node->config.policy);
-    st = ft_policy_load(d->node->config.policy, geteuid(), &policy, &guard, findings, &err);
+    st = ft_node_policy(d->node, &policy, &guard, findings, &err);
     if (st == FT_ERR_CONFIG)
         (void)!ft_findings_status(findings, &err);
     ft_free(findings);
@@ -236,6 +257,7 @@ check_policy_and_consent(struct doctor *d)
             policy.purpose_count, policy.review_by, guard == FT_GUARD_OK ? "" : "; ",
             guard == FT_GUARD_OK ? "" : ft_policy_guard_text(guard));
 
+    check_home_store(d, &policy);
     if (d->node->config.consent.basis == FT_BASIS_RECORDS) {
         say(d, OK, "consent", "", "records without people need none");
     } else if (d->node->config.consent.basis == FT_BASIS_NONE) {

@@ -121,7 +121,7 @@ look_for_holds(struct request *r, struct ft_error *err)
     if (findings == NULL)
         return FT_ERR_NOMEM;
     ft_findings_init(findings, r->node->config.policy);
-    st = ft_policy_load(r->node->config.policy, geteuid(), &policy, &guard, findings, err);
+    st = ft_node_policy(r->node, &policy, &guard, findings, err);
     if (st == FT_ERR_CONFIG)
         st = ft_findings_status(findings, err);
     ft_free(findings);

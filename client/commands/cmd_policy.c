@@ -35,7 +35,7 @@ ft_cmd_policy_check(struct ft_cli *cli)
         return ft_cli_fail(cli, FT_ERR_NOMEM, NULL);
     }
     ft_findings_init(findings, node.config.policy);
-    const enum ft_status st = ft_policy_load(node.config.policy, geteuid(), &policy, &guard, findings, &err);
+    const enum ft_status st = ft_node_policy(&node, &policy, &guard, findings, &err);
     if (st == FT_ERR_CONFIG) {
         code = ft_cli_fail_findings(cli, findings);
     } else if (st != FT_OK) {

@@ -93,6 +93,14 @@ ft_node_metered(struct ft_node *node)
 }
 
 enum ft_status
+ft_node_policy(const struct ft_node *node, struct ft_policy *out, enum ft_policy_guard *guard,
+               struct ft_findings *findings, struct ft_error *err)
+{
+    return ft_policy_load(node->config.policy, geteuid(),
+                          (struct ft_policy_mapping){ ft_source_config_maps, &node->source }, out, guard, findings, err);
+}
+
+enum ft_status
 ft_node_shop(struct ft_node *node, enum ft_budget_use budget, struct ft_shop **out, struct ft_error *err)
 {
     struct ft_shop_config config = {

@@ -29,6 +29,10 @@ FT_NODISCARD bool ft_node_store(struct ft_cli *cli, struct ft_node *node, int *c
 FT_NODISCARD enum ft_status ft_node_metered(struct ft_node *node);
 void ft_node_close(struct ft_node *node);
 
+/* The policy, held against client.yaml's mapping; as ft_policy_load for the user at hand. */
+FT_NODISCARD enum ft_status ft_node_policy(const struct ft_node *node, struct ft_policy *out,
+                                           enum ft_policy_guard *guard, struct ft_findings *findings,
+                                           struct ft_error *err);
 /* The shop's data, policy and consent for a command. */
 FT_NODISCARD enum ft_status ft_node_shop(struct ft_node *node, enum ft_budget_use budget, struct ft_shop **out,
                                          struct ft_error *err);

@@ -62,6 +62,15 @@ struct ft_policy_budget {
     enum ft_budget_method method; /* PLANNED: which accountant admits */
     struct ft_policy_text *purposes; /* none: all of the policy's */
     uint32_t purpose_count;
+    char *opened; /* with home_store.since: who came to this shop later is in another shop's share of the budget */
+};
+
+/* Of a customer who is known in several shops, one shop alone uses the data: the one that the loyalty system
+ * names in a column of `customers` (P-01; a bound m_stores of 1 rests on it). */
+struct ft_policy_home {
+    char *column; /* NULL: no such rule */
+    char *is;     /* what it says of customers of this shop */
+    char *since;  /* column with the date from which it holds, YYYY-MM-DD; NULL: nobody moves */
 };
 
 struct ft_policy {
@@ -100,6 +109,7 @@ struct ft_policy {
     } graph_profile;
     struct ft_policy_exclusion *exclude;
     uint32_t exclude_count;
+    struct ft_policy_home home;
     struct ft_policy_budget *budgets;
     uint32_t budget_count;
     struct {
@@ -130,11 +140,17 @@ enum ft_policy_guard {
     FT_GUARD_WRITABLE, /* group or others may write the file or its folder: no participation */
     FT_GUARD_OWNER,    /* owner: root was chosen, and the file or its folder belongs to somebody else: none */
 };
-/* Read policy.yaml from disk: ft_policy_parse and the guard. The file is opened once, so what was checked is
- * what was read. service_uid is the user the vault runs as. Errors: NOTFOUND, IO, LIMIT, CONFIG, NOMEM. */
-FT_NODISCARD enum ft_status ft_policy_load(const char *path, uid_t service_uid, struct ft_policy *out,
-                                           enum ft_policy_guard *guard, struct ft_findings *findings,
-                                           struct ft_error *err);
+/* Which standard columns client.yaml maps: ft_source_config_maps over a struct ft_source_config. */
+struct ft_policy_mapping {
+    bool (*maps)(const void *ctx, const char *table, const char *column);
+    const void *ctx;
+};
+/* Read policy.yaml from disk: ft_policy_parse, ft_policy_check_mapping (maps NULL: not asked) and the guard. The
+ * file is opened once, so what was checked is what was read. service_uid is the user the vault runs as. Errors:
+ * NOTFOUND, IO, LIMIT, CONFIG, NOMEM. */
+FT_NODISCARD enum ft_status ft_policy_load(const char *path, uid_t service_uid, struct ft_policy_mapping mapping,
+                                           struct ft_policy *out, enum ft_policy_guard *guard,
+                                           struct ft_findings *findings, struct ft_error *err);
 /* The guard's rule alone, on what stat said: testable without being root. */
 enum ft_policy_guard ft_policy_guard_of(enum ft_policy_owner owner, uid_t service_uid, uid_t file_uid,
                                         mode_t file_mode, uid_t folder_uid, mode_t folder_mode);
@@ -147,9 +163,10 @@ struct ft_policy_use {
     const char *table, *column;
 };
 
-/* Findings (78) for each exclusion rule that names a column which is not mapped. `policy` must be parsed. */
+/* Findings (78) for each exclusion rule, and for home_store, that names a column which is not mapped. `policy`
+ * must be parsed; findings are added. */
 FT_NODISCARD enum ft_status ft_policy_check_mapping(const struct ft_policy *policy,
-                                                    const struct ft_policy_use *mapped, size_t mapped_count,
+                                                    struct ft_policy_mapping mapping,
                                                     struct ft_findings *findings);
 
 /* May a task of this purpose read table.column? Exact match of purpose; names compare without case, as in

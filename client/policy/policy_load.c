@@ -69,8 +69,8 @@ out:
 }
 
 enum ft_status
-ft_policy_load(const char *path, uid_t service_uid, struct ft_policy *out, enum ft_policy_guard *guard,
-               struct ft_findings *findings, struct ft_error *err)
+ft_policy_load(const char *path, uid_t service_uid, struct ft_policy_mapping mapping, struct ft_policy *out,
+               enum ft_policy_guard *guard, struct ft_findings *findings, struct ft_error *err)
 {
     enum ft_status st;
     char folder_name[PATH_MAX], file_name[PATH_MAX];
@@ -101,12 +101,16 @@ ft_policy_load(const char *path, uid_t service_uid, struct ft_policy *out, enum 
     }
     FT_TRY(read_all(file, path, &text, err));
     st = ft_policy_parse(ft_buf_bytes(&text), path, out, findings);
+    if (st == FT_OK && mapping.maps != NULL)
+        st = ft_policy_check_mapping(out, mapping, findings);
     if (st == FT_ERR_CONFIG)
         st = ft_findings_status(findings, err);
     if (st == FT_OK)
         *guard = ft_policy_guard_of(out->owner, service_uid, file_info.st_uid, file_info.st_mode,
                                     folder_info.st_uid, folder_info.st_mode);
 out:
+    if (st != FT_OK)
+        ft_policy_clear(out);
     if (file >= 0)
         close(file);
     if (folder >= 0)

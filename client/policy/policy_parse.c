@@ -163,6 +163,12 @@ static const struct ft_config_field participation_fields[] = {
     P(participation.load_max, "load_max", REAL, .min = 0, .max = 10000),
     FT_CONFIG_END,
 };
+static const struct ft_config_field home_fields[] = {
+    P(home.column, "column", TEXT, .flags = R, .most = 64, .check = is_identifier),
+    P(home.is, "is", TEXT, .flags = R, .most = 128),
+    P(home.since, "since", TEXT, .most = 64, .check = is_identifier),
+    FT_CONFIG_END,
+};
 #define B(member, name, kind, ...) FT_CFG(struct ft_policy_budget, member, name, kind, __VA_ARGS__)
 static const struct ft_config_field budget_fields[] = {
     B(unit, "unit", CHOICE, .flags = R, .choices = units),
@@ -178,6 +184,7 @@ static const struct ft_config_field budget_fields[] = {
     B(method, "method", CHOICE, .choices = methods),
     B(purposes, "purposes", LIST, .most = 16, .item = &purpose_item, .item_size = sizeof(struct ft_policy_text),
       .count_offset = offsetof(struct ft_policy_budget, purpose_count)),
+    B(opened, "opened", TEXT, .most = 10, .check = ft_config_is_date),
     FT_CONFIG_END,
 };
 static const struct ft_config_field budget_item = GROUP("domain", 0, budget_fields);
@@ -204,6 +211,7 @@ static const struct ft_config_field policy_fields[] = {
     P(exclude, "exclude", LIST, .flags = FT_CONFIG_EMPTY_OK, .most = 256, .item = &exclusion_item,
       .item_size = sizeof(struct ft_policy_exclusion),
       .count_offset = offsetof(struct ft_policy, exclude_count)),
+    GROUP("home_store", 0, home_fields),
     P(budgets, "budgets", DICT, .flags = FT_CONFIG_EMPTY_OK, .most = 64, .item = &budget_item,
       .item_size = sizeof(struct ft_policy_budget), .count_offset = offsetof(struct ft_policy, budget_count),
       .key_offset = offsetof(struct ft_policy_budget, domain), .key_check = is_domain),
@@ -271,6 +279,24 @@ check_exclusions(struct ft_policy *p, struct ft_findings *findings)
             ft_config_find(p->source, findings, path,
                            "an exclusion needs exactly one of equals, one_of and below");
         e->kind = e->equals != NULL ? FT_EXCLUDE_EQUALS : below ? FT_EXCLUDE_BELOW : FT_EXCLUDE_ONE_OF;
+    }
+}
+
+static void
+check_home(const struct ft_policy *p, struct ft_findings *findings)
+{
+    if (p->home.column != NULL && p->training_basis == FT_BASIS_RECORDS)
+        ft_config_find(p->source, findings, "home_store",
+                       "home_store is for data with customers; training_basis is records");
+    for (uint32_t i = 0; i < p->budget_count; i++) {
+        const struct ft_policy_budget *b = &p->budgets[i];
+        if (p->home.since != NULL && b->unit == FT_UNIT_CUSTOMER && b->opened == NULL)
+            ft_config_find(p->source, findings, b->where,
+                           "home_store.since lets customers move, so the budget needs opened: the date after which "
+                           "who comes to this shop is not used by it");
+        if (p->home.since == NULL && b->opened != NULL)
+            ft_config_find(p->source, findings, b->where,
+                           "opened says which customers came later, and needs home_store.since to tell");
     }
 }
 
@@ -371,6 +397,7 @@ ft_policy_parse(struct ft_bytes yaml, const char *origin, struct ft_policy *out,
     check_purposes(p, findings);
     check_exclusions(p, findings);
     finish_budgets(p, findings);
+    check_home(p, findings);
     FT_TRY(finish_participation(p, findings));
     if (findings->total > 0) {
         st = FT_ERR_CONFIG;
@@ -428,19 +455,20 @@ ft_policy_column_allowed(const struct ft_policy *policy, const char *purpose, co
 }
 
 enum ft_status
-ft_policy_check_mapping(const struct ft_policy *policy, const struct ft_policy_use *mapped,
-                        size_t mapped_count, struct ft_findings *findings)
+ft_policy_check_mapping(const struct ft_policy *policy, struct ft_policy_mapping mapping,
+                        struct ft_findings *findings)
 {
-    ft_findings_init(findings, policy->origin);
+    const char *const home[] = { policy->home.column, policy->home.since };
+
+    for (size_t i = 0; i < 2; i++)
+        if (home[i] != NULL && !mapping.maps(mapping.ctx, "customers", home[i]))
+            ft_config_find(policy->source, findings, i == 0 ? "home_store.column" : "home_store.since",
+                           "home_store names customers.%s, which is not mapped in client.yaml", home[i]);
     for (uint32_t i = 0; i < policy->exclude_count; i++) {
         const struct ft_policy_exclusion *e = &policy->exclude[i];
-        bool known = false;
         char path[64];
-        for (size_t j = 0; j < mapped_count; j++)
-            known |=
-                strcasecmp(mapped[j].table, e->table) == 0 && strcasecmp(mapped[j].column, e->column) == 0;
         snprintf(path, sizeof path, "exclude[%u].column", i);
-        if (!known)
+        if (!mapping.maps(mapping.ctx, e->table, e->column))
             ft_config_find(policy->source, findings, path,
                            "the exclusion '%s' names %s.%s, which is not mapped in client.yaml", e->reason,
                            e->table, e->column);

@@ -96,7 +96,9 @@ FT_NODISCARD enum ft_status ft_source_refresh(struct ft_source *source, bool *ch
 
 const struct ft_source_counts *ft_source_counts(const struct ft_source *source);
 const struct ft_quarantine *ft_source_quarantine(const struct ft_source *source);
-/* True when the shop maps this standard column of "transactions", "customers" or "products". */
+/* True when the shop maps this standard column of "transactions", "customers" or "products". The first takes a
+ * struct ft_source_config. */
+bool ft_source_config_maps(const void *config, const char *table, const char *column);
 bool ft_source_maps(const struct ft_source *source, const char *table, const char *column);
 
 struct ft_db *ft_source_db(const struct ft_source *source); /* borrowed */

@@ -472,16 +472,23 @@ ft_source_db(const struct ft_source *source)
 }
 
 bool
-ft_source_maps(const struct ft_source *source, const char *table, const char *column)
+ft_source_config_maps(const void *ctx, const char *table, const char *column)
 {
+    const struct ft_source_config *config = ctx;
     const int at = ft_schema_find_table(table);
     if (at < 0)
         return false;
-    const struct ft_source_table *config = config_table(&source->config, at);
-    for (size_t i = 0; i < config->column_count; i++)
-        if (strcmp(config->columns[i].name, column) == 0)
+    const struct ft_source_table *t = config_table(config, at);
+    for (size_t i = 0; i < t->column_count; i++)
+        if (strcmp(t->columns[i].name, column) == 0)
             return true;
     return false;
+}
+
+bool
+ft_source_maps(const struct ft_source *source, const char *table, const char *column)
+{
+    return ft_source_config_maps(&source->config, table, column);
 }
 
 void

@@ -45,8 +45,16 @@ struct ft_examples_exclude {
     double below; /* when value_count is 0 */
 };
 
+/* Only customers of whom every row of `customers` says so are this shop's; who has no row is not. */
+struct ft_examples_home {
+    const char *column, *is; /* column NULL: everybody is */
+    const char *since;       /* column with a date, YYYY-MM-DD; what is no date counts as too late. NULL: none */
+    const char *not_after;   /* the last date that counts; NULL: any */
+};
+
 struct ft_examples_rules {
     enum ft_examples_basis basis;
+    struct ft_examples_home home;
     bool anonymous_baskets; /* lines without a customer are visible too; they make no example of unit customer
                              */
     bool consent_source;    /* false: no registry is set up, so nobody is eligible, whatever the set in the db

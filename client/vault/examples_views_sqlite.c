@@ -170,6 +170,41 @@ out:
     return st;
 }
 
+static enum ft_status
+keep_home_customers(const struct views *v, const struct ft_examples_home *home, struct ft_error *err)
+{
+    enum ft_status st;
+    struct ft_buf sql = { 0 };
+    const char *const columns[] = { home->column, home->since };
+
+    for (size_t i = 0; i < 2; i++)
+        if (columns[i] != NULL && !has_column(v->db, "customers", columns[i])) {
+            st = ft_fail(err, FT_ERR_CONFIG, "home_store: column customers.%s is not mapped by this shop's source",
+                         columns[i]);
+            goto out;
+        }
+    FT_TRY(ft_buf_printf(&sql,
+                         "DELETE FROM ft_base_visible WHERE customer_id NOT IN (SELECT b.customer_id FROM " FT_BASE_PREFIX
+                         "customers AS b WHERE b.customer_id IS NOT NULL) OR customer_id IN (SELECT b.customer_id "
+                         "FROM " FT_BASE_PREFIX "customers AS b WHERE coalesce(b.\"%s\", '') <> ",
+                         home->column));
+    FT_TRY(add_text(&sql, home->is));
+    if (home->since != NULL && home->not_after != NULL) {
+        FT_TRY(ft_buf_printf(&sql,
+                             " OR coalesce(b.\"%s\" NOT GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*' OR "
+                             "substr(b.\"%s\", 1, 10) > ",
+                             home->since, home->since));
+        FT_TRY(add_text(&sql, home->not_after));
+        FT_TRY(ft_buf_str(&sql, ", 1)"));
+    }
+    FT_TRY(ft_buf_str(&sql, ")"));
+    FT_TRY(ft_buf_u8(&sql, 0));
+    FT_TRY(ft_db_exec(v->db, (const char *)sql.data, "cannot keep to the home store's customers", err));
+out:
+    ft_buf_clear(&sql);
+    return st;
+}
+
 enum ft_status
 views_choose_customers(const struct views *v, const struct ft_examples_rules *rules, struct ft_error *err)
 {
@@ -178,6 +213,8 @@ views_choose_customers(const struct views *v, const struct ft_examples_rules *ru
     if (rules->basis == FT_EXAMPLES_CONSENT && rules->consent_source)
         FT_TRY(ft_db_exec(v->db, "INSERT INTO ft_base_visible SELECT customer_id FROM ft_base_eligible",
                           "cannot choose the customers", err));
+    if (rules->home.column != NULL)
+        FT_TRY(keep_home_customers(v, &rules->home, err));
     for (size_t i = 0; i < rules->exclude_count; i++) {
         enum ft_column_type type;
         int table;

@@ -193,7 +193,9 @@ load_policy(struct ft_shop *s, struct ft_policy *policy, enum ft_policy_guard *g
     enum ft_status st = FT_ERR_NOMEM;
     if (findings != NULL) {
         ft_findings_init(findings, s->policy_path);
-        st = ft_policy_load(s->policy_path, s->config.service_uid, policy, guard, findings, &err);
+        st = ft_policy_load(s->policy_path, s->config.service_uid,
+                            (struct ft_policy_mapping){ ft_source_config_maps, s->config.source }, policy, guard,
+                            findings, &err);
         if (st == FT_ERR_CONFIG)
             (void)!ft_findings_status(findings, &err);
     }
@@ -455,6 +457,7 @@ build(struct ft_shop *s, const struct ft_work *work, uint32_t *code)
     *code = FT_REFUSAL_INTERNAL;
     FT_TRY(exclusions(&policy, &exclude, &values));
     struct column_rule rule = { &policy, work->task->purpose };
+    const struct ft_policy_budget *budget = ft_policy_budget_of(&policy, work->task);
     const struct ft_examples_rules rules = {
         .basis = s->config.basis == FT_BASIS_RECORDS   ? FT_EXAMPLES_RECORDS
                  : s->config.basis == FT_BASIS_CONSENT ? FT_EXAMPLES_CONSENT
@@ -466,6 +469,10 @@ build(struct ft_shop *s, const struct ft_work *work, uint32_t *code)
         .key = &s->key,
         .exclude = exclude,
         .exclude_count = policy.exclude_count,
+        .home = { .column = policy.home.column,
+                  .is = policy.home.is,
+                  .since = policy.home.since,
+                  .not_after = work->task->noise != 0 && budget != NULL ? budget->opened : NULL },
         .query_ms = policy.limits.query_ms,
         .query_rows = policy.limits.query_rows,
         .query_memory = (uint64_t)policy.limits.query_memory_mib << 20,

@@ -69,6 +69,18 @@ expect 0 "$client" doctor --home "$home"
 says "aggregator"
 expect 0 "$client" doctor --home "$home" --json
 says '"good":true'
+# A budget that reckons with a customer in one shop, where nothing here keeps them to one.
+cp "$home/policy.yaml" "$dir/policy.yaml"
+printf 'budgets: {main: {unit: customer, epsilon_max: 8, delta: 1.0e-6}}\n' >>"$home/policy.yaml"
+expect 0 "$client" doctor --home "$home"
+says "set home_store"
+# A rule that names a column which client.yaml does not map would leave nothing out: 78, wherever it is met.
+printf 'home_store: {column: home, is: store-1}\n' >>"$home/policy.yaml"
+expect 78 "$client" policy check --home "$home"
+says "home_store names customers.home, which is not mapped"
+expect 1 "$client" doctor --home "$home"
+says "home_store names customers.home, which is not mapped"
+mv "$dir/policy.yaml" "$home/policy.yaml"
 expect 0 "$client" status --home "$home"
 says "store-1"
 expect 0 "$client" task list --home "$home"

@@ -282,6 +282,50 @@ total(struct example_shop *s, const struct ft_examples_exclude *rules, size_t co
     return s->out.rows_train > 0 ? s->out.x_train[0] : 0.0f;
 }
 
+/* A customer who is known in several shops is used by one: every row of theirs must name this shop, and with a
+ * last date, as a budget has, the day they came must be no later. */
+static void
+examples_build_keeps_to_customers_of_this_home_store(void **state)
+{
+    struct example_shop *s = *state;
+    struct test_shop *shop = &s->shop;
+    ft_source_close(shop->source);
+    shop_text(shop, "customers.csv",
+              "customer_id,age,home,since\n"
+              "101,30,here,2016-05-01\n"
+              "102,17,there,2016-05-01\n"
+              "103,60,here,2017-02-01\n"
+              "104,50,here,2016-05-01\n" /* not eligible */
+              "105,40,here,2016-05-01\n"
+              "105,40,it's,2016-05-01\n" /* two shops call 105 theirs */
+              "106,40,here,soon\n");
+    ft_source_config_clear(&shop->config);
+    ft_source_config_init(&shop->config);
+    shop->config.base_dir = ft_strdup(shop->folder);
+    shop_map(&shop->config.transactions, "lines.csv", "customer_id quantity");
+    shop_map(&shop->config.customers, "customers.csv", "customer_id age home since");
+    assert_int_equal(shop_open(shop), FT_OK);
+    shop_eligible(shop, (const char *const[]){ "101", "102", "103", "105", "106", "999", NULL });
+
+    assert_true(total(s, NULL, 0) == 610.0f); /* 104 has not agreed */
+    s->rules.home = (struct ft_examples_home){ .column = "home", .is = "here" };
+    assert_true(total(s, NULL, 0) == 7.0f);
+    assert_int_equal(s->out.rows_train, 3); /* 101, 103, 106 */
+    s->rules.home.since = "since";
+    assert_true(total(s, NULL, 0) == 7.0f); /* outside a budget the date says nothing */
+    s->rules.home.not_after = "2017-01-31";
+    assert_true(total(s, NULL, 0) == 3.0f);
+    assert_int_equal(s->out.rows_train, 1);
+    s->rules.home.not_after = "2017-02-01";
+    assert_true(total(s, NULL, 0) == 7.0f);
+    assert_int_equal(s->out.rows_train, 2);
+    s->rules.home = (struct ft_examples_home){ .column = "home", .is = "it's" };
+    assert_true(total(s, NULL, 0) == 0.0f);
+    s->rules.home = (struct ft_examples_home){ .column = "region", .is = "here" };
+    assert_int_equal(example_build(s, feature_sql("1")), FT_ERR_CONFIG);
+    assert_string_equal(s->err.text, "home_store: column customers.region is not mapped by this shop's source");
+}
+
 /* Standing exclusions leave no trace: a customer's rule takes the customer, a product's rule its lines,
  * others rows. */
 static void
@@ -478,6 +522,7 @@ main(void)
         TEST(examples_build_reads_records_of_a_source_without_customers),
         TEST(examples_build_leaves_anonymous_baskets_out),
         TEST(examples_build_applies_standing_exclusions),
+        TEST(examples_build_keeps_to_customers_of_this_home_store),
         TEST(examples_check_says_what_build_would),
         TEST(examples_build_survives_any_failed_allocation),
     };

@@ -198,22 +198,77 @@ policy_columns_are_open_by_exact_purpose(void **state)
     ft_policy_clear(&p);
 }
 
+/* ctx: the mapped columns, as table.column, up to NULL. */
+static bool
+one_of_these(const void *ctx, const char *table, const char *column)
+{
+    char name[160];
+    snprintf(name, sizeof name, "%s.%s", table, column);
+    for (const char *const *mapped = ctx; *mapped != NULL; mapped++)
+        if (strcmp(*mapped, name) == 0)
+            return true;
+    return false;
+}
+
 /* An exclusion that names an unmapped column is bad configuration, with its place. */
 static void
 policy_exclusion_of_an_unmapped_column_is_told(void **state)
 {
-    static const struct ft_policy_use mapped[] = { { "transactions", "week" },
-                                                   { "transactions", "customer_id" } };
+    static const char *const mapped[] = { "transactions.week", "transactions.customer_id", NULL },
+                             *const without[] = { "transactions.week", NULL };
     struct ft_policy p;
     (void)state;
     assert_int_equal(policy_read(POLICY_SAMPLE, &p), FT_OK);
-    assert_int_equal(ft_policy_check_mapping(&p, mapped, 2, &findings), FT_OK);
-    assert_int_equal(ft_policy_check_mapping(&p, mapped, 1, &findings), FT_ERR_CONFIG);
+    ft_findings_init(&findings, "policy.yaml");
+    assert_int_equal(ft_policy_check_mapping(&p, (struct ft_policy_mapping){ one_of_these, mapped }, &findings), FT_OK);
+    assert_int_equal(ft_policy_check_mapping(&p, (struct ft_policy_mapping){ one_of_these, without }, &findings),
+                     FT_ERR_CONFIG);
     assert_int_equal(findings.list[0].line, 20);
     assert_string_equal(
         findings.list[0].text,
         "the exclusion 'test card' names transactions.customer_id, which is not mapped in client.yaml");
     ft_policy_clear(&p);
+}
+
+/* The one shop that uses a customer: a column and what it says, a date only where a budget says which counts. */
+static void
+policy_home_store_is_strict(void **state)
+{
+    static const char *const mapped[] = { "transactions.customer_id", "customers.home", NULL };
+    struct ft_policy p;
+    (void)state;
+#define HOME(keys) "home_store: {" keys "}\nexclude:\n"
+    assert_int_equal(policy_read(policy_with("exclude:\n", HOME("column: home, is: store-3, since: moved")), &p), FT_OK);
+    assert_string_equal(p.home.column, "home");
+    assert_string_equal(p.home.is, "store-3");
+    ft_findings_init(&findings, "policy.yaml");
+    assert_int_equal(ft_policy_check_mapping(&p, (struct ft_policy_mapping){ one_of_these, mapped }, &findings),
+                     FT_ERR_CONFIG);
+    assert_int_equal(findings.total, 1);
+    assert_string_equal(findings.list[0].text,
+                        "home_store names customers.moved, which is not mapped in client.yaml");
+    ft_policy_clear(&p);
+    expect("exclude:\n", HOME("column: home"), "19:1: missing key 'is', expected text");
+    expect("exclude:\n", HOME("column: \"a b\", is: x"),
+           "19:22: 'column' is the text 'a b', expected a name of letters, digits and underscores");
+    expect("training_basis: consent\n", "training_basis: records\nhome_store: {column: home, is: x}\n",
+           "13:1: home_store is for data with customers; training_basis is records");
+#define BUDGET(keys) "budgets:\n  main: {unit: customer, epsilon_max: 8, delta: 1.0e-6" keys "}\n"
+    expect("exclude:\n", BUDGET("") HOME("column: home, is: x, since: moved"),
+           "20:3: home_store.since lets customers move, so the budget needs opened: the date after which who comes to "
+           "this shop is not used by it");
+    expect("exclude:\n", BUDGET(", opened: 2027-01-31") HOME("column: home, is: x"),
+           "20:3: opened says which customers came later, and needs home_store.since to tell");
+    expect("exclude:\n", BUDGET(", opened: 2027-02-30") HOME("column: home, is: x, since: moved"),
+           "20:65: 'opened' is '2027-02-30', expected a day of the calendar as YYYY-MM-DD");
+    assert_int_equal(
+        policy_read(policy_with("exclude:\n", BUDGET(", opened: 2027-01-31") HOME("column: home, is: x, since: moved")),
+                    &p),
+        FT_OK);
+    assert_string_equal(p.budgets[0].opened, "2027-01-31");
+    ft_policy_clear(&p);
+#undef HOME
+#undef BUDGET
 }
 
 /* Who could change the file: every combination of owner, user and modes that matters. */
@@ -262,22 +317,22 @@ policy_load_reads_the_file_and_its_guard(void **state)
     assert_non_null(mkdtemp(folder));
     snprintf(path, sizeof path, "%s/policy.yaml", folder);
     snprintf(link_path, sizeof link_path, "%s/link.yaml", folder);
-    assert_int_equal(ft_policy_load(path, getuid(), &p, &guard, &findings, NULL), FT_ERR_NOTFOUND);
+    assert_int_equal(ft_policy_load(path, getuid(), (struct ft_policy_mapping){ 0 }, &p, &guard, &findings, NULL), FT_ERR_NOTFOUND);
     assert_int_equal(ft_file_write(path, FT_BYTES(POLICY_SAMPLE, strlen(POLICY_SAMPLE)), 0600, NULL), FT_OK);
-    assert_int_equal(ft_policy_load(path, getuid(), &p, &guard, &findings, NULL), FT_OK);
+    assert_int_equal(ft_policy_load(path, getuid(), (struct ft_policy_mapping){ 0 }, &p, &guard, &findings, NULL), FT_OK);
     assert_int_equal(guard, FT_GUARD_SELF);
     ft_policy_clear(&p);
     assert_int_equal(chmod(path, 0620), 0);
-    assert_int_equal(ft_policy_load(path, getuid(), &p, &guard, &findings, NULL), FT_OK);
+    assert_int_equal(ft_policy_load(path, getuid(), (struct ft_policy_mapping){ 0 }, &p, &guard, &findings, NULL), FT_OK);
     assert_int_equal(guard, FT_GUARD_WRITABLE);
     ft_policy_clear(&p);
     assert_int_equal(symlink(path, link_path), 0);
-    assert_int_equal(ft_policy_load(link_path, getuid(), &p, &guard, &findings, &err), FT_ERR_IO);
+    assert_int_equal(ft_policy_load(link_path, getuid(), (struct ft_policy_mapping){ 0 }, &p, &guard, &findings, &err), FT_ERR_IO);
     assert_non_null(strstr(err.text, "symbolic link"));
     const char *next_version = policy_with("version: 1", "version: 2");
     assert_int_equal(ft_file_write(path, FT_BYTES(next_version, strlen(next_version)), 0600, NULL), FT_OK);
     err = (struct ft_error){ 0 };
-    assert_int_equal(ft_policy_load(path, getuid(), &p, &guard, &findings, &err), FT_ERR_CONFIG);
+    assert_int_equal(ft_policy_load(path, getuid(), (struct ft_policy_mapping){ 0 }, &p, &guard, &findings, &err), FT_ERR_CONFIG);
     assert_non_null(strstr(err.text, "policy.yaml:1:10: 'version' is '2', expected 1"));
     unlink(link_path);
     unlink(path);
@@ -332,6 +387,7 @@ main(void)
         cmocka_unit_test(policy_privacy_has_no_default),
         cmocka_unit_test(policy_contradictions_are_told_at_their_place),
         cmocka_unit_test(policy_budgets_are_strict),
+        cmocka_unit_test(policy_home_store_is_strict),
         cmocka_unit_test(policy_excluded_values_are_never_echoed),
         cmocka_unit_test(policy_exclusions_have_three_kinds),
         cmocka_unit_test(policy_columns_are_open_by_exact_purpose),
