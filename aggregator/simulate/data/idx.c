@@ -86,26 +86,41 @@ out:
     return st;
 }
 
+enum ft_status
+sim_idx_find(const char *folder, int which, char **path, struct ft_error *err)
+{
+    static const struct {
+        const char *name, *type;
+    } files[SIM_IDX_FILES] = { { "train-images", "idx3-ubyte" },
+                               { "train-labels", "idx1-ubyte" },
+                               { "t10k-images", "idx3-ubyte" },
+                               { "t10k-labels", "idx1-ubyte" } };
+    static const char *const joints[] = { "-", "." }, *const ends[] = { "", ".gz" };
+
+    for (int i = 0; i < 4; i++) {
+        *path = ft_asprintf("%s/%s%s%s%s", folder, files[which].name, joints[i / 2], files[which].type, ends[i % 2]);
+        if (*path == NULL)
+            return FT_ERR_NOMEM;
+        if (access(*path, R_OK) == 0)
+            return FT_OK;
+        ft_free(*path);
+    }
+    *path = NULL;
+    return ft_fail(err, FT_ERR_NOTFOUND,
+                   "%s/%s-%s: there is no such file, nor one with .gz behind it, nor %s.%s with or without .gz", folder,
+                   files[which].name, files[which].type, files[which].name, files[which].type);
+}
+
 static enum ft_status
-read_one(const char *folder, const char *name, bool labels, struct ft_sim_part *part, uint32_t *values,
-         struct ft_error *err)
+read_one(const char *folder, int which, struct ft_sim_part *part, uint32_t *values, struct ft_error *err)
 {
     struct ft_buf bytes = { 0 };
-    char *path = ft_asprintf("%s/%s", folder, name);
-    enum ft_status st = FT_ERR_NOMEM;
+    char *path = NULL;
+    enum ft_status st;
 
-    if (path != NULL && access(path, R_OK) != 0) {
-        ft_free(path);
-        path = ft_asprintf("%s/%s.gz", folder, name);
-    }
-    if (path == NULL)
-        goto out;
-    if (access(path, R_OK) != 0) {
-        st = ft_fail(err, FT_ERR_NOTFOUND, "%s/%s: there is no such file, nor one with .gz behind it", folder, name);
-        goto out;
-    }
+    FT_TRY(sim_idx_find(folder, which, &path, err));
     FT_TRY(read_file(path, &bytes, err));
-    st = sim_parse_idx(ft_buf_bytes(&bytes), path, labels, part, values, err);
+    st = sim_parse_idx(ft_buf_bytes(&bytes), path, which % 2 == 1, part, values, err);
 out:
     ft_buf_clear(&bytes);
     ft_free(path);
@@ -119,10 +134,10 @@ sim_read_idx(const struct ft_sim_data_config *c, struct ft_sim_data *out, struct
     float most = 1;
     enum ft_status st = FT_OK;
 
-    FT_TRY(read_one(c->folder, "train-images-idx3-ubyte", false, &out->train, &out->features, err));
-    FT_TRY(read_one(c->folder, "train-labels-idx1-ubyte", true, &out->train, &one, err));
-    FT_TRY(read_one(c->folder, "t10k-images-idx3-ubyte", false, &out->test, &test_features, err));
-    FT_TRY(read_one(c->folder, "t10k-labels-idx1-ubyte", true, &out->test, &one, err));
+    FT_TRY(read_one(c->folder, 0, &out->train, &out->features, err));
+    FT_TRY(read_one(c->folder, 1, &out->train, &one, err));
+    FT_TRY(read_one(c->folder, 2, &out->test, &test_features, err));
+    FT_TRY(read_one(c->folder, 3, &out->test, &one, err));
     if (test_features != out->features)
         st = ft_fail(err, FT_ERR_FORMAT, "%s: test images of %u values, expected %u as the train images have", c->folder,
                      test_features, out->features);

@@ -29,6 +29,12 @@ FT_NODISCARD enum ft_status sim_set_aside(struct ft_sim_data *data, double share
 /* Every feature to mean 0 and deviation 1 of the train rows; one that never changes becomes 0. */
 void sim_standardise(struct ft_sim_data *data);
 
+/* The files of an IDX folder, in the order in which they are read: train images and labels, test images and labels. */
+#define SIM_IDX_FILES 4
+/* The path of one of them, as it is there: NAME-idx3-ubyte, as published, or NAME.idx3-ubyte, as some archives have it; plain
+ * or with .gz behind it. *path is the caller's. Errors: NOTFOUND (what was looked for), NOMEM. */
+FT_NODISCARD enum ft_status sim_idx_find(const char *folder, int which, char **path, struct ft_error *err);
+
 /* One IDX file's bytes (decompressed): *out is (rows, values a row) for images, (rows) for labels. `origin` is for
  * messages. Errors: FORMAT (magic, sizes, what was found and expected), LIMIT, NOMEM. */
 FT_NODISCARD enum ft_status sim_parse_idx(struct ft_bytes bytes, const char *origin, bool labels, struct ft_sim_part *out,

@@ -18,6 +18,8 @@
 
 #define STATE_MAX   ((size_t)64 << 30)
 #define SUMMARY_MAX ((size_t)1 << 24)
+#define FILES_MAX   ((size_t)1 << 28) /* data.sha256 */
+#define FILES_SHOWN 4096              /* in summary.json; data.sha256 has all */
 #define STATE_MAGIC "FTSIM02\n"
 
 const char ft_sim_rounds_header[] =
@@ -119,14 +121,44 @@ enum ft_status
 ft_sim_folder_empty(const char *dir, struct ft_error *err)
 {
     enum ft_status st = FT_OK;
-    for (size_t i = 0; st == FT_OK && i < sizeof files / sizeof files[0]; i++) {
-        char *path = ft_asprintf("%s/%s", dir, files[i]);
+    for (size_t i = 0; st == FT_OK && i <= sizeof files / sizeof files[0]; i++) { /* the list of files is no run by itself */
+        char *path = ft_asprintf("%s/%s", dir, i < sizeof files / sizeof files[0] ? files[i] : "data.sha256");
         if (path == NULL)
             st = FT_ERR_NOMEM;
         else if (unlink(path) != 0 && errno != ENOENT)
             st = ft_fail(err, ft_status_of_errno(errno), "%s: %s", path, strerror(errno));
         ft_free(path);
     }
+    return st;
+}
+
+enum ft_status
+ft_sim_write_files(const char *dir, const struct sim_files *list, struct ft_error *err)
+{
+    struct ft_buf text = { 0 };
+    enum ft_status st = FT_OK;
+    if (list->count == 0)
+        return st;
+    FT_TRY(sim_files_write(list, &text));
+    st = write_in(dir, "data.sha256", ft_buf_bytes(&text), err);
+out:
+    ft_buf_clear(&text);
+    return st;
+}
+
+enum ft_status
+ft_sim_same_files(const char *dir, const struct sim_files *list, struct ft_error *err)
+{
+    struct ft_buf text = { 0 };
+    char *path = ft_asprintf("%s/data.sha256", dir);
+    enum ft_status st = path != NULL ? FT_OK : FT_ERR_NOMEM;
+    if (st != FT_OK || (list->count == 0 && !holds(dir, "data.sha256")))
+        goto out;
+    FT_TRY(ft_file_read(path, FILES_MAX, &text, err));
+    st = sim_files_same(list, ft_buf_bytes(&text), path, err);
+out:
+    ft_buf_clear(&text);
+    ft_free(path);
     return st;
 }
 
@@ -198,6 +230,25 @@ write_json(const char *dir, const char *name, json_t *object, struct ft_error *e
     return st;
 }
 
+/* What was read, file by file; or, of a great many, how many and where they stand. */
+static json_t *
+data_json(const struct ft_sim_result *r)
+{
+    json_t *o = json_pack("{s:I, s:I}", "train_rows", (json_int_t)r->train_rows, "test_rows", (json_int_t)r->test_rows);
+    json_t *list = r->files != NULL && r->files->count <= FILES_SHOWN ? json_array() : NULL;
+    for (size_t i = 0; list != NULL && i < r->files->count; i++) {
+        const struct sim_file *f = &r->files->list[i];
+        json_t *path = json_string(f->path); /* NULL: no UTF-8 */
+        json_array_append_new(list, json_pack("{s:o, s:I, s:s}", "path", path != NULL ? path : json_null(), "bytes",
+                                              (json_int_t)f->bytes, "sha256", f->sha256));
+    }
+    if (list != NULL)
+        json_object_set_new(o, "files", list);
+    else if (r->files != NULL)
+        json_object_set_new(o, "files", json_sprintf("%zu, in data.sha256", r->files->count));
+    return o;
+}
+
 json_t *
 ft_sim_summary_json(const struct ft_sim_experiment *e, const struct ft_sim_result *r)
 {
@@ -229,9 +280,7 @@ ft_sim_summary_json(const struct ft_sim_experiment *e, const struct ft_sim_resul
                   "rows_most", (json_int_t)r->spread.rows_most, "classes_mean",
                   number(r->spread.classes_mean), "label_distance", number(r->spread.label_distance),
                   "trained", (json_int_t)r->clients_trained));
-    json_object_set_new(o, "data",
-                        json_pack("{s:I, s:I}", "train_rows", (json_int_t)r->train_rows, "test_rows",
-                                  (json_int_t)r->test_rows));
+    json_object_set_new(o, "data", data_json(r));
     if (r->privacy.on)
         json_object_set_new(o, "privacy", privacy_json(e, &r->privacy));
     if (e->stop.metric != 0) {

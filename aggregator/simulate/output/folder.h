@@ -5,6 +5,7 @@
  *   rounds.csv         one row a round, with a header
  *   summary.json       rounds, metrics, baselines, seconds, clients_per_second, peak_bytes, model_sha256, seed, versions
  *   model.safetensors  the parameters, one float32 tensor
+ *   data.sha256        the files it reads, as sha256sum writes and checks them; none for drawn rows
  *   partition.csv      one row a client: its rows, and how many of each label
  *   report.html        plots and tables, readable without a network
  *   state.bin          to go on from; gone when the run is complete (summary.json is there)
@@ -12,6 +13,7 @@
 #ifndef FT_SIMULATE_FOLDER_H
 #define FT_SIMULATE_FOLDER_H
 
+#include "aggregator/simulate/data/files.h"
 #include "aggregator/simulate/engine/engine.h"
 
 struct ft_sim_baselines {
@@ -39,6 +41,7 @@ struct ft_sim_result {
     uint32_t clients;
     unsigned threads, ranks;
     uint64_t parameters, train_rows, test_rows;
+    const struct sim_files *files; /* that were read, while the run lasts; NULL: none */
     double rounds_to_target; /* NAN: no target, or not reached */
     bool complete_before; /* resumed, and nothing was left to do: the folder has the figures, these are zeros
                            */
@@ -61,6 +64,9 @@ FT_NODISCARD enum ft_status ft_sim_folder_enter(const char *dir, int *lock, stru
 /* Take a former run out of it. Errors: IO. */
 FT_NODISCARD enum ft_status ft_sim_folder_empty(const char *dir, struct ft_error *err);
 
+/* data.sha256. Errors of same: CONFIG (a file that is another one now, both hashes), NOTFOUND (no such list). */
+FT_NODISCARD enum ft_status ft_sim_write_files(const char *dir, const struct sim_files *files, struct ft_error *err);
+FT_NODISCARD enum ft_status ft_sim_same_files(const char *dir, const struct sim_files *files, struct ft_error *err);
 FT_NODISCARD enum ft_status ft_sim_write_experiment(const char *dir, const struct ft_sim_experiment *e,
                                                     struct ft_error *err);
 FT_NODISCARD enum ft_status ft_sim_write_summary(const char *dir, const struct ft_sim_experiment *e,

@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define FILES_SHOWN 8
+
 static enum ft_status
 card(struct ft_buf *out, const char *value, const char *name)
 {
@@ -147,6 +149,25 @@ out:
     return st;
 }
 
+/* What was read; data.sha256 in the folder has all of many files. */
+static enum ft_status
+file_facts(struct ft_buf *out, const json_t *files)
+{
+    enum ft_status st = FT_OK;
+    char name[400];
+    for (size_t i = 0; i < json_array_size(files) && i < FILES_SHOWN; i++) {
+        const json_t *f = json_array_get(files, i);
+        const char *path = json_string_value(json_object_get(f, "path"));
+        (void)snprintf(name, sizeof name, "SHA-256 of %.380s", path != NULL ? path : "a file");
+        FT_TRY(fact(out, name, json_string_value(json_object_get(f, "sha256"))));
+    }
+    if (json_array_size(files) > FILES_SHOWN)
+        FT_TRY(ft_buf_printf(out, "<tr><th scope=\"row\">and</th><td>%zu more files, in data.sha256</td></tr>\n",
+                             json_array_size(files) - FILES_SHOWN));
+out:
+    return st;
+}
+
 static enum ft_status
 repeat_section(struct ft_buf *out, const struct sim_run *run)
 {
@@ -159,6 +180,7 @@ repeat_section(struct ft_buf *out, const struct sim_run *run)
     FT_TRY(fact(out, "fedtill", sim_run_text(run, "versions.fedtill")));
     FT_TRY(fact(out, "kernel", sim_run_text(run, "versions.kernel")));
     FT_TRY(fact(out, "SHA-256 of the model", sim_run_text(run, "model_sha256")));
+    FT_TRY(file_facts(out, json_object_get(json_object_get(run->summary, "data"), "files")));
     FT_TRY(ft_buf_str(
         out,
         "</tbody></table></div>\n</section>\n<section>\n<h2>The experiment as it was resolved</h2>\n<pre>"));

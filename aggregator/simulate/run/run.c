@@ -22,6 +22,7 @@ struct run {
     const struct ft_sim_experiment *e;
     const struct ft_sim_run_options *o;
     struct ft_sim_data data;
+    struct sim_files files; /* it was read from */
     struct ft_sim_clients clients;
     struct ft_model_spec spec;
     struct ft_sim_engine *engine;
@@ -76,11 +77,46 @@ is_first(void)
 /* ---- before the first round ---- */
 
 static enum ft_status
+find_files(struct run *r, struct ft_error *err)
+{
+    enum ft_status st;
+    FT_TRY(sim_files_find(&r->e->data, r->e->clients.availability, &r->files, err));
+    st = sim_files_hash(&r->files, NULL, err);
+out:
+    return st;
+}
+
+/* Every machine reads its own copy: all must be process 0's. */
+static enum ft_status
+same_on_all(struct run *r)
+{
+    struct ft_buf list = { 0 };
+    char *origin = ft_asprintf("process %u beside process 0's data", ft_sim_rank());
+    uint64_t size;
+    enum ft_status st = origin != NULL ? sim_files_write(&r->files, &list) : FT_ERR_NOMEM;
+    FT_TRY(sim_ranks_agree(st, r->err));
+    size = list.size;
+    sim_ranks_tell(&size, sizeof size);
+    if (ft_sim_rank() > 0)
+        list.size = 0;
+    FT_TRY(sim_ranks_agree(ft_buf_reserve(&list, size), r->err));
+    sim_ranks_tell(list.data, size);
+    list.size = size;
+    st = sim_ranks_agree(sim_files_same(&r->files, ft_buf_bytes(&list), origin, r->err), r->err);
+out:
+    ft_buf_clear(&list);
+    ft_free(origin);
+    return st;
+}
+
+static enum ft_status
 open_all(struct run *r)
 {
     enum ft_status st;
     tell(r);
     FT_TRY(ft_sim_data_open(&r->e->data, r->e->seed, &r->data, r->err));
+    FT_TRY(find_files(r, r->err));
+    r->out->files = &r->files;
     FT_TRY(ft_sim_partition(&r->e->partition, r->e->seed, &r->data, &r->clients, r->err));
     FT_TRY(ft_sim_experiment_model(r->e, &r->data, &r->spec, r->err));
     const struct ft_sim_input input = { r->e, &r->data, &r->clients, &r->spec,
@@ -128,8 +164,9 @@ enter_folder(struct run *r)
         return FT_OK;
     FT_TRY(ft_sim_folder_enter(r->o->dir, &r->lock, r->err));
     if (r->held == FT_SIM_UNFINISHED && !r->o->force)
-        return FT_OK;
+        return ft_sim_same_files(r->o->dir, &r->files, r->err);
     FT_TRY(ft_sim_folder_empty(r->o->dir, r->err));
+    FT_TRY(ft_sim_write_files(r->o->dir, &r->files, r->err)); /* first: the experiment says that a run began */
     FT_TRY(ft_sim_write_experiment(r->o->dir, r->e, r->err));
 out:
     return st;
@@ -378,6 +415,21 @@ write_report(const char *dir, struct ft_error *err)
     return st;
 }
 
+/* A complete run stands for the data it was made of; where they are no longer there, nothing is left to be told apart. */
+static enum ft_status
+complete_of_these_data(struct run *r)
+{
+    struct ft_error ignored = { 0 };
+    enum ft_status st = find_files(r, &ignored);
+    if (st != FT_OK)
+        return st == FT_ERR_NOMEM ? st : FT_OK;
+    st = ft_sim_same_files(r->o->dir, &r->files, &ignored);
+    if (st == FT_ERR_NOTFOUND) /* an older program's */
+        return FT_OK;
+    *r->err = st != FT_OK ? ignored : *r->err;
+    return st;
+}
+
 static bool
 has_report(const char *dir)
 {
@@ -429,12 +481,15 @@ ft_sim_run(const struct ft_sim_experiment *e, const struct ft_sim_run_options *o
     sim_ranks_tell(&r.held, sizeof r.held);
     if (r.held == FT_SIM_COMPLETE && !options->force) {
         out->complete_before = true;
-        if (is_first() && !has_report(options->dir))
+        if (is_first())
+            st = complete_of_these_data(&r);
+        if (st == FT_OK && is_first() && !has_report(options->dir))
             st = write_report(options->dir, r.err);
         st = sim_ranks_agree(st, r.err);
         goto out;
     }
-    FT_TRY(sim_ranks_agree(open_all(&r), r.err)); /* before the folder is touched: bad data leaves it as it was */
+    FT_TRY(sim_ranks_agree(open_all(&r), r.err));
+    FT_TRY(same_on_all(&r)); /* before the folder is touched: bad data leaves it as it was */
     if (options->dir != NULL)
         FT_TRY(open_folder(&r));
     r.progress.stage = FT_SIM_ROUNDS;
@@ -449,6 +504,8 @@ out:
     if (r.lock >= 0)
         (void)close(r.lock);
     ft_sim_engine_close(r.engine);
+    out->files = NULL;
+    sim_files_clear(&r.files);
     ft_sim_clients_clear(&r.clients);
     ft_sim_data_clear(&r.data);
     return st;

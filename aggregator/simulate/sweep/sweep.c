@@ -32,6 +32,7 @@ struct work {
     struct sim_sweep *sweep;
     const struct sim_sweep_options *o;
     struct job *jobs;
+    struct sim_files files; /* hashed so far */
     unsigned running;
     struct ft_error *err;
 };
@@ -478,6 +479,42 @@ is_complete(const struct sim_sweep *s, uint32_t cell)
     return there;
 }
 
+/* A finished cell is no result of data that have changed since; where they are gone nothing can be told apart. */
+static enum ft_status
+same_data(struct work *w, uint32_t cell)
+{
+    const struct sim_grid *grid = w->sweep->grid;
+    struct ft_findings *findings = ft_calloc(1, sizeof *findings);
+    struct ft_sim_experiment e = { 0 };
+    struct sim_files files = { 0 };
+    struct ft_error ignored = { 0 };
+    char **sets = sim_grid_sets(grid, cell), *dir = path_in(w->sweep, cell, "");
+    enum ft_status st = FT_ERR_NOMEM;
+
+    if (sets == NULL || dir == NULL || findings == NULL)
+        goto out;
+    FT_TRY(ft_sim_experiment_load(grid->experiment, (const char *const *)sets, grid->set_count + grid->axis_count, &e, findings,
+                                  w->err));
+    st = sim_files_find(&e.data, e.clients.availability, &files, &ignored);
+    if (st == FT_OK)
+        st = sim_files_hash(&files, &w->files, &ignored);
+    if (st == FT_OK) {
+        st = ft_sim_same_files(dir, &files, &ignored);
+        if (st == FT_ERR_NOTFOUND) /* an older program's */
+            st = FT_OK;
+        *w->err = st != FT_OK ? ignored : *w->err;
+    } else if (st != FT_ERR_NOMEM) {
+        st = FT_OK;
+    }
+out:
+    sim_files_clear(&files);
+    ft_sim_experiment_clear(&e);
+    sim_grid_sets_free(sets);
+    ft_free(findings);
+    ft_free(dir);
+    return st;
+}
+
 static enum ft_status
 run_cells(struct work *w)
 {
@@ -487,6 +524,7 @@ run_cells(struct work *w)
 
     for (uint32_t i = 0; i < s->count; i++)
         if (s->cells[i].state == SIM_CELL_WAITING && !w->o->force && is_complete(s, i)) {
+            FT_TRY(same_data(w, i));
             s->cells[i].state = SIM_CELL_DONE;
             s->cells[i].before = true;
             s->done++;
@@ -581,6 +619,7 @@ sim_sweep_run(const struct sim_grid *grid, const struct sim_sweep_options *optio
 out:
     if (lock >= 0)
         (void)close(lock);
+    sim_files_clear(&w.files);
     ft_free(w.jobs);
     return st;
 }
