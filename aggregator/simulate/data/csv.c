@@ -1,7 +1,7 @@
 /*
  * A table of people or things: one row a line. A column whose every value is a number is one feature; any other is one
  * feature a value, 1 where the row has it (values sorted by bytes; one that only test rows have is all zeros). An empty
- * number is 0. The label's column and the owner's are no features.
+ * number is 0. The columns of the label, the owner and the customer are no features.
  */
 #include "aggregator/simulate/data/readers.h"
 #include "client/source/csv.h"
@@ -10,6 +10,7 @@
 #include <csv.h>
 #include <errno.h>
 #include <math.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,9 +24,14 @@ struct values {
 };
 
 struct column {
-    bool text, is_label, is_owner;
+    bool text, is_label, is_owner, is_customer;
     struct values values; /* of a text column, and of the owner's */
     uint32_t feature;     /* the first one */
+};
+
+/* A customer is told by a hash of the name: names may be many, and are shown nowhere. */
+struct who {
+    uint8_t hash[16];
 };
 
 struct table {
@@ -38,6 +44,7 @@ struct table {
     bool learn; /* the first reading: what the columns hold */
     struct ft_sim_data *data;
     struct ft_sim_part *part; /* the second reading: where rows go */
+    struct who *who;          /* (train rows) and whose they are; NULL: nobody knows */
     struct ft_error *err;
 };
 
@@ -77,18 +84,24 @@ note_value(struct values *v, const char *text, uint32_t most)
 }
 
 /* Without the blanks around it: published tables have them behind commas. */
-static const char *
-trimmed(const struct ft_csv_field *field, char *copy, size_t room)
+static struct ft_bytes
+bare(const struct ft_csv_field *field)
 {
     size_t begin = 0, end = field->size;
     while (begin < end && field->text[begin] == ' ')
         begin++;
     while (end > begin && field->text[end - 1] == ' ')
         end--;
-    if (end - begin >= room)
-        end = begin + room - 1;
-    memcpy(copy, field->text + begin, end - begin);
-    copy[end - begin] = '\0';
+    return FT_BYTES(field->text + begin, end - begin);
+}
+
+static const char *
+trimmed(const struct ft_csv_field *field, char *copy, size_t room)
+{
+    const struct ft_bytes text = bare(field);
+    const size_t size = text.size < room ? text.size : room - 1;
+    memcpy(copy, text.data, size);
+    copy[size] = '\0';
     return copy;
 }
 
@@ -121,6 +134,10 @@ learn_row(struct table *t, uint64_t line, const struct ft_csv_field *fields)
         struct column *c = &t->columns[k];
         enum ft_status st = FT_OK;
         (void)trimmed(&fields[k], text, sizeof text);
+        if (c->is_customer && text[0] == '\0')
+            return fail_at(t, line, t->names[k].source, "the name of a customer");
+        if (c->is_customer && !c->is_owner)
+            continue;
         if (!c->is_label && !c->is_owner && !as_number(text, &v))
             c->text = true;
         if (c->is_owner)
@@ -168,10 +185,16 @@ fill_row(struct table *t, uint64_t line, const struct ft_csv_field *fields)
         struct column *c = &t->columns[k];
         bool found;
         (void)trimmed(&fields[k], text, sizeof text);
+        if (c->is_customer && t->part == &t->data->train) {
+            const struct ft_bytes name = bare(&fields[k]);
+            (void)crypto_generichash(t->who[t->rows].hash, sizeof t->who->hash, name.data, name.size, NULL, 0);
+        }
         if (c->is_label) {
             const enum ft_status st = read_label(t, line, t->names[k].source, text, &t->part->y[t->rows]);
             if (st != FT_OK)
                 return st;
+        } else if (c->is_customer && !c->is_owner) {
+            continue;
         } else if (c->is_owner) {
             if (t->part == &t->data->train)
                 t->data->owner[t->rows] = place_of(&c->values, text, &found);
@@ -244,6 +267,7 @@ add_column(void *field, size_t size, void *ctx)
         h->status = ft_fail(t->err, FT_ERR_FORMAT, "%s:1: column %zu has no name", t->path, t->count);
     else {
         c->is_label = strcmp(name, t->c->label) == 0;
+        c->is_customer = t->c->customer != NULL && strcmp(name, t->c->customer) == 0;
         c->is_owner = t->c->by != NULL && strcmp(name, t->c->by) == 0;
     }
 }
@@ -251,16 +275,21 @@ add_column(void *field, size_t size, void *ctx)
 static enum ft_status
 find_columns(const struct table *t)
 {
-    bool label = false, owner = t->c->by == NULL;
+    bool label = false, owner = t->c->by == NULL, customer = t->c->customer == NULL;
     for (size_t k = 0; k < t->count; k++) {
         label = label || t->columns[k].is_label;
         owner = owner || t->columns[k].is_owner;
+        customer = customer || t->columns[k].is_customer;
+        if (t->columns[k].is_label && (t->columns[k].is_owner || t->columns[k].is_customer))
+            return ft_fail(t->err, FT_ERR_CONFIG, "%s:1: column %s is the label, expected another one for data.%s", t->path,
+                           t->names[k].source, t->columns[k].is_owner ? "by" : "customer");
         for (size_t i = 0; i < k; i++)
             if (strcmp(t->names[i].source, t->names[k].source) == 0)
                 return ft_fail(t->err, FT_ERR_FORMAT, "%s:1: column %s is there twice", t->path, t->names[k].source);
     }
-    return label && owner ? FT_OK
-                          : ft_fail(t->err, FT_ERR_FORMAT, "%s:1: no column %s", t->path, label ? t->c->by : t->c->label);
+    return label && owner && customer ? FT_OK
+                                      : ft_fail(t->err, FT_ERR_FORMAT, "%s:1: no column %s", t->path,
+                                                !label ? t->c->label : !owner ? t->c->by : t->c->customer);
 }
 
 /* Every column by its name in the header. */
@@ -300,7 +329,7 @@ number_features(struct table *t)
 {
     for (size_t k = 0; k < t->count; k++) {
         struct column *c = &t->columns[k];
-        if (c->is_label || c->is_owner)
+        if (c->is_label || c->is_owner || c->is_customer)
             continue;
         c->feature = t->data->features;
         t->data->features += c->text ? c->values.count : 1;
@@ -316,6 +345,7 @@ clear_table(struct table *t)
         ft_free(t->columns[k].values.list);
         ft_free(t->names[k].source);
     }
+    ft_free(t->who);
     ft_free(t);
 }
 
@@ -329,6 +359,36 @@ take_owner_names(struct table *t)
             t->data->owner_names = t->columns[k].values.list;
             t->columns[k].values = (struct values){ 0 };
         }
+}
+
+static int
+by_hash(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(struct who));
+}
+
+/* Customers as numbers, in the order of their hashes. */
+static enum ft_status
+number_customers(struct table *t, uint64_t rows)
+{
+    struct who *all = ft_calloc(rows, sizeof *all);
+    uint32_t count = 0;
+
+    t->data->customer = ft_calloc(rows, sizeof *t->data->customer);
+    if (all == NULL || t->data->customer == NULL) {
+        ft_free(all);
+        return FT_ERR_NOMEM;
+    }
+    memcpy(all, t->who, rows * sizeof *all);
+    qsort(all, rows, sizeof *all, by_hash);
+    for (uint64_t i = 0; i < rows; i++)
+        if (i == 0 || by_hash(&all[i], &all[count - 1]) != 0)
+            all[count++] = all[i];
+    for (uint64_t i = 0; i < rows; i++)
+        t->data->customer[i] = (uint32_t)((struct who *)bsearch(&t->who[i], all, count, sizeof *all, by_hash) - all);
+    t->data->customers = count;
+    ft_free(all);
+    return FT_OK;
 }
 
 static enum ft_status
@@ -390,11 +450,14 @@ sim_read_csv(const struct ft_sim_data_config *c, uint64_t seed, struct ft_sim_da
     }
     t->learn = false;
     out->owner = c->by != NULL ? ft_calloc(t->rows, sizeof *out->owner) : NULL;
-    if (c->by != NULL && out->owner == NULL) {
+    t->who = c->customer != NULL ? ft_calloc(t->rows, sizeof *t->who) : NULL;
+    if ((c->by != NULL && out->owner == NULL) || (c->customer != NULL && t->who == NULL)) {
         st = FT_ERR_NOMEM;
         goto out;
     }
     FT_TRY(fill(t, c->train, &out->train, t->rows));
+    if (c->customer != NULL)
+        FT_TRY(number_customers(t, out->train.rows));
     if (c->test != NULL)
         FT_TRY(read_test(t));
     take_owner_names(t);

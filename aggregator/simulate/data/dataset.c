@@ -46,33 +46,53 @@ move_row(const struct ft_sim_data *data, uint64_t from, struct ft_sim_part *part
     part->y[to] = data->train.y[from];
 }
 
+/* Which of `count` rows or customers: selection sampling, Knuth, volume 2, algorithm 3.4.2 S. */
+static void
+draw_test(bool *test, uint64_t count, uint64_t wanted, uint64_t seed)
+{
+    struct ft_env_seeded env;
+    uint64_t taken = 0;
+    ft_env_seeded_init(&env, seed, UINT64_C(0x7465737400000000)); /* "test" */
+    for (uint64_t i = 0; i < count; i++) {
+        test[i] = ft_random_below(&env.env, count - i) < wanted - taken;
+        taken += test[i];
+    }
+}
+
 enum ft_status
 sim_set_aside(struct ft_sim_data *data, double share, uint64_t seed, struct ft_error *err)
 {
-    const uint64_t rows = data->train.rows, wanted = (uint64_t)(share * (double)rows);
+    const uint64_t rows = data->train.rows, count = data->customer != NULL ? data->customers : rows;
+    const uint64_t wanted = (uint64_t)(share * (double)count);
     uint64_t kept = 0, taken = 0;
-    struct ft_env_seeded env;
-    enum ft_status st;
+    bool *test = ft_calloc(count, sizeof *test); /* by row, or by customer: nobody is on both sides */
+    enum ft_status st = test != NULL ? FT_OK : FT_ERR_NOMEM;
 
-    if (wanted == 0 || wanted >= rows)
-        return ft_fail(err, FT_ERR_CONFIG, "a test share of %g of %llu rows leaves %s", share, (unsigned long long)rows,
-                       wanted == 0 ? "no test rows" : "no train rows");
-    st = sim_part_room(&data->test, wanted, data->features, err);
-    if (st != FT_OK)
-        return st;
-    ft_env_seeded_init(&env, seed, UINT64_C(0x7465737400000000)); /* "test" */
-    for (uint64_t i = 0; i < rows; i++) { /* selection sampling: Knuth, volume 2, algorithm 3.4.2 S */
-        if (ft_random_below(&env.env, rows - i) < wanted - taken) {
+    if (wanted == 0 || wanted >= count)
+        st = ft_fail(err, FT_ERR_CONFIG, "a test share of %g of %llu %s leaves %s", share, (unsigned long long)count,
+                     data->customer != NULL ? "customers" : "rows", wanted == 0 ? "no test rows" : "no train rows");
+    FT_TRY(st);
+    draw_test(test, count, wanted, seed);
+    for (uint64_t i = 0; i < rows; i++)
+        taken += test[data->customer != NULL ? data->customer[i] : i];
+    FT_TRY(sim_part_room(&data->test, taken, data->features, err));
+    taken = 0;
+    for (uint64_t i = 0; i < rows; i++) {
+        if (test[data->customer != NULL ? data->customer[i] : i]) {
             move_row(data, i, &data->test, taken++);
             continue;
         }
         move_row(data, i, &data->train, kept);
         if (data->owner != NULL)
             data->owner[kept] = data->owner[i];
+        if (data->customer != NULL)
+            data->customer[kept] = data->customer[i];
         kept++;
     }
     data->train.rows = kept;
-    return FT_OK;
+out:
+    ft_free(test);
+    return st;
 }
 
 void

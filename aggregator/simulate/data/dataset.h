@@ -28,10 +28,11 @@ struct ft_sim_data_config {
     char *train, *test; /* libsvm, csv: files; test may be NULL */
     char *label;       /* csv: its column */
     char *by;          /* csv, task: the column that says whose row, or line, it is (partition: column) */
+    char *customer;    /* csv: the column that says which customer's row it is, no feature; NULL: nobody knows */
     char *positive;    /* csv: the label that counts as 1; NULL: labels are numbers */
     char *task;        /* task: its YAML */
     char *files;       /* task: one CSV a shop, a glob; or the one CSV whose column `by` is the shop */
-    double test_share; /* libsvm, csv without a test file: share of rows set aside */
+    double test_share; /* libsvm, csv without a test file: share of rows set aside; of customers where they are known */
     bool declared_ranges; /* task: features from their declared range to -1 .. 1, which needs no data; else standardised */
     bool standardise;  /* libsvm, csv: features to mean 0 and deviation 1 of the train rows */
     uint32_t rows, test_rows, features, classes; /* synthetic: classes 2 or 10; libsvm 0: binary; csv 0: a number */
@@ -49,7 +50,10 @@ struct ft_sim_data {
     struct ft_sim_part train, test;
     uint32_t *owner;  /* (train.rows): the value of `by`, or the shop, as a number from 0; NULL: nobody's */
     uint32_t owners;
-    uint32_t *customer; /* (train.rows): whose row it is, numbers from 0 within each owner; NULL: not known */
+    uint32_t *customer; /* (train.rows): whose row it is, below `customers`; partitioned: from 0 within each client; NULL: not
+                         * known. Source task knows a customer within one shop: one in two shops is two. */
+    uint32_t customers;
+    uint32_t customer_clients; /* partitioned: the most clients that one customer's rows are at */
     char **owner_names; /* (owners), or NULL */
 };
 

@@ -24,6 +24,7 @@ hand_over(struct ft_examples *pool, const struct ft_examples *shops, struct sim_
 {
     const size_t count = files->count;
     uint64_t at = 0;
+    uint32_t own = 0; /* customers of a shop */
     out->features = (uint32_t)pool->feature_count;
     out->train = (struct ft_sim_part){ pool->x_train, pool->y_train, pool->rows_train };
     out->test = (struct ft_sim_part){ pool->x_test, pool->y_test, pool->rows_test };
@@ -35,11 +36,14 @@ hand_over(struct ft_examples *pool, const struct ft_examples *shops, struct sim_
         return FT_ERR_NOMEM;
     out->owners = (uint32_t)count;
     for (size_t s = 0; s < count; s++) {
-        for (size_t i = 0; i < shops[s].rows_train; i++)
-{
-            out->customer[at] = shops[s].customer_train != NULL ? shops[s].customer_train[i] : (uint32_t)i;
+        own = 0;
+        for (size_t i = 0; i < shops[s].rows_train; i++) {
+            const uint32_t who = shops[s].customer_train != NULL ? shops[s].customer_train[i] : (uint32_t)i;
+            own = who >= own ? who + 1 : own;
+            out->customer[at] = out->customers + who;
             out->owner[at++] = (uint32_t)s;
         }
+        out->customers += own;
         out->owner_names[s] = files->names[s];
         files->names[s] = NULL;
     }

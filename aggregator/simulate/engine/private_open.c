@@ -101,7 +101,7 @@ find_noise(const struct ft_sim_engine *g, struct sim_private *p, struct ft_error
     p->q = ft_privacy_q(p->params.q_num);
     p->z = e->privacy.noise_multiplier;
     if (e->privacy.epsilon > 0)
-        st = ft_account_noise(p->q, e->training.rounds, 1, e->privacy.delta, e->privacy.epsilon,
+        st = ft_account_noise(p->q, e->training.rounds, e->privacy.m_stores, e->privacy.delta, e->privacy.epsilon,
                               e->privacy.method, &p->z);
     if (st != FT_OK)
         return ft_fail(err, FT_ERR_CONFIG, "privacy.epsilon: no noise multiplier up to 1000 reaches %g",
@@ -146,7 +146,7 @@ find_parameters(struct ft_sim_engine *g, struct sim_private *p, struct ft_error 
     p->params.clip = e->privacy.clip;
     p->params.scale = ft_privacy_scale(g->vector);
     p->params.t_min = credited;
-    p->params.m_stores = 1;
+    p->params.m_stores = e->privacy.m_stores;
     p->params.steps = e->training.rounds;
     p->params.delta_int_sq = ft_privacy_delta_int_sq(p->params.scale, g->vector, 0);
     st = ft_privacy_sigma_share(p->z, p->params.delta_int_sq, credited, &p->params.sigma_share);
@@ -194,8 +194,13 @@ sim_private_open(struct ft_sim_engine *g, struct ft_error *err)
         return FT_ERR_NOMEM;
     if (g->in.e->privacy.unit == FT_SIM_UNIT_CUSTOMER && g->in.data->customer == NULL)
         return ft_fail(err, FT_ERR_CONFIG,
-                       "privacy.unit: customer, but only source task knows whose rows are whose; where "
-                       "each row is a customer, expected row");
+                       "privacy.unit: customer, but nothing says whose rows are whose; expected data.customer with source "
+                       "csv, source task, or row where each row is a customer");
+    if (g->in.e->privacy.unit == FT_SIM_UNIT_CUSTOMER && g->in.data->customer_clients > g->in.e->privacy.m_stores)
+        return ft_fail(err, FT_ERR_CONFIG,
+                       "privacy.m_stores: %u, but there is a customer with rows at %u clients, expected that number or more, or "
+                       "a partition that keeps customers whole (iid, quantity)",
+                       g->in.e->privacy.m_stores, g->in.data->customer_clients);
     p->central = g->in.e->privacy.central;
     p->by_gradient = g->algorithm->kind == FT_SIM_FEDSGD && g->in.spec->kind != FT_MODEL_CNN;
     p->sum = ft_calloc(g->vector, sizeof *p->sum);
@@ -258,7 +263,7 @@ ft_sim_engine_privacy(const struct ft_sim_engine *g, struct ft_sim_privacy *out)
     /* When a run ends is read off what its rounds told: it has paid for all it might have had. */
     const uint64_t steps = g->in.e->stop.metric != 0 ? k->steps : g->rounds;
     const struct ft_account_event event = { p->q, ft_privacy_z_eff(k->delta_int_sq, k->t_min, k->sigma_share),
-                                            steps, 1 };
+                                            steps, g->in.e->privacy.m_stores };
     struct ft_account_cost cost;
     FT_TRY(ft_account_cost(&event, 1, g->in.e->privacy.delta, &cost));
     *out = (struct ft_sim_privacy){ .on = true,

@@ -63,6 +63,7 @@ static const struct ft_config_field data_fields[] = {
     PATH(data.test, "test"),
     F(data.label, "label", TEXT, .most = 200),
     F(data.by, "by", TEXT, .most = 200),
+    F(data.customer, "customer", TEXT, .most = 200),
     F(data.positive, "positive", TEXT, .most = 200),
     PATH(data.task, "task"),
     PATH(data.files, "files"),
@@ -145,6 +146,7 @@ static const struct ft_config_field privacy_fields[] = {
     REAL(privacy.clip, "clip", 0, 1e-6, 1e6),
     REAL(privacy.expected_customers, "expected_customers", 0, 1, 1e12),
     WHOLE(privacy.t_min, "t_min", 0, 1, 65535),
+    WHOLE(privacy.m_stores, "m_stores", 0, 1, FT_ACCOUNT_STORES_MAX),
     CHOICE(privacy.method, "accountant", 0, methods),
     FT_CONFIG_END,
 };
@@ -232,6 +234,8 @@ check_data(const struct checker *c)
     has_no(c, !table && d->train != NULL, "data.train", "only libsvm and csv read it");
     has_no(c, d->source != FT_SIM_CSV && d->source != FT_SIM_TASK && d->by != NULL, "data.by",
            "only csv and task have columns");
+    has_no(c, d->source != FT_SIM_CSV && d->customer != NULL, "data.customer",
+           "only csv has columns; source task knows its customers");
     has_no(c, c->e->partition.kind == FT_SIM_COLUMN && c->e->partition.clients > 0, "partition.clients",
            "column: as many as there are owners");
     needs(c, c->e->partition.kind == FT_SIM_COLUMN || c->e->partition.clients > 0, "partition.clients",
@@ -307,8 +311,10 @@ check_privacy(const struct checker *c)
     if (!on) {
         has_no(c, e->privacy.epsilon > 0, "privacy.epsilon", "unit is none");
         has_no(c, e->privacy.noise_multiplier > 0, "privacy.noise_multiplier", "unit is none");
+        has_no(c, e->privacy.m_stores > 1, "privacy.m_stores", "unit is none");
         return;
     }
+    has_no(c, e->privacy.unit == FT_SIM_UNIT_ROW && e->privacy.m_stores > 1, "privacy.m_stores", "a row is at one client");
     if ((e->privacy.epsilon > 0) == (e->privacy.noise_multiplier > 0))
         ft_config_find(c->config, c->findings, "privacy", "privacy has %s, expected one of epsilon and noise_multiplier",
                        e->privacy.epsilon > 0 ? "both" : "neither");
@@ -373,7 +379,7 @@ ft_sim_experiment_parse(struct ft_bytes yaml, const char *origin, const char *fo
         .algorithm = { .weighting = FT_SIM_BY_ROWS, .server_rate = 1, .server_momentum = 0.9, .beta2 = 0.99, .tau = 1e-3 },
         .training = { .local_epochs = 1, .schedule = FT_SIM_CONSTANT, .decay = 1 },
         .secure = { .kind = FT_SIM_SECURE_NONE, .lane_bits = 32, .corrupted = 1 },
-        .privacy = { .unit = FT_SIM_UNIT_NONE },
+        .privacy = { .unit = FT_SIM_UNIT_NONE, .m_stores = 1 },
         .evaluation = { .every = 1, .central = true, .pooled = true, .local = true, .local_clients = 20, .baseline_epochs = 20, .without_privacy = true },
         .stop = { .at = NAN },
     };
@@ -591,5 +597,7 @@ ft_sim_experiment_write(const struct ft_sim_experiment *e, struct ft_buf *out)
         copy.clients.fraction = -1;
     if (copy.secure.kind == FT_SIM_SECURE_NONE)
         copy.secure.clip = -1;
+    if (copy.privacy.m_stores == 1)
+        copy.privacy.m_stores = 0; /* what a file leaves out */
     return add_fields(out, "", experiment_fields, &copy);
 }

@@ -80,6 +80,7 @@ struct ft_sim_experiment {
         double clip;               /* L2, of one customer's vector */
         double expected_customers; /* of a round, all clients */
         uint32_t t_min;            /* shares of noise credited; 0: all but the dropouts and one */
+        uint32_t m_stores;         /* clients that one customer's rows may be at */
         enum ft_account_method method; /* that must reach epsilon */
         bool central;                  /* a baseline: one sample of all customers, one noise; not in the file */
     } privacy;

@@ -8,13 +8,15 @@
 
 #define TRIES 200
 
-/* owner[i] of each train row, then everything else follows from it. */
+/* owner[i] of each unit that is dealt out, a train row or a customer with all rows; everything else follows from it. */
 struct work {
     const struct ft_sim_partition_config *c;
     struct ft_sim_data *data;
     uint32_t clients;
+    uint64_t units;
+    bool whole; /* customers */
     uint32_t *owner;
-    uint64_t *order; /* rows as they are dealt out */
+    uint64_t *order; /* units as they are dealt out */
     struct sim_draw draw;
     struct ft_error *err;
 };
@@ -29,13 +31,18 @@ shuffle(struct work *w, uint64_t *list, uint64_t count)
     }
 }
 
+static uint32_t
+client_of(const struct work *w, uint64_t row)
+{
+    return w->owner[w->whole ? w->data->customer[row] : row];
+}
+
 static void
 deal_iid(struct work *w)
 {
-    const uint64_t rows = w->data->train.rows;
-    shuffle(w, w->order, rows);
-    for (uint64_t i = 0; i < rows; i++)
-        w->owner[w->order[i]] = (uint32_t)(i * w->clients / rows);
+    shuffle(w, w->order, w->units);
+    for (uint64_t i = 0; i < w->units; i++)
+        w->owner[w->order[i]] = (uint32_t)(i * w->clients / w->units);
 }
 
 static uint32_t
@@ -110,7 +117,7 @@ fewest(const struct work *w, uint64_t *counts)
     uint64_t least = UINT64_MAX;
     memset(counts, 0, w->clients * sizeof *counts);
     for (uint64_t i = 0; i < w->data->train.rows; i++)
-        counts[w->owner[i]]++;
+        counts[client_of(w, i)]++;
     for (uint32_t k = 0; k < w->clients; k++)
         if (counts[k] < least)
             least = counts[k];
@@ -124,11 +131,13 @@ deal_dirichlet(struct work *w, bool by_class)
     double *shares = ft_calloc(w->clients, sizeof *shares);
     uint64_t *starts = NULL, *counts = ft_calloc(w->clients, sizeof *counts), least = 0;
     enum ft_status st = shares != NULL && counts != NULL ? FT_OK : FT_ERR_NOMEM;
-    if (st == FT_OK)
+    if (st == FT_OK && !w->whole)
         st = sort_by_label(w, &starts);
+    else if (st == FT_OK && (starts = ft_calloc(2, sizeof *starts)) == NULL)
+        st = FT_ERR_NOMEM;
     if (st == FT_OK && !by_class) {
-        shuffle(w, w->order, w->data->train.rows);
-        starts[1] = w->data->train.rows; /* one group of all */
+        shuffle(w, w->order, w->units);
+        starts[1] = w->units; /* one group of all */
     }
     for (int tried = 0; st == FT_OK; tried++) {
         for (uint32_t g = 0; g < groups; g++) {
@@ -160,9 +169,9 @@ check(struct work *w)
                    ? FT_OK
                    : ft_fail(w->err, FT_ERR_CONFIG,
                              "partition: column needs rows that belong to somebody: data.by, or data.source task");
-    if (c->clients < 1 || c->clients > rows)
-        return ft_fail(w->err, FT_ERR_CONFIG, "partition: %u clients of %llu rows, expected 1 to that number", c->clients,
-                       (unsigned long long)rows);
+    if (c->clients < 1 || c->clients > w->units)
+        return ft_fail(w->err, FT_ERR_CONFIG, "partition: %u clients of %llu %s, expected 1 to that number", c->clients,
+                       (unsigned long long)w->units, w->whole ? "customers" : "rows");
     if (c->kind == FT_SIM_SHARDS &&
         (c->shards_per_client < 1 || (uint64_t)c->clients * c->shards_per_client > rows))
         return ft_fail(w->err, FT_ERR_CONFIG, "partition: %llu shards of %llu rows, expected 1 a client to that number",
@@ -194,50 +203,82 @@ deal(struct work *w)
     return FT_ERR_ARGUMENT;
 }
 
-/* Rows in the clients' order; within a client as they were. */
+static void
+swap_rows(struct ft_sim_data *d, float *room, uint64_t i, uint64_t j)
+{
+    float *a = d->train.x + i * d->features, *b = d->train.x + j * d->features;
+    const float y = d->train.y[i];
+    const size_t size = d->features * sizeof *room;
+    memcpy(room, a, size);
+    memcpy(a, b, size);
+    memcpy(b, room, size);
+    d->train.y[i] = d->train.y[j];
+    d->train.y[j] = y;
+    if (d->customer != NULL) {
+        const uint32_t who = d->customer[i];
+        d->customer[i] = d->customer[j];
+        d->customer[j] = who;
+    }
+}
+
+/* Rows in the clients' order; within a client as they were. In place: the rows are most of the memory there is. */
 static enum ft_status
 reorder(struct work *w, uint64_t *offsets)
 {
-    struct ft_sim_part *old = &w->data->train, new = { 0 };
-    const uint32_t features = w->data->features;
-    uint64_t *at = ft_calloc((size_t)w->clients + 1, sizeof *at);
-    uint32_t *whose = NULL;
-    enum ft_status st = FT_ERR_NOMEM;
+    const uint64_t rows = w->data->train.rows;
+    uint64_t *at = ft_calloc((size_t)w->clients + 1, sizeof *at), *to = ft_calloc(rows, sizeof *to);
+    float *room = ft_calloc(w->data->features, sizeof *room);
+    enum ft_status st = at != NULL && to != NULL && room != NULL ? FT_OK : FT_ERR_NOMEM;
 
-    new.x = ft_calloc(old->rows, features * sizeof *new.x);
-    new.y = ft_calloc(old->rows, sizeof *new.y);
-    new.rows = old->rows;
-    whose = w->data->customer != NULL ? ft_calloc(old->rows, sizeof *whose) : NULL;
-    if (at == NULL || new.x == NULL || new.y == NULL || (w->data->customer != NULL && whose == NULL))
+    if (st != FT_OK)
         goto out;
-    for (uint64_t i = 0; i < old->rows; i++)
-        offsets[w->owner[i] + 1]++;
+    for (uint64_t i = 0; i < rows; i++)
+        offsets[client_of(w, i) + 1]++;
     for (uint32_t k = 0; k < w->clients; k++)
         offsets[k + 1] += offsets[k];
     memcpy(at, offsets, ((size_t)w->clients + 1) * sizeof *at);
-    for (uint64_t i = 0; i < old->rows; i++) {
-        const uint64_t to = at[w->owner[i]]++;
-        memcpy(new.x + to * features, old->x + i * features, features * sizeof *new.x);
-        new.y[to] = old->y[i];
-        if (whose != NULL)
-            whose[to] = w->data->customer[i];
-    }
-    ft_free(old->x);
-    ft_free(old->y);
-    *old = new;
-    new = (struct ft_sim_part){ 0 };
+    for (uint64_t i = 0; i < rows; i++)
+        to[i] = at[client_of(w, i)]++;
+    for (uint64_t i = 0; i < rows; i++)
+        while (to[i] != i) { /* each swap brings one row home */
+            const uint64_t home = to[i];
+            swap_rows(w->data, room, i, home);
+            to[i] = to[home];
+            to[home] = home;
+        }
     ft_free(w->data->owner); /* it speaks of the former order */
     w->data->owner = NULL;
-    ft_free(w->data->customer);
-    w->data->customer = w->c->kind == FT_SIM_COLUMN ? whose : NULL; /* numbers are of each owner */
-    if (w->c->kind == FT_SIM_COLUMN)
-        whose = NULL;
-    st = FT_OK;
 out:
-    ft_free(new.x);
-    ft_free(new.y);
-    ft_free(whose);
     ft_free(at);
+    ft_free(to);
+    ft_free(room);
+    return st;
+}
+
+/* Customers from 0 within each client, as they come; and the most clients that one of them is at. */
+static enum ft_status
+number_customers(struct ft_sim_data *d, const struct ft_sim_clients *clients)
+{
+    uint32_t *seen = ft_calloc(d->customers, sizeof *seen), *number = ft_calloc(d->customers, sizeof *number),
+             *times = ft_calloc(d->customers, sizeof *times);
+    const enum ft_status st = seen != NULL && number != NULL && times != NULL ? FT_OK : FT_ERR_NOMEM;
+
+    for (uint32_t k = 0; st == FT_OK && k < clients->count; k++) {
+        uint32_t own = 0;
+        for (uint64_t i = clients->offsets[k]; i < clients->offsets[k + 1]; i++) {
+            const uint32_t who = d->customer[i];
+            if (seen[who] != k + 1) {
+                seen[who] = k + 1;
+                number[who] = own++;
+                if (++times[who] > d->customer_clients)
+                    d->customer_clients = times[who];
+            }
+            d->customer[i] = number[who];
+        }
+    }
+    ft_free(seen);
+    ft_free(number);
+    ft_free(times);
     return st;
 }
 
@@ -250,20 +291,24 @@ ft_sim_partition(const struct ft_sim_partition_config *config, uint64_t seed, st
 
     *out = (struct ft_sim_clients){ 0 };
     sim_draw_init(&w.draw, seed, UINT64_C(0x7061727469)); /* "parti" */
+    w.whole = data->customer != NULL && (config->kind == FT_SIM_IID || config->kind == FT_SIM_QUANTITY);
+    w.units = w.whole ? data->customers : data->train.rows;
     FT_TRY(check(&w));
     w.clients = config->kind == FT_SIM_COLUMN ? data->owners : config->clients;
-    w.owner = ft_calloc(data->train.rows, sizeof *w.owner);
-    w.order = ft_calloc(data->train.rows, sizeof *w.order);
+    w.owner = ft_calloc(w.units, sizeof *w.owner);
+    w.order = ft_calloc(w.units, sizeof *w.order);
     out->offsets = ft_calloc((size_t)w.clients + 1, sizeof *out->offsets);
     if (w.owner == NULL || w.order == NULL || out->offsets == NULL) {
         st = FT_ERR_NOMEM;
         goto out;
     }
-    for (uint64_t i = 0; i < data->train.rows; i++)
+    for (uint64_t i = 0; i < w.units; i++)
         w.order[i] = i;
     FT_TRY(deal(&w));
     FT_TRY(reorder(&w, out->offsets));
     out->count = w.clients;
+    if (data->customer != NULL)
+        FT_TRY(number_customers(data, out));
 out:
     ft_free(w.owner);
     ft_free(w.order);

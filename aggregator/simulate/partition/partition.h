@@ -9,6 +9,9 @@
  *   shards     rows sorted by label, cut into clients x shards_per_client pieces, dealt out at random: the pathological
  *              split of McMahan et al. 2017, section 3
  *   quantity   shuffled, and sizes by shares drawn from Dirichlet(alpha)
+ *
+ * Where it is known whose rows are whose (ft_sim_data.customer), iid and quantity deal out customers, each with all rows;
+ * dirichlet and shards go by the labels of rows, and column by the owners of rows, so a customer may be at several clients.
  */
 #ifndef FT_SIMULATE_PARTITION_H
 #define FT_SIMULATE_PARTITION_H

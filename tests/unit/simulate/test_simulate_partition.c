@@ -57,6 +57,63 @@ static const struct ft_sim_partition_config all[] = {
 };
 enum { KINDS = sizeof all / sizeof all[0] };
 
+/* Customers stay whole where they are dealt out, and are numbered from 0 within each client; where rows are dealt out, or the
+ * rows have owners, it is told at how many clients one customer's rows are at most. */
+static void
+customers_stay_whole_or_are_counted(void **state)
+{
+    enum { PEOPLE = 500 };
+    (void)state;
+    for (size_t k = 0; k < KINDS; k++) {
+        struct ft_sim_data d;
+        struct ft_sim_clients clients;
+        struct ft_error err = { 0 };
+        uint32_t at[PEOPLE] = { 0 }, last[PEOPLE], most = 0;
+        const bool whole = all[k].kind == FT_SIM_IID || all[k].kind == FT_SIM_QUANTITY;
+        make_rows(&d, ROWS);
+        d.customers = PEOPLE;
+        d.customer = ft_calloc(ROWS, sizeof *d.customer);
+        for (uint64_t i = 0; i < ROWS; i++)
+            d.customer[i] = (uint32_t)(i % PEOPLE);
+        if (ft_sim_partition(&all[k], 3, &d, &clients, &err) != FT_OK)
+            fail_msg("%s", err.text);
+        memset(last, 0xff, sizeof last);
+        for (uint32_t c = 0; c < clients.count; c++) {
+            uint32_t own = 0, number[PEOPLE];
+            memset(number, 0xff, sizeof number);
+            for (uint64_t i = clients.offsets[c]; i < clients.offsets[c + 1]; i++) {
+                const uint32_t who = (uint32_t)d.train.x[i] % PEOPLE;
+                assert_true(i == clients.offsets[c] || d.train.x[i] > d.train.x[i - 1]); /* in the order they were in */
+                if (last[who] != c) {
+                    last[who] = c;
+                    most = ++at[who] > most ? at[who] : most;
+                    number[who] = own++;
+                }
+                assert_int_equal(d.customer[i], number[who]);
+            }
+        }
+        assert_int_equal(d.customer_clients, most);
+        assert_true(whole ? most == 1 : most > 1);
+        clear(&d, &clients);
+    }
+}
+
+/* More clients than customers cannot be. */
+static void
+fewer_customers_than_clients_are_refused(void **state)
+{
+    struct ft_sim_data d;
+    struct ft_sim_clients clients;
+    struct ft_error err = { 0 };
+    (void)state;
+    make_rows(&d, ROWS);
+    d.customers = 60;
+    d.customer = ft_calloc(ROWS, sizeof *d.customer);
+    assert_int_equal(ft_sim_partition(&all[1], 3, &d, &clients, &err), FT_ERR_CONFIG);
+    assert_string_equal(err.text, "partition: 100 clients of 60 customers, expected 1 to that number");
+    clear(&d, &clients);
+}
+
 /* Every row is in exactly one client's range, with its own label. */
 static void
 every_row_has_one_owner(void **state)
@@ -336,6 +393,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_row_has_one_owner),
+        cmocka_unit_test(customers_stay_whole_or_are_counted),
+        cmocka_unit_test(fewer_customers_than_clients_are_refused),
         cmocka_unit_test(the_seed_decides_every_byte),
         cmocka_unit_test(a_column_is_taken_as_it_is),
         cmocka_unit_test(iid_deals_evenly),

@@ -178,6 +178,73 @@ what_is_stated_follows_from_what_was_run(void **state)
     world_close(&w);
 }
 
+/* A customer at two clients costs more than one at one: the noise for the same epsilon grows, and a run that says one where
+ * there are two is refused. */
+static void
+a_customer_at_two_clients_is_counted(void **state)
+{
+    struct sim_world one, two;
+    struct ft_sim_privacy a, b;
+    struct ft_error err = { 0 };
+    (void)state;
+    const char *wish = "privacy: {unit: customer, epsilon: 3, delta: 1.0e-5, clip: 0.3, expected_customers: 60, m_stores: 2}\n";
+    open_world(&one, "fedsgd", "learning_rate: 0.25", "");
+    open_world(&two, "fedsgd", "learning_rate: 0.25", "");
+    for (int i = 0; i < 2; i++) {
+        struct sim_world *w = i == 0 ? &one : &two;
+        ft_sim_engine_close(w->engine);
+        w->engine = NULL;
+        ft_sim_experiment_clear(&w->e);
+        char *yaml = ft_asprintf(WORLD_HEAD "model: {kind: mlp, hidden: [40]}\nalgorithm: {name: fedsgd}\n"
+                                            "training: {rounds: 5, learning_rate: 0.25}\nclients: {fraction: 1}\n%s", wish);
+        world_parse(yaml, &w->e);
+        ft_free(yaml);
+        w->e.privacy.m_stores = (uint32_t)i + 1;
+        w->data.customer = ft_calloc(ROWS, sizeof *w->data.customer);
+        for (uint64_t r = 0; r < ROWS; r++)
+            w->data.customer[r] = (uint32_t)(r % EACH);
+        w->data.customer_clients = (uint32_t)i + 1;
+        world_engine(w, 1);
+    }
+    for (int r = 0; r < 5; r++) {
+        (void)world_round(&one);
+        (void)world_round(&two);
+    }
+    assert_int_equal(ft_sim_engine_privacy(one.engine, &a), FT_OK);
+    assert_int_equal(ft_sim_engine_privacy(two.engine, &b), FT_OK);
+    assert_true(b.noise_multiplier > 1.2 * a.noise_multiplier);
+    assert_true(a.epsilon_rdp <= 3 && b.epsilon_rdp <= 3 && b.epsilon_rdp > 2.98);
+    ft_sim_engine_close(two.engine);
+    two.e.privacy.m_stores = 1;
+    const struct ft_sim_input input = { &two.e, &two.data, &two.clients, &two.spec, 1 };
+    assert_int_equal(ft_sim_engine_open(&input, &two.engine, &err), FT_ERR_CONFIG);
+    assert_non_null(strstr(err.text, "privacy.m_stores: 1, but there is a customer with rows at 2 clients"));
+    world_close(&one);
+    world_close(&two);
+}
+
+/* When a target may end the run, what is stated is the cost of all rounds there may be: when it ends is read off what they
+ * told. */
+static void
+a_run_that_may_end_at_a_target_has_paid_for_all_rounds(void **state)
+{
+    struct sim_world whole, target;
+    struct ft_sim_privacy a, b;
+    (void)state;
+    open_world(&whole, "fedsgd", "learning_rate: 0.25", PRIVACY);
+    open_world(&target, "fedsgd", "learning_rate: 0.25", PRIVACY);
+    target.e.stop.metric = SIM_ACCURACY;
+    for (int r = 0; r < 5; r++)
+        (void)world_round(&whole);
+    (void)world_round(&target);
+    assert_int_equal(ft_sim_engine_privacy(whole.engine, &a), FT_OK);
+    assert_int_equal(ft_sim_engine_privacy(target.engine, &b), FT_OK);
+    assert_int_equal(b.steps, 5);
+    assert_true(a.epsilon_rdp == b.epsilon_rdp && a.epsilon_pld == b.epsilon_pld);
+    world_close(&whole);
+    world_close(&target);
+}
+
 /* A sum of fewer shops than the shares that are credited stays closed, and the model as it was. */
 static void
 too_few_shops_make_no_model(void **state)
@@ -250,6 +317,10 @@ wishes_that_cannot_be_are_told(void **state)
            "expected_customers: 10}\n",
            "expected fraction 1");
     refuse("fedsgd", "clients: {fraction: 1}\nprivacy: {unit: none, epsilon: 1}\n", "unit is none");
+    refuse("fedsgd",
+           "clients: {fraction: 1}\nprivacy: {unit: row, epsilon: 1, delta: 1.0e-5, clip: 1, expected_customers: 10, m_stores: "
+           "2}\n",
+           "'m_stores' has no meaning here, a row is at one client");
 }
 
 /* What only the rows can tell is told with its numbers when the engine opens. */
@@ -257,7 +328,7 @@ static void
 wishes_beyond_the_rows_are_told(void **state)
 {
     static const char *const says[] = { "1/(10 n)", "of 240 customers", "privacy.t_min", "reaches",
-                                        "expected row" };
+                                        "nothing says whose rows" };
     struct sim_world w;
     (void)state;
     open_world(&w, "fedsgd", "learning_rate: 1", PRIVACY);
@@ -288,6 +359,8 @@ main(void)
         cmocka_unit_test(a_round_is_the_clipped_mean_and_its_noise),
         cmocka_unit_test(a_customers_rows_make_one_vector),
         cmocka_unit_test(what_is_stated_follows_from_what_was_run),
+        cmocka_unit_test(a_customer_at_two_clients_is_counted),
+        cmocka_unit_test(a_run_that_may_end_at_a_target_has_paid_for_all_rounds),
         cmocka_unit_test(too_few_shops_make_no_model),
         cmocka_unit_test(wishes_that_cannot_be_are_told),
         cmocka_unit_test(wishes_beyond_the_rows_are_told),

@@ -395,6 +395,55 @@ features_are_standardised_by_the_train_rows(void **state)
     ft_free(test);
 }
 
+/* Whose each row is: told by the name without blanks, whatever its length, and no feature; a share set aside takes customers
+ * with all their rows, and the rows that stay keep theirs. */
+static void
+csv_customers_are_known_and_stay_whole(void **state)
+{
+    enum { PEOPLE = 40, ROWS = 400 };
+    struct ft_buf text = { 0 };
+    char label[] = "y", customer[] = "who", *path, *again;
+    uint32_t numbers[PEOPLE], aside = 0;
+    struct ft_sim_data d;
+    (void)state;
+    memset(numbers, 0xff, sizeof numbers);
+    assert_int_equal(ft_buf_str(&text, "who,x,y\n"), FT_OK);
+    for (uint32_t i = 0; i < ROWS; i++) /* x says who */
+        assert_int_equal(ft_buf_printf(&text, "%s%0300u ,%u,%u\n", i % 3 == 0 ? "  " : "", i * i % PEOPLE, i * i % PEOPLE, i % 2), FT_OK);
+    assert_int_equal(ft_buf_u8(&text, 0), FT_OK);
+    path = put_text("who.csv", (const char *)text.data);
+    const struct ft_sim_data_config c = { .source = FT_SIM_CSV, .train = path, .label = label, .customer = customer,
+                                          .test_share = 0.3, .classes = 2 };
+    opens(&c, 5, &d);
+    assert_int_equal(d.features, 1);
+    assert_int_equal(d.train.rows + d.test.rows, ROWS);
+    for (uint64_t i = 0; i < d.train.rows; i++) {
+        uint32_t *number = &numbers[(uint32_t)d.train.x[i]];
+        assert_true(*number == UINT32_MAX || *number == d.customer[i]);
+        *number = d.customer[i];
+        assert_true(d.customer[i] < d.customers);
+    }
+    for (uint32_t a = 0; a < PEOPLE; a++)
+        for (uint32_t b = 0; b < a; b++)
+            assert_true(numbers[a] == UINT32_MAX || numbers[a] != numbers[b]);
+    for (uint64_t i = 0; i < d.test.rows; i++) {
+        assert_true(numbers[(uint32_t)d.test.x[i]] == UINT32_MAX);
+        aside += d.test.x[i] != d.test.x[0];
+    }
+    assert_true(aside > 0);
+    ft_sim_data_clear(&d);
+    again = put_text("who.csv", "who,x,y\na,1,0\n ,2,1\n");
+    refuses(&c, FT_ERR_FORMAT, "who.csv:3: column who, expected the name of a customer");
+    ft_free(again);
+    again = put_text("who.csv", "x,y\n1,0\n");
+    refuses(&c, FT_ERR_FORMAT, "who.csv:1: no column who");
+    const struct ft_sim_data_config same = { .source = FT_SIM_CSV, .train = path, .label = label, .customer = label };
+    refuses(&same, FT_ERR_CONFIG, "who.csv:1: column y is the label, expected another one for data.customer");
+    ft_buf_clear(&text);
+    ft_free(again);
+    ft_free(path);
+}
+
 static void
 csv_faults_name_line_and_column(void **state)
 {
@@ -496,6 +545,7 @@ main(void)
         cmocka_unit_test(idx_faults_name_file_and_byte),
         cmocka_unit_test(csv_rows_are_read),
         cmocka_unit_test(features_are_standardised_by_the_train_rows),
+        cmocka_unit_test(csv_customers_are_known_and_stay_whole),
         cmocka_unit_test(csv_faults_name_line_and_column),
         cmocka_unit_test(csv_test_rows_are_like_the_train_rows),
         cmocka_unit_test(synthetic_rows_are_the_same_everywhere),
