@@ -17,6 +17,7 @@
 #include "common/base/buf.h"
 #include "common/base/kinds.h"
 #include "common/model/state.h"
+#include "common/privacy/accountant/accountant.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -73,6 +74,28 @@ FT_NODISCARD enum ft_status ft_statement_check_report(const json_t *report, cons
 struct ft_task;
 FT_NODISCARD enum ft_status ft_statement_task(const json_t *statement, struct ft_task *task,
                                               struct ft_error *err);
+
+/*
+ * The claim in words, for whoever has worked out its numbers: statements of tasks, and simulations, which have no signed
+ * task. One sentence form for all, so that a bound is never told without its unit, relation, delta and mechanism.
+ */
+struct ft_statement_claim {
+    bool customer; /* the unit; else a record */
+    double delta, q, z, clip;
+    bool adaptive_clip;
+    uint32_t t_min, m_stores;
+    uint64_t charged, planned; /* rounds; planned 0: nothing is said of rounds to come */
+    struct ft_account_cost spent, whole;
+};
+FT_NODISCARD enum ft_status ft_statement_say(const struct ft_statement_claim *claim, struct ft_buf *out);
+const char *ft_statement_relation(bool customer);
+
+/* What no such claim covers, whoever makes it. */
+#define FT_STATEMENT_POPULATION                                                                                   \
+    "facts about a whole population that the model learns and that also fit people who did not take part"
+#define FT_STATEMENT_SHOPS "a shop as a whole: its size, and that it took part, are no secret"
+#define FT_STATEMENT_NO_NOISE                                                                                     \
+    "what the sums themselves tell about one person: no noise was added, so no bound is claimed"
 
 /* The words in it, ending in a line end; NULL when there are none. Borrowed. */
 const char *ft_statement_text(const json_t *statement);

@@ -10,10 +10,15 @@ one_of(const struct statement *s)
 }
 
 const char *
+ft_statement_relation(bool customer)
+{
+    return customer ? "add or remove one customer with all their transactions" : "add or remove one record";
+}
+
+const char *
 statement_relation(const struct statement *s)
 {
-    return s->task->unit == FT_UNIT_CUSTOMER ? "add or remove one customer with all their transactions"
-                                             : "add or remove one record";
+    return ft_statement_relation(s->task->unit == FT_UNIT_CUSTOMER);
 }
 
 static void
@@ -49,12 +54,10 @@ statement_not_covered(const struct statement *s)
     json_t *list = json_array();
 
     if (s->task->noise == 0)
-        add(list,
-            "what the sums themselves tell about one person: no noise was added, so no bound is claimed");
+        add(list, FT_STATEMENT_NO_NOISE);
     add(list, "other tasks over the same customers; each shop's ledger adds them up");
-    add(list, "facts about a whole population that the model learns and that also fit people who did not "
-              "take part");
-    add(list, "a shop as a whole: its size, and that it took part, are no secret");
+    add(list, FT_STATEMENT_POPULATION);
+    add(list, FT_STATEMENT_SHOPS);
     add(list, "what a shop does with its own data and its own scores");
     return list;
 }
@@ -86,35 +89,56 @@ statement_assumptions(const struct statement *s)
     return list;
 }
 
-static enum ft_status
-say_noise(const struct statement *s, struct ft_buf *out)
+enum ft_status
+ft_statement_say(const struct ft_statement_claim *c, struct ft_buf *out)
 {
-    const struct ft_task *t = s->task;
-    const struct ft_task_privacy *p = &t->privacy;
+    const char *one = c->customer ? "customer" : "record";
     enum ft_status st;
 
     FT_TRY(ft_buf_printf(
         out,
         "Differential privacy: epsilon %.4g at delta %.3g, for %s (%s), over the %llu rounds that are "
-        "charged (accountant: RDP, order %u; PLD gives %.4g). If all %llu planned rounds are used: %.4g "
-        "(PLD %.4g). ",
-        s->spent.rdp, p->delta, one_of(s), statement_relation(s), (unsigned long long)s->charged,
-        s->spent.rdp_order, s->spent.pld, (unsigned long long)s->planned, s->whole.rdp, s->whole.pld));
+        "charged (accountant: RDP, order %u; PLD gives %.4g). ",
+        c->spent.rdp, c->delta, one, ft_statement_relation(c->customer), (unsigned long long)c->charged,
+        c->spent.rdp_order, c->spent.pld));
+    if (c->planned > 0)
+        FT_TRY(ft_buf_printf(out, "If all %llu planned rounds are used: %.4g (PLD %.4g). ",
+                             (unsigned long long)c->planned, c->whole.rdp, c->whole.pld));
     FT_TRY(ft_buf_printf(
         out,
         "In plain words: whatever anybody concludes from this model about one %s, they would have "
         "concluded with odds at most e^%.4g times different, had that %s never been in the data, but for a "
         "chance of %.3g. ",
-        one_of(s), s->spent.rdp, one_of(s), p->delta));
+        one, c->spent.rdp, one, c->delta));
     FT_TRY(ft_buf_printf(
         out,
         "Mechanism: each %s is in a round with probability q = %.6g; their vector is clipped to length "
         "%.6g%s; each shop adds discrete Gaussian noise before masking; t_min = %u shares are counted, a "
         "noise multiplier of z_eff = %.6g; at most m = %u shops a customer. ",
-        one_of(s), ft_plan_q(t), t->clip, p->clip_quantile > 0 ? " (adapted from noisy sums)" : "", p->t_min,
-        s->event.z, p->m_stores));
+        one, c->q, c->clip, c->adaptive_clip ? " (adapted from noisy sums)" : "", c->t_min, c->z,
+        c->m_stores));
 out:
     return st;
+}
+
+static enum ft_status
+say_noise(const struct statement *s, struct ft_buf *out)
+{
+    const struct ft_task *t = s->task;
+    const struct ft_task_privacy *p = &t->privacy;
+    return ft_statement_say(&(struct ft_statement_claim){ .customer = t->unit == FT_UNIT_CUSTOMER,
+                                                          .delta = p->delta,
+                                                          .q = ft_plan_q(t),
+                                                          .z = s->event.z,
+                                                          .clip = t->clip,
+                                                          .adaptive_clip = p->clip_quantile > 0,
+                                                          .t_min = p->t_min,
+                                                          .m_stores = p->m_stores,
+                                                          .charged = s->charged,
+                                                          .planned = s->planned,
+                                                          .spent = s->spent,
+                                                          .whole = s->whole },
+                            out);
 }
 
 json_t *

@@ -218,6 +218,7 @@ sim_report_page(struct ft_buf *out, const struct sim_run *run)
     FT_TRY(cards(out, run));
     FT_TRY(sim_report_curves(out, run));
     FT_TRY(sim_report_baselines(out, run));
+    FT_TRY(sim_report_privacy(out, run));
     FT_TRY(sim_report_partition(out, run));
     FT_TRY(sim_report_clients(out, run));
     FT_TRY(repeat_section(out, run));

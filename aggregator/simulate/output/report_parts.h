@@ -8,6 +8,8 @@ FT_NODISCARD enum ft_status sim_report_curves(struct ft_buf *out,
                                               const struct sim_run *run); /* metric, loss, rate */
 FT_NODISCARD enum ft_status sim_report_baselines(struct ft_buf *out,
                                                  const struct sim_run *run); /* beside the federated */
+FT_NODISCARD enum ft_status sim_report_privacy(struct ft_buf *out,
+                                               const struct sim_run *run); /* what is claimed, and what not */
 FT_NODISCARD enum ft_status sim_report_clients(struct ft_buf *out,
                                                const struct sim_run *run); /* who came, bytes, time */
 FT_NODISCARD enum ft_status sim_report_partition(struct ft_buf *out,
