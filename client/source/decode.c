@@ -2,26 +2,6 @@
 
 #include <string.h>
 
-bool
-ft_encoding_from_name(const char *name, enum ft_encoding *out)
-{
-    static const struct {
-        const char *name;
-        enum ft_encoding encoding;
-    } names[] = {
-        { "utf-8", FT_ENCODING_UTF8 },       { "utf-16le", FT_ENCODING_UTF16LE },
-        { "utf-16be", FT_ENCODING_UTF16BE }, { "latin-1", FT_ENCODING_LATIN1 },
-        { "auto", FT_ENCODING_AUTO },
-    };
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (strcmp(names[i].name, name) == 0) {
-            *out = names[i].encoding;
-            return true;
-        }
-    }
-    return false;
-}
-
 static size_t
 put_code(uint8_t *out, uint32_t code)
 {

@@ -36,9 +36,6 @@ enum ft_encoding {
     FT_ENCODING_AUTO, /* by byte order mark; UTF-8 without one */
 };
 
-/* "utf-8", "utf-16le", "utf-16be", "latin-1", "auto"; false when `name` is none of them. */
-bool ft_encoding_from_name(const char *name, enum ft_encoding *out);
-
 struct ft_source_column {
     char *name;   /* standard column, [a-z][a-z0-9_]{0,47} */
     char *source; /* the column's name in the file's header */

@@ -11,6 +11,7 @@
  */
 #include "client/vault/contribute_internal.h"
 
+#include "common/base/log.h"
 #include "common/privacy/encode.h"
 #include "common/privacy/sampler.h"
 
@@ -367,6 +368,8 @@ contribute_private(struct ft_contributor *c, const struct ft_work *work, const s
         from += gather(&p, from, drawn, &block);
         FT_TRY(add_block(&p, &block));
     }
+    if (ft_encoder_faults(p.encoder) > 0) /* for the shop's own eyes: the machine computes wrongly */
+        ft_log(FT_LOG_WARN, "contribution.gate_fault", "vectors=%llu", (unsigned long long)ft_encoder_faults(p.encoder));
     c->faults += ft_encoder_faults(p.encoder);
     FT_TRY(ft_encoder_finish(p.encoder, z));
 out:

@@ -112,12 +112,6 @@ FT_NODISCARD enum ft_status ft_examples_build(struct ft_db *db, const struct ft_
                                               const struct ft_examples_rules *rules, struct ft_examples *out,
                                               struct ft_refusals *refusals, struct ft_error *err);
 
-/* Prepare the query and check it as build does, without running it: for `policy explain` and before approval.
- */
-FT_NODISCARD enum ft_status ft_examples_check(struct ft_db *db, const struct ft_task *task,
-                                              const struct ft_examples_rules *rules,
-                                              struct ft_refusals *refusals, struct ft_error *err);
-
 /* The columns of the standard tables that a query reads, each once, by SQLite's own account; what the policy
  * would say of them does not matter here. A table that is only counted has no column in the list: build
  * refuses it unless the policy allows a column of it. */

@@ -726,24 +726,6 @@ out:
     return st;
 }
 
-enum ft_status
-ft_examples_check(struct ft_db *db, const struct ft_task *task, const struct ft_examples_rules *rules,
-                  struct ft_refusals *refusals, struct ft_error *err)
-{
-    enum ft_status st;
-    struct ft_examples_rules full;
-    struct run r;
-    bool zero;
-
-    FT_TRY(run_init(&r, db, task, rules, &full, refusals, err));
-    FT_TRY(check_basis(&r, &zero));
-    FT_TRY(views_choose_customers(&r.views, &full, err));
-    FT_TRY(compile(&r));
-out:
-    run_clear(&r);
-    return st;
-}
-
 static bool
 allow_all(void *ctx, const char *table, const char *column)
 {

@@ -179,12 +179,6 @@ ft_shop_budget(const struct ft_shop *shop)
     return shop->budget;
 }
 
-const struct ft_source *
-ft_shop_source(const struct ft_shop *shop)
-{
-    return shop->source;
-}
-
 static enum ft_status
 load_policy(struct ft_shop *s, struct ft_policy *policy, enum ft_policy_guard *guard)
 {

@@ -52,6 +52,5 @@ size_t ft_shop_explain(struct ft_shop *shop, const struct ft_task *task, const u
                        enum ft_vault_approval approval, struct ft_policy_line *lines,
                        struct ft_policy_decision *decision);
 const struct ft_budget *ft_shop_budget(const struct ft_shop *shop);
-const struct ft_source *ft_shop_source(const struct ft_shop *shop); /* NULL when it could not be read */
 
 #endif

@@ -9,8 +9,8 @@
  *   TRAIN        the descent direction (ft_per_customer: without the penalty) or the local     the task's
  *                change of the model (parameters); private_sum.h says what the server does
  *   EVALUATE     (1, right, loss/cap, scores of positive and of negative rows in bins) / 2,    1
- *                the mean of the customer's test rows; bins (ft_private_bin of z) for models of
- *                two classes only; loss as in model/metrics.h, each row's at most the cap
+ *                the mean of the customer's test rows; bins, equal steps of 1/(1 + e^(-z/2)), for models
+ *                of two classes only; loss as in model/metrics.h, each row's at most the cap
  *
  * All three are sums of one Gaussian mechanism with the same noise multiplier, so all count as the same event.
  * Denominators are noisy counts or the declared n_pub, never a true count.

@@ -147,13 +147,6 @@ sigmoid(double z)
     return (z >= 0 ? 1 : e) / (1 + e);
 }
 
-uint32_t
-ft_private_bin(double z)
-{
-    const double at = sigmoid(z / 2) * FT_PRIVATE_BINS;
-    return at < 1 ? 0 : at >= FT_PRIVATE_BINS ? FT_PRIVATE_BINS - 1 : (uint32_t)at;
-}
-
 double
 ft_private_bin_probability(uint32_t bin)
 {

@@ -69,9 +69,7 @@ struct ft_private_metrics {
 };
 void ft_private_metrics(const struct ft_private_sum *sum, struct ft_private_metrics *out);
 
-/* The bin of a score z, and the probability in the middle of a bin: equal steps of 1/(1 + e^(-z/2)), as in
- * metrics.h. */
-uint32_t ft_private_bin(double z);
+/* The probability in the middle of a bin of scores: equal steps of 1/(1 + e^(-z/2)), as in metrics.h. */
 double ft_private_bin_probability(uint32_t bin);
 
 #endif

@@ -195,15 +195,3 @@ ft_noise_close(struct ft_noise *n)
     ft_big_free(n->values, (size_t)n->dim * sizeof *n->values);
     ft_free(n);
 }
-
-uint64_t
-ft_noise_dim(const struct ft_noise *n)
-{
-    return n->dim;
-}
-
-uint32_t
-ft_noise_sigma(const struct ft_noise *n)
-{
-    return n->sigma;
-}

@@ -22,9 +22,6 @@ FT_NODISCARD enum ft_status ft_noise_draw(const struct ft_env *env, uint64_t dim
                                           struct ft_noise **out);
 void ft_noise_close(struct ft_noise *noise); /* wipes; NULL is allowed */
 
-uint64_t ft_noise_dim(const struct ft_noise *noise);
-uint32_t ft_noise_sigma(const struct ft_noise *noise);
-
 /* Buffered random words, for the sampler and for its tests. Wipe when done. */
 #define FT_NOISE_WORDS 2048
 struct ft_noise_words {

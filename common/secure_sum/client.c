@@ -464,12 +464,6 @@ ft_ss_client_tick(struct ft_ss_client *c)
     return FT_SS_ABORTED;
 }
 
-uint64_t
-ft_ss_client_deadline(const struct ft_ss_client *c)
-{
-    return live(c) ? c->deadline : UINT64_MAX;
-}
-
 enum ft_ss_client_state
 ft_ss_client_state(const struct ft_ss_client *c)
 {

@@ -27,7 +27,7 @@
  *                                       FT_SS_UPLOAD: (re)send what ft_ss_client_upload shows
  *                                       FT_SS_ENDED, FT_SS_ABORTED: `answer` holds the Abort to send, if any
  *   ft_ss_client_uploaded()          the aggregator has the whole upload
- *   ft_ss_client_tick()              at ft_ss_client_deadline, or often
+ *   ft_ss_client_tick()              often: it ends what is past its deadline
  */
 #ifndef FT_SECURE_SUM_CLIENT_H
 #define FT_SECURE_SUM_CLIENT_H
@@ -176,7 +176,6 @@ FT_NODISCARD enum ft_status ft_ss_client_cancel(struct ft_ss_client *client, str
 
 /* Leave at the deadline: RESULT and ANSWER never come from here; ENDED (was REVEALED), ABORTED or IGNORED. */
 enum ft_ss_action ft_ss_client_tick(struct ft_ss_client *client);
-uint64_t ft_ss_client_deadline(const struct ft_ss_client *client); /* in now_ms; UINT64_MAX when idle */
 
 enum ft_ss_client_state ft_ss_client_state(const struct ft_ss_client *client);
 enum ft_ss_abort

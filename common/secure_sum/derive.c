@@ -45,12 +45,6 @@ ft_ss_derive_result(uint8_t out[32], const uint8_t t3[32], struct ft_bytes resul
 }
 
 void
-ft_ss_derive_body(uint8_t out[32], struct ft_bytes body)
-{
-    FT_SS_H(out, "body", body);
-}
-
-void
 ft_ss_derive_leaf(uint8_t out[32], uint32_t id, const uint8_t nu[32])
 {
     FT_SS_H(out, "leaf", FT_SS_U32(id), FT_BYTES(nu, 32));

@@ -29,7 +29,6 @@ void ft_ss_derive_lineage(uint8_t out[32], const uint8_t model_hash[32], const u
 /* H("result"; T3, SHA-256(result)): a result is as long as an upload, and SHA-256, with instructions of its own, takes a third of
  * H's time. Errors: NOMEM, INTERNAL. */
 FT_NODISCARD enum ft_status ft_ss_derive_result(uint8_t out[32], const uint8_t t3[32], struct ft_bytes result);
-void ft_ss_derive_body(uint8_t out[32], struct ft_bytes body);
 void ft_ss_derive_leaf(uint8_t out[32], uint32_t id, const uint8_t nu[32]); /* Merkle leaf of a join */
 
 /* P_ij, the pair secret of an epoch. xsk is the own secret key; lo < hi. Errors: VERIFY (low-order key). */

@@ -42,12 +42,6 @@ ft_ss_hasher_begin(struct ft_ss_hasher *h, const char *label)
 }
 
 void
-ft_ss_hasher_begin_keyed(struct ft_ss_hasher *h, const uint8_t key[32], const char *label)
-{
-    hasher_start(h, key, label, FT_SS_HASH_SIZE);
-}
-
-void
 ft_ss_hasher_field(struct ft_ss_hasher *h, struct ft_bytes field)
 {
     ft_ss_hasher_open_field(h, field.size);

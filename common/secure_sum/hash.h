@@ -73,8 +73,7 @@ struct ft_ss_hasher {
     crypto_generichash_state state;
     uint64_t owed; /* bytes of the open field still to come */
 };
-void ft_ss_hasher_begin(struct ft_ss_hasher *h, const char *label);                              /* H */
-void ft_ss_hasher_begin_keyed(struct ft_ss_hasher *h, const uint8_t key[32], const char *label); /* K */
+void ft_ss_hasher_begin(struct ft_ss_hasher *h, const char *label); /* H */
 void ft_ss_hasher_field(struct ft_ss_hasher *h, struct ft_bytes field);
 void ft_ss_hasher_open_field(struct ft_ss_hasher *h, uint64_t size);
 void ft_ss_hasher_feed(struct ft_ss_hasher *h, struct ft_bytes part);

@@ -261,12 +261,6 @@ ft_ss_server_counts(const struct ft_ss_server *s, struct ft_ss_server_counts *ou
     };
 }
 
-const struct ft_ss_descriptor *
-ft_ss_server_descriptor(const struct ft_ss_server *s)
-{
-    return &s->descriptor;
-}
-
 void
 ft_ss_server_transcript(const struct ft_ss_server *s, uint8_t t[4][32])
 {

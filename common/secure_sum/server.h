@@ -197,7 +197,6 @@ struct ft_ss_server_counts {
     uint32_t slots_used;
 };
 void ft_ss_server_counts(const struct ft_ss_server *server, struct ft_ss_server_counts *out);
-const struct ft_ss_descriptor *ft_ss_server_descriptor(const struct ft_ss_server *server);
 void ft_ss_server_transcript(const struct ft_ss_server *server,
                              uint8_t t[4][32]); /* zeros where not reached */
 const struct ft_ss_params *ft_ss_server_params(const struct ft_ss_server *server); /* NULL before DEALING */

@@ -374,21 +374,6 @@ examples_build_applies_standing_exclusions(void **state)
     assert_int_equal(example_build(s, feature_sql("1")), FT_ERR_CONFIG);
 }
 
-/* A query can be checked as build checks it, without running it. */
-static void
-examples_check_says_what_build_would(void **state)
-{
-    struct example_shop *s = *state;
-    s->task.sql = (char *)feature_sql("sum(amount)");
-    assert_int_equal(ft_examples_check(s->shop.db, &s->task, &s->rules, NULL, &s->err), FT_ERR_REFUSED);
-    assert_string_equal(s->err.text,
-                        "column transactions.amount is not allowed for purpose train/propensity");
-    s->task.sql = (char *)"WITH RECURSIVE k(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM k) SELECT "
-                          "customer_id, 'train' AS split, "
-                          "0 AS y, (SELECT max(i) FROM k) AS f FROM transactions";
-    assert_int_equal(ft_examples_check(s->shop.db, &s->task, &s->rules, NULL, NULL), FT_OK);
-}
-
 /* Fail each allocation of our own and all later ones: a clean status and no leak. */
 static void
 examples_build_survives_any_failed_allocation(void **state)
@@ -523,7 +508,6 @@ main(void)
         TEST(examples_build_leaves_anonymous_baskets_out),
         TEST(examples_build_applies_standing_exclusions),
         TEST(examples_build_keeps_to_customers_of_this_home_store),
-        TEST(examples_check_says_what_build_would),
         TEST(examples_build_survives_any_failed_allocation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
