@@ -47,6 +47,15 @@ ft_plan_privacy_event(const struct ft_task *task, uint64_t steps)
                                       steps, p->m_stores };
 }
 
+struct ft_account_event
+ft_plan_customer_event(const struct ft_task *task, uint64_t steps)
+{
+    struct ft_account_event event = ft_plan_privacy_event(task, steps);
+    if (task->unit == FT_UNIT_STORE)
+        event.z /= 2;
+    return event;
+}
+
 double
 ft_plan_mean_noise(const struct ft_task *task, uint32_t shares, double customers)
 {
@@ -130,6 +139,46 @@ bad(struct ft_error *err, const char *path, const char *text)
     return ft_fail(err, FT_ERR_CONFIG, "%s: %s", path, text);
 }
 
+static uint64_t
+largest_shop(const struct ft_task_privacy *p)
+{
+    uint64_t largest = 0;
+    for (uint32_t i = 0; i < p->shop_count; i++)
+        largest = p->shops[i].customers > largest ? p->shops[i].customers : largest;
+    return largest;
+}
+
+double
+ft_plan_quant_need(const struct ft_task *task)
+{
+    const struct ft_task_privacy *p = &task->privacy;
+    const double sample = ft_plan_q(task) * (double)largest_shop(p);
+    const double need =
+        task->unit == FT_UNIT_STORE ? sqrt((double)p->delta_int_sq) : p->scale * (sample + 8 * sqrt(sample));
+
+    return p->rotated ? need * fmin(1, 8 / sqrt((double)ft_rotate_padded((size_t)p->dim))) : need;
+}
+
+/* Unit store: each named shop is one unit, in every round, in no shop but itself (section 8). */
+static enum ft_status
+check_store(const struct ft_task *task, uint64_t n_pub, uint64_t q_num, struct ft_error *err)
+{
+    const struct ft_task_privacy *p = &task->privacy;
+
+    if (n_pub != p->shop_count)
+        return ft_fail(err, FT_ERR_CONFIG, "privacy.shops: n_pub is %" PRIu64 " for %u shops, expected one each with unit store",
+                       n_pub, p->shop_count);
+    if (q_num != FT_PRIVACY_Q_ONE)
+        return ft_fail(err, FT_ERR_CONFIG,
+                       "privacy.expected_customers: %.9g of %u shops is q = %.9g, expected q = 1 with unit store",
+                       p->expected_customers, p->shop_count, ft_privacy_q(q_num));
+    if (p->m_stores != 1)
+        return ft_fail(err, FT_ERR_CONFIG, "privacy.m_stores: %u, expected 1 with unit store", p->m_stores);
+    if (p->contribution != FT_CONTRIBUTION_DELTA)
+        return ft_fail(err, FT_ERR_CONFIG, "privacy.contribution: expected local-delta with unit store");
+    return FT_OK;
+}
+
 /* Room in a lane for the sums of the largest shop (section 6, step 8). */
 static enum ft_status
 check_lanes(const struct ft_task *task, struct ft_error *err)
@@ -138,14 +187,13 @@ check_lanes(const struct ft_task *task, struct ft_error *err)
     const double variance = (double)p->sigma_share * p->sigma_share;
     const uint64_t q_max =
         ft_ss_quant_max(task->lane_bits, task->n_cap, ft_ss_noise_margin(p->dim, task->n_cap, variance));
-    uint64_t largest = 0;
+    const double sample = ft_plan_q(task) * (double)largest_shop(p), need = ft_plan_quant_need(task);
 
-    for (uint32_t i = 0; i < p->shop_count; i++)
-        largest = p->shops[i].customers > largest ? p->shops[i].customers : largest;
-    const double sample = ft_plan_q(task) * (double)largest;
-    double need = p->scale * (sample + 8 * sqrt(sample));
-    if (p->rotated)
-        need *= fmin(1, 8 / sqrt((double)ft_rotate_padded((size_t)p->dim)));
+    if ((double)q_max < need && task->unit == FT_UNIT_STORE)
+        return ft_fail(err, FT_ERR_CONFIG,
+                       "cohort.lane_bits: lanes of %u bits leave Q = %" PRIu64 " to a shop beside the noise of n_cap %u "
+                       "shares of %u, but the one vector of a shop of clip %u needs %.0f; use wider lanes or rotation",
+                       task->lane_bits, q_max, task->n_cap, p->sigma_share, p->scale, need);
     if ((double)q_max < need)
         return ft_fail(err, FT_ERR_CONFIG,
                        "cohort.lane_bits: lanes of %u bits leave Q = %" PRIu64 " to a shop beside the noise of n_cap %u "
@@ -168,12 +216,17 @@ derive(const struct ft_task *task, struct ft_task *out, struct ft_error *err)
     ft_plan_model_spec(task, &spec);
     if (p->delta * 10 * (double)n_pub > 1 + 1e-9)
         return ft_fail(err, FT_ERR_CONFIG,
-                       "privacy.delta: %g is above 1/(10 n_pub) = %.3g for the %" PRIu64 " customers of privacy.shops",
-                       p->delta, 0.1 / (double)n_pub, n_pub);
+                       "privacy.delta: %g is above 1/(10 n_pub) = %.3g for the %" PRIu64 " %s of privacy.shops",
+                       p->delta, 0.1 / (double)n_pub, n_pub, task->unit == FT_UNIT_STORE ? "shops" : "customers");
     if (p->expected_customers > (double)n_pub)
         return ft_fail(err, FT_ERR_CONFIG, "privacy.expected_customers: %g of %" PRIu64 " customers", p->expected_customers,
                        n_pub);
     p->q_num = ft_privacy_q_num(p->expected_customers, (double)n_pub);
+    if (task->unit == FT_UNIT_STORE) {
+        const enum ft_status st = check_store(task, n_pub, p->q_num, err);
+        if (st != FT_OK)
+            return st;
+    }
     p->steps = (uint64_t)task->rounds + 2 + p->spare_rounds;
     p->t_min = task->h_min;
     p->dim = 0;

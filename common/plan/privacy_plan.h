@@ -12,6 +12,9 @@
  *                the mean of the customer's test rows; bins, equal steps of 1/(1 + e^(-z/2)), for models
  *                of two classes only; loss as in model/metrics.h, each row's at most the cap
  *
+ * With unit store, "customer" is the shop, once, in every round, with all of its rows; a shop without rows of the split
+ * adds nothing at all: no count, no indicator. Zeroing a shop out is exactly that.
+ *
  * All three are sums of one Gaussian mechanism with the same noise multiplier, so all count as the same event.
  * Denominators are noisy counts or the declared n_pub, never a true count.
  */
@@ -52,8 +55,16 @@ uint64_t ft_plan_customers(const struct ft_task *task);                        /
 uint64_t ft_plan_shop_customers(const struct ft_task *task, const char *shop); /* 0: the task does not name it */
 double ft_plan_q(const struct ft_task *task);
 
+/* The most that one shop's sum before noise may come to in a coordinate, in integer units (section 6, step 8): of its
+ * expected sample of customers and eight standard deviations; with unit store the one vector's own bound. */
+double ft_plan_quant_need(const struct ft_task *task);
+
 /* What the task costs a customer: `steps` sums. */
 struct ft_account_event ft_plan_privacy_event(const struct ft_task *task, uint64_t steps);
+
+/* The same for one customer of one shop, who is or is not in the data at all. With unit store that moves the shop's vector
+ * between two of length Delta each: at most 2 Delta, so the event is that of half the noise multiplier. */
+struct ft_account_event ft_plan_customer_event(const struct ft_task *task, uint64_t steps);
 
 /* Standard deviation of the noise in a coordinate of the mean, in clips, with so many shares and customers. */
 double ft_plan_mean_noise(const struct ft_task *task, uint32_t shares, double customers);

@@ -73,7 +73,10 @@ ft_model_kind_name(enum ft_model_kind kind)
 const char *
 ft_unit_name(enum ft_unit unit)
 {
-    return unit == FT_UNIT_CUSTOMER ? "customer" : unit == FT_UNIT_RECORD ? "record" : "unknown";
+    return unit == FT_UNIT_CUSTOMER ? "customer"
+           : unit == FT_UNIT_RECORD ? "record"
+           : unit == FT_UNIT_STORE  ? "store"
+                                    : "unknown";
 }
 
 void

@@ -22,7 +22,12 @@
 #define FT_TASK_SQL_MAX      65536
 #define FT_TASK_BYTES_MAX    ((size_t)1 << 20)
 
-enum ft_unit { FT_UNIT_CUSTOMER = 1, FT_UNIT_RECORD = 2 };
+/*
+ * Whom a task's privacy is about. STORE: all that one shop adds (privacy-accounting.md, section 8): one vector a shop,
+ * the local change of the model over all its rows, in every round (q = 1), of n_pub 1. Its neighbour is the shop zeroed
+ * out: it still takes part and still adds its noise. There is no task of unit store without noise.
+ */
+enum ft_unit { FT_UNIT_CUSTOMER = 1, FT_UNIT_RECORD = 2, FT_UNIT_STORE = 3 };
 
 struct ft_task_feature {
     char *name;
@@ -40,7 +45,7 @@ enum ft_contribution {
 
 struct ft_task_shop {
     char *name;
-    uint64_t customers; /* declared and rounded, never the true count: denominators only */
+    uint64_t customers; /* declared and rounded, never the true count: denominators only; 1 with unit store */
 };
 
 /*
@@ -77,7 +82,7 @@ struct ft_task {
     char *label; /* column of the label */
     struct ft_task_feature *features;
     uint32_t feature_count;
-    uint32_t rows_per_customer; /* unit customer: at most this many rows of one customer in each split */
+    uint32_t rows_per_customer; /* at most this many rows of one customer in each split, where the data has customers */
     uint32_t rows_max;
     double label_min, label_max;
 

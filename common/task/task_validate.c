@@ -124,8 +124,8 @@ check_identity(const struct checker *c)
     if (has_expires && has_review && review > expires)
         tell(c, "review", "review %s lies %lld days after the expiry %s, so the task would never be reviewed",
              t->review, (long long)(review - expires), t->expires);
-    if (t->unit != FT_UNIT_CUSTOMER && t->unit != FT_UNIT_RECORD)
-        tell(c, "unit", "unit is %u, expected customer (1) or record (2)", (unsigned)t->unit);
+    if (t->unit < FT_UNIT_CUSTOMER || t->unit > FT_UNIT_STORE)
+        tell(c, "unit", "unit is %u, expected customer (1), record (2) or store (3)", (unsigned)t->unit);
 }
 
 static bool
@@ -173,6 +173,33 @@ check_adaptive_clip(const struct checker *c)
              c->task->clip, p->clip_min, p->clip_max);
 }
 
+/* Unit store: one vector of each shop in every round. */
+static void
+check_store_unit(const struct checker *c)
+{
+    const struct ft_task_privacy *p = &c->task->privacy;
+
+    if (p->expected_customers != (double)p->shop_count)
+        tell(c, "privacy.expected_customers",
+             "privacy.expected_customers is %.9g, expected %u, each of the named shops, or no such key: with unit store "
+             "there is no sampling (q = 1)",
+             p->expected_customers, p->shop_count);
+    if (p->m_stores != 1)
+        tell(c, "privacy.m_stores", "privacy.m_stores is %u, expected 1 or no such key: with unit store a unit is one shop",
+             p->m_stores);
+    if (p->contribution != FT_CONTRIBUTION_DELTA)
+        tell(c, "privacy.contribution",
+             "privacy.contribution is %s, expected local-delta or no such key: with unit store a shop adds one vector, the "
+             "change of the model over all its rows",
+             p->contribution == FT_CONTRIBUTION_GRADIENT ? "gradient" : "missing");
+    for (uint32_t i = 0; i < p->shop_count; i++)
+        if (p->shops[i].customers != 1) {
+            tell(c, "privacy.shops", "shop %u declares %llu customers, expected 1: with unit store a shop is one unit", i + 1,
+                 (unsigned long long)p->shops[i].customers);
+            break;
+        }
+}
+
 /* What is wished for; what follows from it is common/plan/privacy_plan's. */
 static void
 check_privacy(const struct checker *c)
@@ -182,6 +209,12 @@ check_privacy(const struct checker *c)
 
     if (t->noise > 1) {
         tell(c, "privacy.noise", "privacy.noise is %u, expected none (0) or discrete-gaussian (1)", t->noise);
+        return;
+    }
+    if (t->noise == 0 && t->unit == FT_UNIT_STORE) {
+        tell(c, "privacy.noise",
+             "privacy.noise is none, expected discrete-gaussian: unit store is a claim about shops, and without noise "
+             "there is none; a task without noise is of unit customer or record");
         return;
     }
     if (t->noise == 0) {
@@ -196,12 +229,17 @@ check_privacy(const struct checker *c)
     else
         real(c, "privacy.noise_multiplier", p->noise_multiplier, TASK_NOISE_MIN, TASK_NOISE_MAX, false);
     real(c, "privacy.delta", p->delta, TASK_DELTA_MIN, TASK_DELTA_MAX, false);
-    real(c, "privacy.expected_customers", p->expected_customers, 0, (double)TASK_CUSTOMERS_MAX, true);
-    whole(c, "privacy.m_stores", p->m_stores, 1, TASK_STORES_MAX);
+    if (t->unit == FT_UNIT_STORE) {
+        check_store_unit(c);
+    } else {
+        real(c, "privacy.expected_customers", p->expected_customers, 0, (double)TASK_CUSTOMERS_MAX, true);
+        whole(c, "privacy.m_stores", p->m_stores, 1, TASK_STORES_MAX);
+    }
     whole(c, "privacy.spare_rounds", p->spare_rounds, 0, FT_TASK_SPARE_MAX);
-    if (p->contribution != FT_CONTRIBUTION_GRADIENT && p->contribution != FT_CONTRIBUTION_DELTA)
+    if (t->unit != FT_UNIT_STORE && p->contribution != FT_CONTRIBUTION_GRADIENT &&
+        p->contribution != FT_CONTRIBUTION_DELTA)
         tell(c, "privacy.contribution", "privacy.contribution is missing, expected gradient or local-delta");
-    if (p->contribution == FT_CONTRIBUTION_GRADIENT && t->model == FT_MODEL_CNN)
+    if (t->unit != FT_UNIT_STORE && p->contribution == FT_CONTRIBUTION_GRADIENT && t->model == FT_MODEL_CNN)
         tell(c, "privacy.contribution", "a cnn contributes by local-delta");
     check_shops(c);
     check_adaptive_clip(c);

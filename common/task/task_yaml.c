@@ -4,6 +4,7 @@
 #include "common/base/alloc.h"
 
 #include <float.h>
+#include <stdio.h>
 #include <string.h>
 
 /* What the file holds beside the task itself. */
@@ -27,6 +28,7 @@ struct task_file {
 
 static const struct ft_config_choice units[] = { { "customer", FT_UNIT_CUSTOMER },
                                                  { "record", FT_UNIT_RECORD },
+                                                 { "store", FT_UNIT_STORE },
                                                  { 0 } };
 static const struct ft_config_choice kinds[] = {
     { "linear", FT_MODEL_LINEAR },   { "logistic", FT_MODEL_LOGISTIC }, { "softmax", FT_MODEL_SOFTMAX },
@@ -121,9 +123,10 @@ static const struct ft_config_field training_fields[] = {
     T(seed, "seed", UINT64, .most = UINT64_MAX),
     FT_CONFIG_END,
 };
+/* `customers` is asked for by finish_shops: unit store has none. */
 static const struct ft_config_field shop_fields[] = {
     FT_CFG(struct ft_task_shop, name, "shop", TEXT, .flags = R, .most = 64),
-    FT_CFG(struct ft_task_shop, customers, "customers", UINT64, .flags = R, .least = 1, .most = TASK_CUSTOMERS_MAX),
+    FT_CFG(struct ft_task_shop, customers, "customers", UINT64, .least = 1, .most = TASK_CUSTOMERS_MAX),
     FT_CONFIG_END,
 };
 static const struct ft_config_field shop_item = GROUP("shop", 0, shop_fields);
@@ -207,6 +210,36 @@ report_at(void *ctx, const char *path, const char *sentence)
     ft_config_find(l->config, l->findings, path, "%s", sentence);
 }
 
+/* Unit store: each shop is one, listed by its name alone, and what a file may leave out follows. With any other unit
+ * each shop declares its customers. */
+static void
+finish_shops(const struct ft_config *config, struct ft_task *task, struct ft_findings *findings)
+{
+    struct ft_task_privacy *p = &task->privacy;
+    const bool store = task->unit == FT_UNIT_STORE;
+    uint32_t line, column;
+    char path[64];
+
+    for (uint32_t i = 0; i < p->shop_count; i++) {
+        snprintf(path, sizeof path, "privacy.shops[%u].customers", i);
+        const bool given = ft_config_where(config, path, &line, &column);
+        if (!store && !given)
+            ft_config_find(config, findings, path, "missing key 'customers', expected a whole number from 1 to %llu",
+                           (unsigned long long)TASK_CUSTOMERS_MAX);
+        if (store && given)
+            ft_config_find(config, findings, path,
+                           "'customers' is %llu, but with unit store each shop counts as one: leave the key out",
+                           (unsigned long long)p->shops[i].customers);
+        if (store || !given)
+            p->shops[i].customers = 1; /* so that nothing is told twice */
+    }
+    if (!store || task->noise == 0)
+        return;
+    p->m_stores = p->m_stores == 0 ? 1 : p->m_stores;
+    p->contribution = p->contribution == 0 ? FT_CONTRIBUTION_DELTA : p->contribution;
+    p->expected_customers = p->expected_customers == 0 ? (double)p->shop_count : p->expected_customers;
+}
+
 enum ft_status
 ft_task_from_yaml_all(struct ft_bytes yaml, const char *origin, const uint8_t deployment[16],
                       struct ft_task *out, struct ft_findings *findings)
@@ -226,6 +259,7 @@ ft_task_from_yaml_all(struct ft_bytes yaml, const char *origin, const uint8_t de
     FT_TRY(ft_config_open(yaml, findings, &config));
     FT_TRY(ft_config_read(config, task_fields, &file, findings));
     memcpy(file.task.deployment, deployment, sizeof file.task.deployment);
+    finish_shops(config, &file.task, findings);
     task_check(&file.task, report_at, &(struct locating){ config, findings });
     if (findings->total > 0) {
         st = FT_ERR_CONFIG;

@@ -277,9 +277,10 @@ task_shipped_tasks_are_good(void **state)
         uint32_t features;
         enum ft_unit unit;
     } shipped[] = { { "deploy/tasks/cj_return.yaml", 12, FT_UNIT_CUSTOMER },
+                    { "deploy/tasks/cj_return_store.yaml", 12, FT_UNIT_STORE },
                     { "deploy/tasks/iowa_reorder.yaml", 19, FT_UNIT_RECORD } };
     (void)state;
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof shipped / sizeof shipped[0]; i++) {
         struct ft_buf text = { 0 };
         struct ft_task task;
         struct ft_error err = { 0 };
