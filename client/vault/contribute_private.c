@@ -7,7 +7,9 @@
  *   1. A customer's vector depends on that customer's rows, the model and the task only. A vector that cannot
  * be computed counts as zero: no error, size or message tells anything about the rows.
  *   2. A shop without rows, or one whose coins drew nobody, makes a contribution like any other.
- *   3. The rows stay raw: those drawn are standardised in a copy, which is wiped.
+ *   3. With unit store the shop is the one customer, of all its rows and in every round; without rows it is none, so
+ * that it adds exactly zero to every coordinate, counts and indicator too.
+ *   4. The rows stay raw: those drawn are standardised in a copy, which is wiped.
  */
 #include "client/vault/contribute_internal.h"
 
@@ -212,7 +214,15 @@ add_block(const struct pass *p, const struct block *b)
 
 /* ---- rows by customer ---- */
 
-/* `first` and `order` from whose row each row is; without `whose` every row is a person of its own. */
+/* Whose row a row is. */
+static uint32_t
+owner_of(const struct pass *p, const uint32_t *whose, size_t row)
+{
+    return whose != NULL ? whose[row] : p->work->task->unit == FT_UNIT_STORE ? 0 : (uint32_t)row;
+}
+
+/* `first` and `order` from whose row each row is; without `whose` every row is a person of its own, or all are the
+ * shop's. */
 static enum ft_status
 index_rows(struct pass *p, const uint32_t *whose)
 {
@@ -224,13 +234,13 @@ index_rows(struct pass *p, const uint32_t *whose)
         return FT_ERR_NOMEM;
     memset(first, 0, (p->customers + 1) * sizeof *first);
     for (size_t r = 0; r < p->rows; r++)
-        first[(whose != NULL ? whose[r] : (uint32_t)r) + 1]++;
+        first[owner_of(p, whose, r) + 1]++;
     for (size_t i = 0; i < p->customers; i++) {
         p->most_rows = first[i + 1] > p->most_rows ? first[i + 1] : p->most_rows;
         first[i + 1] += first[i];
     }
     for (size_t r = 0; r < p->rows; r++) /* first[i] moves to first[i + 1] while i's rows are placed */
-        order[first[whose != NULL ? whose[r] : (uint32_t)r]++] = (uint32_t)r;
+        order[first[owner_of(p, whose, r)]++] = (uint32_t)r;
     memmove(first + 1, first, p->customers * sizeof *first);
     first[0] = 0;
     p->first = first;
@@ -242,14 +252,17 @@ static enum ft_status
 choose_split(struct pass *p, const struct ft_examples *e)
 {
     const bool test = p->work->plan->stage == FT_STAGE_EVALUATE;
-    const bool by_row = p->work->task->unit == FT_UNIT_RECORD;
-    const uint32_t *whose = by_row ? NULL : test ? e->customer_test : e->customer_train;
+    const enum ft_unit unit = p->work->task->unit;
+    const bool by_customer = unit == FT_UNIT_CUSTOMER;
+    const uint32_t *whose = !by_customer ? NULL : test ? e->customer_test : e->customer_train;
 
     p->x = test ? e->x_test : e->x_train;
     p->y = test ? e->y_test : e->y_train;
     p->rows = test ? e->rows_test : e->rows_train;
-    p->customers = by_row ? p->rows : (size_t)(test ? e->customers_test : e->customers_train);
-    if (!by_row && whose == NULL)
+    p->customers = unit == FT_UNIT_STORE ? (p->rows > 0 ? 1 : 0)
+                   : by_customer         ? (size_t)(test ? e->customers_test : e->customers_train)
+                                         : p->rows;
+    if (by_customer && whose == NULL)
         p->rows = p->customers = 0;
     return index_rows(p, whose);
 }

@@ -8,8 +8,8 @@
  * prepared.
  *   3. It ends within its limits of time, memory and rows, or is refused with the limit's name.
  *   4. Every value is finite and inside its declared bounds; what was clipped is counted.
- *   5. Unit customer: at most rows_per_customer rows of one customer in each split, and every row's customer
- * is an eligible one (else a query could give one customer's rows many names).
+ *   5. Unit customer, and unit store where the records have people: at most rows_per_customer rows of one customer in
+ * each split, and every row's customer is an eligible one (else a query could give one customer's rows many names).
  *
  * Result columns by name, in any order: customer_id, split ('train' or 'test'), the label and every feature.
  * Further columns are read by nobody, but must be allowed all the same.
@@ -30,8 +30,8 @@
 enum ft_examples_basis {
     FT_EXAMPLES_NONE = 0, /* nothing: zero rows */
     FT_EXAMPLES_CONSENT,  /* the customer's consent: rows of the eligible set only */
-    FT_EXAMPLES_RECORDS,  /* records without people: refused when the source has customers, or the unit is
-                             customer */
+    FT_EXAMPLES_RECORDS,  /* records without people, of unit record or store: refused when the source has
+                             customers, or the unit is customer */
 };
 
 /* A standing exclusion: rows whose column is one of `values` (compared as text, or as numbers in a number
@@ -55,8 +55,8 @@ struct ft_examples_home {
 struct ft_examples_rules {
     enum ft_examples_basis basis;
     struct ft_examples_home home;
-    bool anonymous_baskets; /* lines without a customer are visible too; they make no example of unit customer
-                             */
+    bool anonymous_baskets; /* lines without a customer are visible too; they make no example of unit customer,
+                               and with unit store the shop's own, beyond rows_per_customer */
     bool consent_source;    /* false: no registry is set up, so nobody is eligible, whatever the set in the db
                                says */
     /* The policy's column allow-list for the task's purpose. */
@@ -74,7 +74,10 @@ struct ft_examples_rules {
      * query does. A row that cannot be used, or a query that fails for a customer, leaves out that row or
      * customer, and nothing of it is told: DATA_NONFINITE, the values' QUERY_RESULT, the row limit and
      * min_customers do not apply. Of unit record: the query runs once as ever, and a row that cannot be used
-     * is left out in the same silence. */
+     * is left out in the same silence. Of unit store: as of unit record; and since it is the shop that is hidden,
+     * a query that fails while it runs, or passes its limits of time or memory, gives no rows and no refusal
+     * (customers_failed is 1), and of more rows than allowed the first are used (rows_over_cap): whether the
+     * shop takes part must not tell what its rows are. */
     bool one_by_one;
     uint64_t min_customers;   /* fewer train customers (unit customer) are refused; 0: no minimum */
     const struct ft_env *env; /* its monotonic clock times the query; NULL: the machine's */

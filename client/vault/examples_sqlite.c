@@ -351,16 +351,43 @@ split_at(struct run *r)
     return strcmp(text, "train") == 0 ? SPLIT_TRAIN : strcmp(text, "test") == 0 ? SPLIT_TEST : -1;
 }
 
+/* The rows are of customers, each of whom must be visible: always with unit customer, and with unit store unless the
+ * shop's records have no people. */
+static bool
+has_people(const struct run *r)
+{
+    return r->task->unit == FT_UNIT_CUSTOMER ||
+           (r->task->unit == FT_UNIT_STORE && r->rules->basis != FT_EXAMPLES_RECORDS);
+}
+
+/* Unit store: a row of no customer, where the shop lets them be seen, is the shop's own. */
+static enum ft_status
+take_row_of_nobody(struct run *r, int split)
+{
+    struct matrix *m = &r->split[split < 0 ? 0 : split];
+    enum ft_status st;
+
+    FT_TRY(matrix_reserve(r, m));
+    if (split < 0)
+        r->bad_split++;
+    else if (fill_row(r, m))
+        m->customer[m->rows++] = 0; /* nobody reads it: all rows are one unit */
+out:
+    return st;
+}
+
 static enum ft_status
 take_row(struct run *r)
 {
     enum ft_status st;
-    const bool by_customer = r->task->unit == FT_UNIT_CUSTOMER;
+    const bool by_customer = has_people(r);
     const int split = split_at(r);
     const int type = sqlite3_column_type(r->query, r->at_customer);
     struct id_count *entry;
 
     if (type == SQLITE_NULL && by_customer && r->rules->anonymous_baskets) {
+        if (r->task->unit == FT_UNIT_STORE)
+            return take_row_of_nobody(r, split);
         r->out.rows_without_customer++;
         return FT_OK;
     }
@@ -423,13 +450,18 @@ step_failed(struct run *r, int code)
                   sqlite3_errstr(code));
 }
 
+static uint64_t
+rows_allowed(const struct run *r)
+{
+    return r->rules->query_rows > 0 && r->rules->query_rows < r->task->rows_max ? r->rules->query_rows
+                                                                                : r->task->rows_max;
+}
+
 static enum ft_status
 run_query(struct run *r)
 {
     enum ft_status st = FT_OK;
-    const uint64_t rows_max = r->rules->query_rows > 0 && r->rules->query_rows < r->task->rows_max
-                                  ? r->rules->query_rows
-                                  : r->task->rows_max;
+    const uint64_t rows_max = rows_allowed(r);
     int code;
 
     while ((code = sqlite3_step(r->query)) == SQLITE_ROW) {
@@ -508,6 +540,31 @@ count_unusable(struct run *r)
         r->bad_customer + r->strange_customer + r->bad_split + r->bad_label + r->label_outside;
     for (uint32_t i = 0; i < r->task->feature_count; i++)
         r->out.rows_unusable += r->bad_feature[i];
+}
+
+/* Unit store: whether the shop takes part must not hang on its rows. A query that fails or passes its limits over them
+ * gives none, and nothing of it is told; of more rows than allowed the first are used. */
+static enum ft_status
+run_for_store(struct run *r)
+{
+    static const size_t no_rows[2];
+    static const uint64_t nobody[2];
+    enum ft_status st = FT_OK;
+    int code;
+
+    while ((code = sqlite3_step(r->query)) == SQLITE_ROW && r->result_rows < rows_allowed(r)) {
+        r->result_rows++;
+        st = take_row(r);
+        if (st == FT_ERR_LIMIT && (r->guard.out_of_memory || r->guard.out_of_time))
+            break;
+        if (st != FT_OK)
+            return st;
+    }
+    r->out.rows_over_cap += code == SQLITE_ROW && st == FT_OK;
+    if (st != FT_OK || (code != SQLITE_ROW && code != SQLITE_DONE))
+        take_back(r, no_rows, nobody);
+    count_unusable(r);
+    return FT_OK;
 }
 
 static enum ft_status
@@ -597,7 +654,7 @@ check_basis(struct run *r, bool *zero)
         r->out.zero_code = FT_REFUSAL_CONSENT_SOURCE_MISSING;
         break;
     case FT_EXAMPLES_RECORDS:
-        if (r->task->unit != FT_UNIT_RECORD)
+        if (r->task->unit == FT_UNIT_CUSTOMER)
             return refuse(r, FT_ERR_REFUSED, FT_REFUSAL_BASIS_MISMATCH,
                           "basis records is for tasks of unit record, this task's unit is customer");
         if (r->views.mapped[FT_TABLE_TRANSACTIONS][0] || r->views.table[FT_TABLE_CUSTOMERS])
@@ -696,10 +753,15 @@ ft_examples_build(struct ft_db *db, const struct ft_task *task, const struct ft_
         if (full.one_by_one)
             FT_TRY(index_customers(&r));
         FT_TRY(compile(&r));
-        if (task->unit == FT_UNIT_CUSTOMER)
+        if (has_people(&r))
             FT_TRY(load_visible(&r));
         if (full.one_by_one) {
             FT_TRY(run_one_by_one(&r));
+        } else if (task->unit == FT_UNIT_STORE) {
+            guard_on(&r.guard);
+            st = run_for_store(&r);
+            guard_off(&r.guard);
+            FT_TRY(st);
         } else {
             guard_on(&r.guard);
             st = run_query(&r);

@@ -219,6 +219,9 @@ examples_build_records_is_for_data_without_people(void **state)
     s->task.unit = FT_UNIT_RECORD;
     assert_int_equal(example_build(s, feature_sql("count(*)")), FT_ERR_REFUSED);
     assert_non_null(strstr(s->err.text, "maps customer_id"));
+    s->task.unit = FT_UNIT_STORE;
+    assert_int_equal(example_build(s, feature_sql("count(*)")), FT_ERR_REFUSED);
+    assert_non_null(strstr(s->err.text, "maps customer_id"));
 }
 
 /* A source without customers has its records, under that basis only. */
@@ -249,6 +252,10 @@ examples_build_reads_records_of_a_source_without_customers(void **state)
         FT_OK);
     assert_int_equal(s->out.rows_train, 2);
     assert_int_equal(s->out.rows_unusable, 1);
+    s->task.unit = FT_UNIT_STORE; /* a shop's own records: no people to ask, and no cap on a made-up customer_id */
+    assert_int_equal(example_build(s, "SELECT 'x' AS customer_id, 'train' AS split, 0 AS y, 1 AS f FROM transactions"), FT_OK);
+    assert_int_equal(s->out.rows_train, 7);
+    s->task.unit = FT_UNIT_RECORD;
     s->rules.basis = FT_EXAMPLES_CONSENT; /* nobody is named, so nobody agreed */
     assert_int_equal(example_build(s, sql), FT_OK);
     assert_int_equal(s->out.rows_train, 0);
@@ -486,6 +493,97 @@ examples_one_by_one_bounds_what_one_customer_can_take(void **state)
     }
 }
 
+/* A task of unit store, as the shop builds every task with noise. */
+static struct example_shop *
+store_task(void **state)
+{
+    struct example_shop *s = *state;
+    s->task.unit = FT_UNIT_STORE;
+    s->rules.one_by_one = true;
+    return s;
+}
+
+/* Unit store: the rows are those of customers who agreed, at most rows_per_customer of each, though they count as one
+ * shop's; a name that is nobody's gives no row, and a row that is no good is left out, all of it untold. */
+static void
+examples_of_a_store_are_of_consenting_customers(void **state)
+{
+    struct example_shop *s = store_task(state);
+    assert_int_equal(example_build(s, "SELECT customer_id, 'train' AS split, 0 AS y, quantity AS f FROM transactions ORDER BY "
+                                      "basket_id, quantity"),
+                     FT_OK);
+    assert_int_equal(s->out.rows_train, 3); /* 101, once of two, 102 and 103; never 104, 105 or nobody */
+    assert_int_equal(s->out.customers_train, 3);
+    assert_int_equal(s->out.rows_over_cap, 1);
+    assert_true(s->out.x_train[0] == 1 && s->out.x_train[1] == 3 && s->out.x_train[2] == 4);
+    assert_int_equal(example_build(s, "SELECT 'x' || customer_id AS customer_id, 'train' AS split, 0 AS y, 1 AS f FROM "
+                                      "transactions"),
+                     FT_OK);
+    assert_int_equal(s->out.rows_train, 0);
+    assert_int_equal(s->out.rows_unusable, 4);
+    assert_int_equal(
+        example_build(s, ROWS("('b1','train',0,NULL), ('b2','train',0,1), ('b3','never',0,1), ('b3','train',7,1)")), FT_OK);
+    assert_int_equal(s->out.rows_train, 1);
+    assert_int_equal(s->out.rows_unusable, 3);
+    s->rules.consent_source = false; /* nobody has agreed: the shop takes part with no rows */
+    assert_int_equal(example_build(s, feature_sql("count(*)")), FT_OK);
+    assert_int_equal(s->out.rows_train, 0);
+    assert_int_equal(s->refusals.count, 0);
+}
+
+/* Unit store: lines without a customer are the shop's own rows where its policy includes them, and only there. */
+static void
+examples_of_a_store_hold_anonymous_lines_where_the_policy_says_so(void **state)
+{
+    static const char sql[] = "SELECT customer_id, 'train' AS split, 0 AS y, quantity AS f FROM transactions ORDER BY basket_id, "
+                              "quantity";
+    struct example_shop *s = store_task(state);
+    s->rules.anonymous_baskets = true;
+    assert_int_equal(example_build(s, sql), FT_OK);
+    assert_int_equal(s->out.rows_train, 4);
+    assert_true(s->out.x_train[3] == 700);
+    assert_int_equal(s->out.customers_train, 3);
+    s->rules.anonymous_baskets = false;
+    assert_int_equal(example_build(s, "SELECT NULL AS customer_id, 'train' AS split, 0 AS y, 1 AS f FROM transactions"), FT_OK);
+    assert_int_equal(s->out.rows_train, 0);
+    assert_int_equal(s->out.rows_unusable, 4);
+}
+
+/* Unit store: nothing that the rows do to the query keeps the shop out, or is told: no failure, no limit of time or of
+ * rows. Else an aggregator's query could ask yes or no about the shop, with no noise on the answer. */
+static void
+examples_of_a_store_never_decide_whether_it_takes_part(void **state)
+{
+    struct example_shop *s = store_task(state);
+    assert_int_equal(example_build(s, "SELECT customer_id, 'train' AS split, 0 AS y, abs(CASE WHEN basket_id = 'b2' THEN "
+                                      "-9223372036854775807 - 1 ELSE 1 END) AS f FROM transactions ORDER BY basket_id"),
+                     FT_OK);
+    assert_int_equal(s->out.rows_train, 0);
+    assert_int_equal(s->out.customers_train, 0);
+    assert_int_equal(s->out.customers_failed, 1);
+    s->rules.query_ms = 50;
+    assert_int_equal(example_build(s, "WITH RECURSIVE k(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM k WHERE EXISTS (SELECT 1 "
+                                      "FROM transactions WHERE basket_id = 'b2')) SELECT customer_id, 'train' AS split, 0 AS y, "
+                                      "(SELECT max(i) FROM k) >= 0 AS f FROM transactions"),
+                     FT_OK);
+    assert_int_equal(s->out.rows_train, 0);
+    assert_int_equal(s->out.customers_failed, 1);
+    s->rules.query_ms = 0;
+    s->rules.query_rows = 2;
+    s->task.rows_per_customer = 9;
+    assert_int_equal(example_build(s, "SELECT customer_id, 'train' AS split, 0 AS y, quantity AS f FROM transactions ORDER BY "
+                                      "quantity"),
+                     FT_OK);
+    assert_int_equal(s->out.rows_train, 2); /* the first ones */
+    assert_true(s->out.x_train[0] == 1 && s->out.x_train[1] == 2);
+    assert_int_equal(s->out.rows_over_cap, 1);
+    assert_int_equal(s->refusals.count, 0);
+    /* What is wrong with the task itself is told as ever: it says nothing of the rows. */
+    assert_int_equal(example_build(s, "SELECT customer_id, 'train' AS split, 0 AS y FROM transactions"), FT_ERR_FORMAT);
+    assert_int_equal(example_build(s, "SELECT customer_id, 'train' AS split, 0 AS y, amount AS f FROM transactions"),
+                     FT_ERR_REFUSED);
+}
+
 int
 main(void)
 {
@@ -494,6 +592,9 @@ main(void)
         TEST(examples_build_finds_columns_by_name),
         TEST(examples_one_by_one_shows_a_customer_nobody_else),
         TEST(examples_one_by_one_leaves_out_what_is_bad),
+        TEST(examples_of_a_store_are_of_consenting_customers),
+        TEST(examples_of_a_store_hold_anonymous_lines_where_the_policy_says_so),
+        TEST(examples_of_a_store_never_decide_whether_it_takes_part),
         TEST(examples_build_names_missing_columns),
         TEST(examples_build_refuses_values_that_are_no_number),
         TEST(examples_build_clips_and_counts),

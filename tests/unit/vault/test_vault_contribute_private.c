@@ -19,9 +19,16 @@
 #define CUSTOMERS 7
 #define PER       3 /* rows a customer at most */
 #define FEATURES  2
+#define EVERYBODY UINT32_MAX /* in place of a customer: all rows */
 #define ROOM      128
 
-#define TASK(model, unit, privacy)                                                                                     \
+#define CROWDS                                                                                                         \
+    "  shops: [{shop: a, customers: 500}, {shop: b, customers: 1000}, {shop: c, customers: 500},\n"                    \
+    "          {shop: d, customers: 500}, {shop: e, customers: 500}, {shop: f, customers: 1000}]\n"
+#define TASK(model, unit, privacy) TASK_OF(model, unit, CROWDS privacy)
+#define STORE(model, privacy)                                                                                          \
+    TASK_OF(model, "store", "  shops: [{shop: a}, {shop: b}, {shop: c}, {shop: d}, {shop: e}, {shop: f}]\n" privacy)
+#define TASK_OF(model, unit, privacy)                                                                                     \
     "version: 1\ntask: sample\ntitle: A sample\npurpose: train/propensity\nowner: Central data team\n"                \
     "expires: 2027-12-31\nreview: 2027-06-30\nunit: " unit "\nexamples:\n"                                             \
     "  sql: SELECT customer_id, split, y, a, b FROM t\n  label: {column: y, min: 0, max: 1}\n  features:\n"            \
@@ -30,8 +37,7 @@
     "training: {rounds: 30, local_epochs: 2, batch_size: 0, learning_rate: 0.5, clip: 0.5, weight_cap: 2000,\n"        \
     "           server: {optimizer: fedavg, learning_rate: 1}}\nprivacy:\n"                                           \
     "  noise: discrete-gaussian\n  epsilon: 8\n  delta: 1.0e-5\n  m_stores: 1\n  spare_rounds: 2\n"                    \
-    "  shops: [{shop: a, customers: 500}, {shop: b, customers: 1000}, {shop: c, customers: 500},\n"                    \
-    "          {shop: d, customers: 500}, {shop: e, customers: 500}, {shop: f, customers: 1000}]\n" privacy            \
+    privacy            \
     "cohort: {n_min: 6, n_cap: 16, h_min: 3, corrupted: 2, drop_permille: 250, sigma: 40, eta: 30,\n"                  \
     "         suite: aes-256-ctr, lane_bits: 64}\n"                                                                    \
     "schedule: {join: 5s, step: 10s, session: 60s, pause: 0s}\n"
@@ -139,7 +145,7 @@ own_rows(const struct fixture *f, uint32_t who, float *x, float *y)
     const bool raw = f->plan.stage == FT_STAGE_STATISTICS;
     size_t n = 0;
     for (size_t r = 0; r < f->e.rows_train; r++) {
-        if (f->whose[r] != who)
+        if (f->whose[r] != who && who != EVERYBODY)
             continue;
         for (int j = 0; j < FEATURES; j++)
             x[n * FEATURES + (size_t)j] = raw ? f->x[r * FEATURES + (size_t)j]
@@ -153,7 +159,7 @@ own_rows(const struct fixture *f, uint32_t who, float *x, float *y)
 static void
 plain_vector(const struct fixture *f, uint32_t who, double *v)
 {
-    float x[PER * FEATURES], y[PER], g[FEATURES + 1];
+    float x[CUSTOMERS * PER * FEATURES], y[CUSTOMERS * PER], g[FEATURES + 1];
     const size_t n = own_rows(f, who, x, y);
     struct ft_env_seeded env;
 
@@ -187,7 +193,7 @@ plain_vector(const struct fixture *f, uint32_t who, double *v)
         const struct ft_train_config config = { .local_epochs = 2, .learning_rate = 0.5 };
         const struct ft_dataset data = { x, y, n };
         struct ft_trainer *t;
-        assert_int_equal(ft_trainer_open(&f->plan.model, &config, PER, &t, NULL), FT_OK);
+        assert_int_equal(ft_trainer_open(&f->plan.model, &config, CUSTOMERS * PER, &t, NULL), FT_OK);
         assert_int_equal(ft_train_local(t, &data, &env.env, f->params, g), FT_OK);
         for (int j = 0; j <= FEATURES; j++)
             v[j] = (double)g[j];
@@ -215,9 +221,10 @@ check_against_plain(const char *yaml, enum ft_stage stage)
         ft_rotate_back(signs, back, padded);
     }
     int64_t below = 0;
-    for (uint32_t who = 0; who < CUSTOMERS; who++) {
+    const bool store = f.task.unit == FT_UNIT_STORE;
+    for (uint32_t who = 0; who < (store ? 1 : CUSTOMERS); who++) {
         double norm = 0;
-        plain_vector(&f, who, v);
+        plain_vector(&f, store ? EVERYBODY : who, v);
         for (size_t i = 0; i < p->coordinates; i++)
             norm += v[i] * v[i];
         norm = sqrt(norm);
@@ -266,6 +273,17 @@ private_statistics_and_evaluation_sum_their_vectors(void **ctx)
     check_against_plain(TASK("logistic", "customer", ALL GRADIENT ROTATED), FT_STAGE_STATISTICS);
     check_against_plain(TASK("logistic", "customer", ALL GRADIENT), FT_STAGE_EVALUATE);
     check_against_plain(TASK("logistic", "customer", ALL GRADIENT ROTATED), FT_STAGE_EVALUATE);
+}
+
+/* Unit store: one vector, the change of the model by local training on all rows, or their mean in the other stages. */
+static void
+a_store_contributes_one_vector_of_all_its_rows(void **ctx)
+{
+    (void)ctx;
+    for (unsigned stage = FT_STAGE_STATISTICS; stage <= FT_STAGE_EVALUATE; stage++) {
+        check_against_plain(STORE("logistic", ""), (enum ft_stage)stage);
+        check_against_plain(STORE("logistic", ADAPTIVE ROTATED), (enum ft_stage)stage);
+    }
 }
 
 static unsigned __int128
@@ -343,6 +361,42 @@ one_customer_moves_the_integers_by_at_most_delta(void **ctx)
                 ft_task_clear(&f.task);
             }
     assert_true(farthest > (UINT64_C(1) << 24) / 2); /* clipped vectors reach the bound: S^2 is 2^24 */
+}
+
+/* Zeroing a store out, exactly: nothing is left of it in any coordinate, not in a count and not in the indicator, and
+ * whatever its rows held it moves the integers before noise by at most Delta, to the last unit, in every stage. */
+static void
+zeroing_a_store_moves_the_integers_by_at_most_delta(void **ctx)
+{
+    static const char *const yaml[] = { STORE("logistic", ADAPTIVE ROTATED), STORE("logistic", ADAPTIVE),
+                                        STORE("linear", ROTATED) };
+    struct ft_env_seeded random;
+    (void)ctx;
+    ft_env_seeded_init(&random, 98, 1);
+    for (size_t t = 0; t < sizeof yaml / sizeof yaml[0]; t++)
+        for (unsigned stage = FT_STAGE_STATISTICS; stage <= FT_STAGE_EVALUATE; stage++) {
+            unsigned __int128 farthest = 0;
+            struct fixture f;
+            for (uint64_t trial = 0; trial < 40; trial++) {
+                int64_t with[ROOM], zeroed[ROOM];
+                open_fixture(&f, yaml[t], (enum ft_stage)stage);
+                if (trial > 0) /* first come rows that are as they should be */
+                    randomise(&f, &random);
+                for (int i = 0; i <= FEATURES; i++)
+                    f.params[i] = (float)ft_random_below(&random.env, 100) / 5 - 10;
+                sum_before_noise(&f, trial, with, NULL);
+                f.e.rows_train = f.e.rows_test = 0;
+                f.e.customers_train = f.e.customers_test = 0;
+                sum_before_noise(&f, trial, zeroed, NULL);
+                for (uint64_t i = 0; i < f.plan.privacy.dim; i++)
+                    assert_int_equal(zeroed[i], 0);
+                const unsigned __int128 far = distance_sq(with, zeroed, f.plan.privacy.dim);
+                assert_true(far <= f.plan.privacy.params.delta_int_sq);
+                farthest = far > farthest ? far : farthest;
+                ft_task_clear(&f.task);
+            }
+            assert_true(farthest > f.plan.privacy.params.delta_int_sq / 4); /* and it does move them */
+        }
 }
 
 /* No customers, one or many: words of the same number, and always noise of the task's strength. */
@@ -492,7 +546,9 @@ main(void)
         cmocka_unit_test(a_private_training_round_sums_clipped_gradients),
         cmocka_unit_test(a_private_training_round_sums_clipped_local_changes),
         cmocka_unit_test(private_statistics_and_evaluation_sum_their_vectors),
+        cmocka_unit_test(a_store_contributes_one_vector_of_all_its_rows),
         cmocka_unit_test(one_customer_moves_the_integers_by_at_most_delta),
+        cmocka_unit_test(zeroing_a_store_moves_the_integers_by_at_most_delta),
         cmocka_unit_test(a_shop_without_customers_sends_noise_all_the_same),
         cmocka_unit_test(customers_are_drawn_anew_for_every_contribution),
         cmocka_unit_test(records_are_clipped_one_by_one),
