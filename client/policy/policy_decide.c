@@ -184,9 +184,10 @@ rule_basis(struct ruling *r)
               "training_basis is none: this shop contributes no data");
         return;
     }
-    state(r, "basis", "training_basis", pass_if(r->task->unit == needed), FT_REFUSAL_BASIS_MISMATCH,
-          "training_basis %s covers unit %s; the task's unit is %s", basis_name(basis), ft_unit_name(needed),
-          ft_unit_name(r->task->unit));
+    /* A shop's vector is of the rows that its basis lets be read: of customers who agreed, or of no people. */
+    state(r, "basis", "training_basis", pass_if(r->task->unit == needed || r->task->unit == FT_UNIT_STORE),
+          FT_REFUSAL_BASIS_MISMATCH, "training_basis %s covers unit %s%s; the task's unit is %s", basis_name(basis),
+          ft_unit_name(needed), r->task->unit == FT_UNIT_STORE ? " and store" : "", ft_unit_name(r->task->unit));
     if (r->facts->data_basis != basis)
         state(r, "basis-of-data", "training_basis", FT_RULE_FAIL, FT_REFUSAL_BASIS_MISMATCH,
               "training_basis is %s but consent.basis in client.yaml is %s", basis_name(basis),
@@ -264,7 +265,10 @@ static void
 rule_customers(struct ruling *r)
 {
     const struct ft_policy_facts *f = r->facts;
-    if (r->task->unit != FT_UNIT_CUSTOMER)
+    if (r->task->unit == FT_UNIT_STORE)
+        state(r, "customers", "min_customers", FT_RULE_PASS, 0,
+              "noise covers the shop as a whole, however few its customers are: taking part must not tell how many");
+    else if (r->task->unit != FT_UNIT_CUSTOMER)
         state(r, "customers", "min_customers", FT_RULE_PASS, 0,
               "the task's unit is a record: no customers to count");
     else if (r->task->noise != 0)
@@ -426,8 +430,13 @@ rule_budget_terms(struct ruling *r, const struct ft_policy_budget *b)
     state(r, "budget-shares", path, pass_if(p->t_min >= b->t_min), FT_REFUSAL_SHARES_TOO_FEW,
           "the task credits the noise of %u honest shops; budget %s asks for %u", p->t_min, b->domain, b->t_min);
     state(r, "budget-sampling", path, pass_if(q <= b->q_max), FT_REFUSAL_SAMPLING_TOO_HIGH,
-          "a round uses a customer with probability %.4g; budget %s allows %.4g", q, b->domain, b->q_max);
-    state(r, "budget-stores", path, pass_if(p->m_stores >= b->m_stores), FT_REFUSAL_STORES_TOO_FEW,
+          "a round uses a %s with probability %.4g; budget %s allows %.4g",
+          r->task->unit == FT_UNIT_STORE ? "shop" : "customer", q, b->domain, b->q_max);
+    if (r->task->unit == FT_UNIT_STORE)
+        state(r, "budget-stores", path, pass_if(p->m_stores >= b->m_stores), FT_REFUSAL_STORES_TOO_FEW,
+              "a shop is in no shop but itself; its customers have no claim of their own here");
+    else
+        state(r, "budget-stores", path, pass_if(p->m_stores >= b->m_stores), FT_REFUSAL_STORES_TOO_FEW,
           "the task reckons with a customer in %u shop%s; budget %s says they are in up to %u", p->m_stores,
           p->m_stores == 1 ? "" : "s", b->domain, b->m_stores);
     if (r->facts->shop == NULL) {

@@ -80,7 +80,7 @@ is_domain(const char *text)
     return size > 0 && size <= 48 && text[size] == '\0' ? NULL : "a name of 1 to 48 of a-z, 0-9, _ and -";
 }
 
-static const struct ft_config_choice units[] = { { "customer", FT_UNIT_CUSTOMER }, { "record", FT_UNIT_RECORD }, { 0 } };
+static const struct ft_config_choice units[] = { { "customer", FT_UNIT_CUSTOMER }, { "record", FT_UNIT_RECORD }, { "store", FT_UNIT_STORE }, { 0 } };
 static const struct ft_config_choice modes[] = { { "planned", FT_BUDGET_PLANNED },
                                                  { "adaptive", FT_BUDGET_ADAPTIVE },
                                                  { 0 } };
@@ -325,6 +325,12 @@ finish_budgets(struct ft_policy *p, struct ft_findings *findings)
         b->m_stores = b->m_stores == 0 ? 1 : b->m_stores;
         b->mode = b->mode == 0 ? FT_BUDGET_ADAPTIVE : b->mode;
         snprintf(b->where, sizeof b->where, "budgets.%.48s", b->domain);
+        if (b->unit == FT_UNIT_STORE && b->m_stores > 1)
+            ft_config_find(p->source, findings, path,
+                           "m_stores is %u, expected 1 or no such key: with unit store a unit is this shop", b->m_stores);
+        if (b->unit == FT_UNIT_STORE && b->q_max < 1)
+            ft_config_find(p->source, findings, path,
+                           "q_max is %.9g, expected 1 or no such key: with unit store there is no sampling", b->q_max);
         if (b->mode == FT_BUDGET_PLANNED && (b->plan == NULL || b->order != 0))
             ft_config_find(p->source, findings, path, "a planned budget needs plan, and no order");
         if (b->mode == FT_BUDGET_ADAPTIVE && (b->plan != NULL || b->method != 0))

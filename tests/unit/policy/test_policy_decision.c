@@ -136,6 +136,34 @@ policy_budget_decides_on_tasks_with_noise(void **state)
     ft_policy_clear(&w.policy);
 }
 
+/* A task of unit store is paid for by a budget of that unit alone, however few customers the shop has. */
+static void
+policy_budget_of_a_store_pays_for_tasks_of_that_unit(void **state)
+{
+    static struct ft_task_shop shops[] = { { (char *)(uintptr_t) "store-367", 1 } };
+    struct world w = world_of(policy_with("exclude:\n", "budgets:\n  people: {unit: customer, epsilon_max: 8, delta: 1.0e-6}\n"
+                                                        "  shop: {unit: store, epsilon_max: 8, delta: 1.0e-3}\nexclude:\n"));
+    (void)state;
+    w.task.noise = 1;
+    w.task.unit = FT_UNIT_STORE;
+    w.task.privacy = (struct ft_task_privacy){
+        .delta = 1e-3, .t_min = 5, .q_num = UINT64_C(1) << 32, .m_stores = 1, .shops = shops, .shop_count = 1
+    };
+    w.facts.shop = "store-367";
+    w.facts.ledger = (struct ft_policy_ledger){ .answered = true, .admitted = true, .epsilon_after = 8, .epsilon_max = 8,
+                                                .delta = 1e-3, .steps = 3 };
+    w.facts.eligible_customers = 0; /* noise covers the shop with all of them: taking part must not tell how many */
+    expect_only(&w, FT_VERDICT_ACCEPTED, 0);
+    assert_string_equal(ft_policy_budget_of(&w.policy, &w.task)->domain, "shop");
+    BEYOND(task.privacy.delta, 1.1e-3, DELTA_TOO_LARGE);
+    BEYOND(facts.shop, "store-1", SHOP_NOT_DECLARED);
+    BEYOND(facts.ledger.epsilon_after, 8.001, REFUSED_BUDGET);
+    w.policy.budget_count = 1; /* people alone, as they are listed first */
+    expect_only(&w, FT_VERDICT_REFUSED, FT_REFUSAL_BUDGET_MISSING);
+    w.policy.budget_count = 2;
+    ft_policy_clear(&w.policy);
+}
+
 /* Each limit at its boundary passes, and one step beyond it is refused with its own code only. */
 static void
 policy_each_limit_refuses_one_step_beyond(void **state)
@@ -245,22 +273,22 @@ policy_purpose_never_implies_another(void **state)
     }
 }
 
-/* Basis of the policy, unit of the task and basis of the data: the table, all 18 cases. */
+/* Basis of the policy, unit of the task and basis of the data: the table, all 27 cases. Unit store is covered by either basis. */
 static void
 policy_basis_decision_table(void **state)
 {
     static const char *const names[] = { "training_basis: none", "training_basis: consent",
                                          "training_basis: records" };
     static const enum ft_basis bases[] = { FT_BASIS_NONE, FT_BASIS_CONSENT, FT_BASIS_RECORDS };
-    static const enum ft_unit units[] = { FT_UNIT_CUSTOMER, FT_UNIT_RECORD };
+    static const enum ft_unit units[] = { FT_UNIT_CUSTOMER, FT_UNIT_RECORD, FT_UNIT_STORE };
     (void)state;
 
     for (int p = 0; p < 3; p++) {
         struct world w = world_of(policy_with("training_basis: consent", names[p]));
-        for (int u = 0; u < 2; u++) {
+        for (int u = 0; u < 3; u++) {
             for (int d = 0; d < 3; d++) {
                 struct ft_policy_decision decision;
-                const bool good = p == d && ((p == 1 && u == 0) || (p == 2 && u == 1));
+                const bool good = p == d && p != 0 && (u == 2 || u == p - 1);
                 w.task.unit = units[u];
                 w.facts.data_basis = bases[d];
                 ft_policy_decide(&w.policy, &w.task, &w.facts, &decision);
@@ -523,6 +551,7 @@ main(void)
         cmocka_unit_test(policy_good_task_is_accepted),
         cmocka_unit_test(policy_zero_facts_refuse),
         cmocka_unit_test(policy_budget_decides_on_tasks_with_noise),
+        cmocka_unit_test(policy_budget_of_a_store_pays_for_tasks_of_that_unit),
         cmocka_unit_test(policy_each_limit_refuses_one_step_beyond),
         cmocka_unit_test(policy_all_reasons_come_at_once),
         cmocka_unit_test(policy_purpose_never_implies_another),

@@ -123,7 +123,7 @@ policy_budgets_are_strict(void **state)
     expect("exclude:\n", WITH("  main: {unit: customer, epsilon_max: 8}\n"),
            "20:3: missing key 'delta', expected a number from 1e-12 to 0.001");
     expect("exclude:\n", WITH("  main: {epsilon_max: 8, delta: 1.0e-6}\n"),
-           "20:3: missing key 'unit', expected one of customer, record");
+           "20:3: missing key 'unit', expected one of customer, record, store");
     expect("exclude:\n", WITH("  main: {unit: customer, epsilon_max: 0, delta: 1.0e-6}\n"),
            "20:39: 'epsilon_max' is '0', expected a number from 1e-06 to 1000000");
     expect("exclude:\n", WITH("  main: {unit: customer, epsilon_max: .nan, delta: 1.0e-6}\n"),
@@ -136,6 +136,10 @@ policy_budgets_are_strict(void **state)
            "20:3: key 'Main!', expected a name of 1 to 48 of a-z, 0-9, _ and -");
     expect("exclude:\n", WITH(MAIN "  more: {unit: customer, epsilon_max: 8, delta: 1.0e-6}\n"),
            "21:3: budgets main and more both cover every purpose of unit customer");
+    expect("exclude:\n", WITH("  main: {unit: store, epsilon_max: 8, delta: 1.0e-3, m_stores: 2}\n"),
+           "20:3: m_stores is 2, expected 1 or no such key: with unit store a unit is this shop");
+    expect("exclude:\n", WITH("  main: {unit: store, epsilon_max: 8, delta: 1.0e-3, q_max: 0.5}\n"),
+           "20:3: q_max is 0.5, expected 1 or no such key: with unit store there is no sampling");
     expect("exclude:\n", WITH("  main: {unit: customer, epsilon_max: 8, delta: 1.0e-6, purposes: [train/segmentation]}\n"),
            "20:3: the budget names train/segmentation, which is not in purposes");
     expect("exclude:\n", WITH("  main: {unit: customer, epsilon_max: 8, delta: 1.0e-6, mode: planned}\n"),
