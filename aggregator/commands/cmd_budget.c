@@ -45,7 +45,7 @@ one_task(const struct ft_home *home, const struct ft_task_row *row, json_t *list
     }
     /* Until a task is over, the shops hold all its planned rounds reserved. */
     if (task.noise != 0 && total->count < FT_ACCOUNT_EVENTS_MAX && (over ? charged : planned) > 0) {
-        total->events[total->count++] = ft_plan_privacy_event(&task, (uint64_t)(over ? charged : planned));
+        total->events[total->count++] = ft_plan_customer_event(&task, (uint64_t)(over ? charged : planned));
         total->delta += task.privacy.delta;
     }
 out:
@@ -76,13 +76,13 @@ print_entry(const json_t *e)
            (long long)json_integer_value(json_object_get(e, "rounds_charged")),
            (long long)json_integer_value(json_object_get(e, "rounds_planned")),
            (long long)json_integer_value(json_object_get(e, "rounds_left")));
-    printf("%31s unit %s: %s; q %.6g (drawn afresh in each vault), z_eff %.6g\n", "",
-           json_string_value(json_object_get(e, "unit")), json_string_value(json_object_get(e, "relation")),
-           json_number_value(json_object_get(json_object_get(e, "mechanism"), "q")),
+    const double q = json_number_value(json_object_get(json_object_get(e, "mechanism"), "q"));
+    printf("%31s unit %s: %s; q %.6g%s, z_eff %.6g\n", "", json_string_value(json_object_get(e, "unit")),
+           json_string_value(json_object_get(e, "relation")), q, q < 1 ? " (drawn afresh in each vault)" : "",
            json_number_value(json_object_get(json_object_get(e, "mechanism"), "z_eff")));
 }
 
-/* All tasks together, as if the same customers were in all of them. */
+/* All tasks together, as if the same customers were in all of them, and of unit store in one shop each. */
 static json_t *
 total_json(const struct total *t)
 {
@@ -132,7 +132,9 @@ ft_cmd_budget(struct ft_cli *cli)
     }
     for (size_t i = 0; i < json_array_size(list); i++)
         print_entry(json_array_get(list, i));
-    if (json_is_object(all) && total->count > 1)
+    if (json_is_object(all) && total->count > 1 && !json_is_number(json_object_get(all, "rdp")))
+        printf("%-31s no bound for a customer in all of them: the accountant has no number for it\n", "together");
+    else if (json_is_object(all) && total->count > 1)
         printf("%-31s epsilon at most %.4g (PLD %.4g), delta %.3g, for a customer in all of them\n",
                "together", json_number_value(json_object_get(all, "rdp")),
                json_number_value(json_object_get(all, "pld")),

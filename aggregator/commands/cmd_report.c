@@ -6,6 +6,7 @@
 #include "aggregator/commands/statement.h"
 #include "common/base/alloc.h"
 #include "common/base/file.h"
+#include "common/task/task.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -90,6 +91,12 @@ limits_json(const json_t *numbers)
 static const char *
 deletion(const json_t *statement)
 {
+    const char *unit = json_string_value(json_object_get(statement, "unit"));
+
+    if (unit != NULL && strcmp(unit, ft_unit_name(FT_UNIT_STORE)) == 0)
+        return "a customer who is erased later: the claim above is about shops; with or without one customer (or any "
+               "number) of a shop, its vector differs by at most twice as much, which is the cost at half the noise "
+               "multiplier; a shop's policy may ask for more";
     if (json_object_get(json_object_get(statement, "guarantee"), "epsilon") != NULL)
         return "a customer who is erased later: this model differs from one that never had them by at most "
                "the epsilon and "
@@ -187,6 +194,9 @@ page(const json_t *report, struct ft_buf *out)
         FT_TRY(ft_buf_printf(out, "Shops        %lld named, about %lld customers at most as declared\n",
                              (long long)json_integer_value(json_object_get(n, "shops_named")),
                              (long long)json_integer_value(customers)));
+    else if (json_is_integer(json_object_get(n, "shops_named"))) /* unit store */
+        FT_TRY(ft_buf_printf(out, "Shops        %lld named, each one vector, however many its customers\n",
+                             (long long)json_integer_value(json_object_get(n, "shops_named"))));
     FT_TRY(ft_buf_printf(out, "Sums         %lld rounds, at least %lld shops in each\n\nPrivacy\n%s\n\n",
                          (long long)json_integer_value(json_object_get(n, "rounds_charged")),
                          (long long)json_integer_value(json_object_get(n, "least_survivors")),

@@ -1,34 +1,21 @@
 #include "aggregator/commands/cmd_task_privacy.h"
 
 #include "common/plan/private_sum.h"
-#include "common/privacy/rotate.h"
 
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-static uint64_t
-largest_shop(const struct ft_task *task)
-{
-    uint64_t most = 0;
-    for (uint32_t i = 0; i < task->privacy.shop_count; i++)
-        most = task->privacy.shops[i].customers > most ? task->privacy.shops[i].customers : most;
-    return most;
-}
-
 static void
 lanes(const struct ft_task *task, struct ft_task_privacy_answer *a)
 {
     const struct ft_task_privacy *p = &task->privacy;
-    const double variance = (double)p->sigma_share * p->sigma_share,
-                 sample = a->q * (double)largest_shop(task);
+    const double variance = (double)p->sigma_share * p->sigma_share;
     const double margin = ft_ss_noise_margin(p->dim, task->n_cap, variance);
 
     a->quant_max = ft_ss_quant_max(task->lane_bits, task->n_cap, margin);
-    a->quant_need = p->scale * (sample + 8 * sqrt(sample));
-    if (p->rotated)
-        a->quant_need *= fmin(1, 8 / sqrt((double)ft_rotate_padded((size_t)p->dim)));
+    a->quant_need = ft_plan_quant_need(task);
     a->bits_needed = log2(a->quant_need * task->n_cap + margin) + 1;
 }
 
@@ -44,6 +31,20 @@ noise_for(const struct ft_task *task, struct ft_task_privacy_answer *a)
     FT_TRY(ft_account_noise(a->q, p->steps, p->m_stores, p->delta, epsilon, FT_ACCOUNT_PLD, &a->noise_pld));
 out:
     return st;
+}
+
+/* Noise must hide one of the shops' few vectors (privacy-accounting.md, section 8). */
+static enum ft_status
+look_at_store(const struct ft_task *task, struct ft_task_privacy_answer *a)
+{
+    const struct ft_task_privacy *p = &task->privacy;
+
+    if (task->unit != FT_UNIT_STORE)
+        return FT_OK;
+    a->clear_shops = ceil(a->n_pub / a->signal);
+    a->too_few_shops = p->shop_count < FT_STORE_MANY_SHOPS && task->rounds > FT_STORE_FEW_ROUNDS;
+    return ft_account_noise(1, FT_STORE_FEW_STEPS, 1, p->delta, p->epsilon > 0 ? p->epsilon : a->cost.rdp, FT_ACCOUNT_RDP,
+                            &a->few_rounds_noise);
 }
 
 enum ft_status
@@ -67,16 +68,33 @@ ft_task_privacy_answer(const struct ft_task *task, const struct ft_round_plan *t
     out->mean_noise_low = ft_plan_mean_noise(task, out->least_shops, out->n_pub);
     out->mean_noise_high = ft_plan_mean_noise(task, task->n_cap, out->n_pub);
     out->signal = 1 / (out->mean_noise_high * sqrt((double)train->privacy.coordinates));
+    FT_TRY(look_at_store(task, out));
 out:
     return st == FT_OK
                ? FT_OK
                : ft_fail(err, st, "the accountant has no number for this task: %s", ft_status_str(st));
 }
 
+static void
+print_store(const struct ft_task *task, const struct ft_task_privacy_answer *a)
+{
+    const struct ft_task_privacy *p = &task->privacy;
+
+    printf("  %s noise hides one of %u shops, so unit store is for hundreds of shops or few rounds: T = %llu sums at\n"
+           "               this epsilon take a multiplier of %.4g by RDP, %.4g by PLD; one training round (T = %d) takes %.4g\n",
+           a->too_few_shops ? "WARNING     " : "unit store  ", p->shop_count, (unsigned long long)p->steps, a->noise_rdp, a->noise_pld,
+           FT_STORE_FEW_STEPS, a->few_rounds_noise);
+    printf("               and about %.0f shops would bring a mean update of one clip to the length of its noise; a customer "
+           "has\n"
+           "               no claim of their own beyond their shop's\n",
+           a->clear_shops);
+}
+
 void
 ft_task_privacy_print(const struct ft_task *task, const struct ft_task_privacy_answer *a)
 {
     const struct ft_task_privacy *p = &task->privacy;
+    const bool store = task->unit == FT_UNIT_STORE;
 
     if (task->noise == 0) {
         printf("  privacy      none: no noise, so no claim; only shops whose policy says so take part\n");
@@ -85,15 +103,23 @@ ft_task_privacy_print(const struct ft_task *task, const struct ft_task_privacy_a
     printf("  privacy      epsilon %.6g by RDP (order %u), %.6g by PLD, at delta %g (at most 1/(10 n_pub) = "
            "%.3g)\n",
            a->cost.rdp, a->cost.rdp_order, a->cost.pld, p->delta, a->delta_limit);
-    printf("               for one %s with all their transactions in up to %u shops, over T = %llu rounds of "
-           "noise z_eff "
-           "%.6g\n",
-           ft_unit_name(task->unit), p->m_stores, (unsigned long long)p->steps, a->z_eff);
+    if (store)
+        printf("               for one shop zeroed out (it still takes part and adds its noise), over T = %llu rounds of noise "
+               "z_eff %.6g\n",
+               (unsigned long long)p->steps, a->z_eff);
+    else
+        printf("               for one %s with all their transactions in up to %u shops, over T = %llu rounds of "
+               "noise z_eff "
+               "%.6g\n",
+               ft_unit_name(task->unit), p->m_stores, (unsigned long long)p->steps, a->z_eff);
     printf(
         "  noise        that epsilon takes a multiplier of %.6g by RDP, %.6g by PLD; the shares give %.6g\n",
         a->noise_rdp, a->noise_pld, a->z_eff);
-    printf("  sampling     q = %.6g: %.6g of %.0f declared customers a round\n", a->q, a->q * a->n_pub,
-           a->n_pub);
+    if (store)
+        printf("  sampling     none, q = 1: each of the %u named shops in every round, with one vector\n", p->shop_count);
+    else
+        printf("  sampling     q = %.6g: %.6g of %.0f declared customers a round\n", a->q, a->q * a->n_pub,
+               a->n_pub);
     printf("  shares       sigma_share %u from each shop, t_min %u counted; a sum has at least %u shops, or "
            "is not revealed\n",
            p->sigma_share, p->t_min, a->least_shops);
@@ -103,6 +129,8 @@ ft_task_privacy_print(const struct ft_task *task, const struct ft_task_privacy_a
            "update of one clip is "
            "%.3g times its noise\n",
            a->mean_noise_low, a->least_shops, a->mean_noise_high, task->n_cap, a->signal);
+    if (store)
+        print_store(task, a);
 }
 
 json_t *
@@ -112,7 +140,7 @@ ft_task_privacy_json(const struct ft_task *task, const struct ft_task_privacy_an
 
     if (task->noise == 0)
         return json_null();
-    return json_pack("{s:f, s:i, s:f, s:f, s:f, s:s, s:i, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:i, s:i, s:i, "
+    json_t *all = json_pack("{s:f, s:i, s:f, s:f, s:f, s:s, s:i, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:i, s:i, s:i, "
                      "s:i, s:I, s:i, s:f, s:f, s:f,"
                      " s:f, s:f, s:f}",
                      "epsilon_rdp", a->cost.rdp, "rdp_order", (int)a->cost.rdp_order, "epsilon_pld",
@@ -125,4 +153,10 @@ ft_task_privacy_json(const struct ft_task *task, const struct ft_task_privacy_an
                      "lane_bits", (int)task->lane_bits, "bits_needed", a->bits_needed, "quant_max",
                      a->quant_max, "quant_need", a->quant_need, "mean_noise_low", a->mean_noise_low,
                      "mean_noise_high", a->mean_noise_high, "signal_to_noise", a->signal);
+    if (all != NULL && task->unit == FT_UNIT_STORE)
+        json_object_set_new(all, "unit_store",
+                            json_pack("{s:i, s:f, s:i, s:f, s:b}", "shops", (int)p->shop_count, "noise_for_few_rounds",
+                                      a->few_rounds_noise, "few_rounds_steps", FT_STORE_FEW_STEPS, "shops_for_signal_1",
+                                      a->clear_shops, "too_few_shops", (int)a->too_few_shops));
+    return all;
 }

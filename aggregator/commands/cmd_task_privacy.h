@@ -17,7 +17,14 @@ struct ft_task_privacy_answer {
     double mean_noise_low,
         mean_noise_high; /* of a coordinate of the mean, in clips: least shops, n_cap shops */
     double signal; /* length of a mean update of one clip over the length of its noise with n_cap shops */
+    /* Unit store, 0 with any other: what fewer rounds or more shops would do. */
+    double few_rounds_noise; /* least multiplier (RDP) for the same epsilon of FT_STORE_FEW_STEPS sums */
+    double clear_shops;      /* about so many shops would make signal 1, all else alike */
+    bool too_few_shops;      /* fewer than FT_STORE_MANY_SHOPS, and more rounds than FT_STORE_FEW_ROUNDS */
 };
+#define FT_STORE_FEW_STEPS  3 /* statistics, one training round, evaluation */
+#define FT_STORE_FEW_ROUNDS 10
+#define FT_STORE_MANY_SHOPS 200
 FT_NODISCARD enum ft_status ft_task_privacy_answer(const struct ft_task *task,
                                                    const struct ft_round_plan *train,
                                                    struct ft_task_privacy_answer *out, struct ft_error *err);

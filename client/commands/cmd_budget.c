@@ -69,6 +69,45 @@ name_of(struct ft_node *node, const uint8_t hash[32], char name[49])
     (void)!node->store->calls->task_list(node->store, take_name, &n);
 }
 
+enum ft_unit
+ft_record_unit(const struct ft_vault_task *record)
+{
+    const struct ft_bytes bytes = ft_buf_bytes(&record->signed_task);
+    uint8_t key[1][32], hash[32];
+    struct ft_task task = { 0 };
+    enum ft_unit unit = 0;
+
+    /* It was verified when it was taken in; here only the text is read again. */
+    if (ft_task_signer(bytes, key[0], NULL) == FT_OK &&
+        ft_task_open(bytes, (const uint8_t(*)[32])key, 1, &task, hash, NULL) == FT_OK)
+        unit = task.unit;
+    ft_task_clear(&task);
+    return unit;
+}
+
+enum ft_unit
+ft_node_task_unit(struct ft_node *node, const uint8_t hash[32])
+{
+    struct ft_vault_task record = { 0 };
+    enum ft_unit unit = 0;
+
+    if (node->store->calls->task_get(node->store, hash, &record) == FT_OK)
+        unit = ft_record_unit(&record);
+    ft_vault_task_clear(&record);
+    return unit;
+}
+
+/* The unit of a domain's tasks: they share it. */
+static enum ft_unit
+domain_unit(struct ft_node *node, const struct ft_ledger *l, const struct ft_ledger_domain *d)
+{
+    enum ft_unit unit = 0;
+    for (size_t i = 0; i < ft_ledger_task_count(l) && unit == 0; i++)
+        if (strcmp(ft_ledger_task_at(l, i)->reserved.domain, d->id) == 0)
+            unit = ft_node_task_unit(node, ft_ledger_task_at(l, i)->reserved.task);
+    return unit;
+}
+
 /* ---- as JSON ---- */
 
 static json_t *
@@ -99,9 +138,10 @@ domain_json(struct ft_node *node, const struct ft_ledger *l, const struct ft_led
     for (size_t i = 0; i < ft_ledger_task_count(l); i++)
         if (strcmp(ft_ledger_task_at(l, i)->reserved.domain, d->id) == 0)
             json_array_append_new(tasks, task_json(node, ft_ledger_task_at(l, i)));
+    const enum ft_unit unit = domain_unit(node, l, d);
     json_array_append_new(
-        list, json_pack("{s:s, s:s, s:s, s:I, s:f, s:f, s:f, s:f, s:{s:f, s:f}, s:{s:f, s:f}, s:O}", "domain",
-                        d->id, "mode", d->mode == FT_LEDGER_ADAPTIVE ? "adaptive" : "planned", "method",
+        list, json_pack("{s:s, s:s, s:s, s:s, s:I, s:f, s:f, s:f, s:f, s:{s:f, s:f}, s:{s:f, s:f}, s:O}", "domain",
+                        d->id, "unit", ft_unit_name(unit), "mode", d->mode == FT_LEDGER_ADAPTIVE ? "adaptive" : "planned", "method",
                         d->method == FT_ACCOUNT_PLD ? "pld" : "rdp", "order", (json_int_t)d->order,
                         "epsilon_max", d->epsilon_max, "delta", d->delta, "epsilon_charged", decides,
                         "epsilon_left", fmax(0, d->epsilon_max - decides), "spent", "rdp", spent.rdp, "pld",
@@ -117,6 +157,7 @@ static enum ft_status
 print_domain(struct ft_node *node, const struct ft_ledger *l, const struct ft_ledger_domain *d)
 {
     struct ft_account_cost spent, charged;
+    const bool store = domain_unit(node, l, d) == FT_UNIT_STORE;
     double decides;
     enum ft_status st;
 
@@ -124,6 +165,12 @@ print_domain(struct ft_node *node, const struct ft_ledger *l, const struct ft_le
     FT_TRY(ft_budget_cost(l, d->id, d->delta, false, &charged));
     FT_TRY(ft_ledger_charged(l, d, &decides));
     printf("\nbudget %s\n", d->id);
+    if (store)
+        printf("  protects    all data of this shop together, as if they had counted for nothing; that the shop takes part "
+               "is no\n"
+               "              secret, and one customer has no claim of their own (whether they are in the data or not "
+               "makes\n"
+               "              at most twice the difference)\n");
     printf("  allowed     epsilon %.4g at delta %.3g, fixed when the budget was opened; it never refills\n",
            d->epsilon_max, d->delta);
     printf("  used        epsilon %.4g by contributions made; %.4g with those still promised to open tasks\n",
@@ -137,10 +184,10 @@ print_domain(struct ft_node *node, const struct ft_ledger *l, const struct ft_le
                d->method == FT_ACCOUNT_PLD ? "PLD" : "RDP");
     printf("  tight       epsilon %.4g made, %.4g with promises (PLD, for information)\n", spent.pld,
            charged.pld);
-    printf("  in words    with what has been released, nobody's guess about one customer gets better than by "
+    printf("  in words    with what has been released, nobody's guess about %s gets better than by "
            "a factor\n"
            "              of %.3g, but for a chance of %.3g\n",
-           exp(spent.pld), d->delta);
+           store ? "this shop's data" : "one customer", exp(spent.pld), d->delta);
     for (size_t i = 0; i < ft_ledger_task_count(l); i++) {
         const struct ft_ledger_task *t = ft_ledger_task_at(l, i);
         const struct ft_ledger_reservation *r = &t->reserved;
@@ -151,6 +198,13 @@ print_domain(struct ft_node *node, const struct ft_ledger *l, const struct ft_le
         printf("  task        %s: %s, %llu of at most %llu contributions made\n", name,
                t->open ? "open" : "over", (unsigned long long)(t->spent + t->recovered),
                (unsigned long long)r->steps);
+        if (ft_node_task_unit(node, r->task) == FT_UNIT_STORE) {
+            printf("              each uses all of this shop's rows as one vector, under noise of %.4g times what it can "
+                   "add,\n"
+                   "              from %u honest shops or more\n",
+                   ft_privacy_z_eff(r->delta_int_sq, r->t_min, r->sigma_share), r->t_min);
+            continue;
+        }
         printf("              each uses a customer with probability %.4g, under noise of %.4g times what one "
                "can add,\n"
                "              from %u honest shops or more; a customer counts as being in %u shop%s\n",
@@ -161,17 +215,52 @@ out:
     return st;
 }
 
-/* A customer's data are the same in every domain: what all of them together cost. */
-static enum ft_status
-sum_of(const struct ft_ledger *l, double *delta, struct ft_account_cost *out)
+/* May its vector be the whole shop's? What is no longer here counts as that where its numbers allow it. */
+static bool
+is_of_store(struct ft_node *node, const struct ft_ledger_reservation *r)
 {
+    const enum ft_unit unit = ft_node_task_unit(node, r->task);
+    return unit == FT_UNIT_STORE || (unit == 0 && r->q_num == FT_PRIVACY_Q_ONE && r->m_stores == 1);
+}
+
+/* A customer's data are the same in every domain: what all of them together cost. In a task of unit store a customer
+ * moves the shop's vector by at most twice its bound (common/plan/privacy_plan.h). */
+static enum ft_status
+sum_of(struct ft_node *node, const struct ft_ledger *l, double *delta, struct ft_account_cost *out)
+{
+    const size_t tasks = ft_ledger_task_count(l);
+    struct ft_account_event *events = ft_calloc(tasks + 1, sizeof *events);
+    size_t count = 0;
+    enum ft_status st = FT_OK;
+
     *delta = 0;
     *out = (struct ft_account_cost){ 0 };
+    if (events == NULL)
+        return FT_ERR_NOMEM;
     for (size_t i = 0; i < ft_ledger_domain_count(l); i++)
         *delta += ft_ledger_domain_at(l, i)->delta;
-    return ft_ledger_domain_count(l) > 0
-               ? ft_budget_cost(l, NULL, fmin(*delta, FT_PRIVACY_DELTA_MAX), true, out)
-               : FT_OK;
+    for (size_t i = 0; i < tasks; i++) {
+        const struct ft_ledger_task *t = ft_ledger_task_at(l, i);
+        const struct ft_ledger_reservation *r = &t->reserved;
+        const double z = ft_privacy_z_eff(r->delta_int_sq, r->t_min, r->sigma_share) / (is_of_store(node, r) ? 2 : 1);
+        if (t->spent + t->recovered > 0)
+            events[count++] =
+                (struct ft_account_event){ ft_privacy_q(r->q_num), z, t->spent + t->recovered, r->m_stores };
+    }
+    if (count > 0)
+        st = ft_account_cost(events, count, fmin(*delta, FT_PRIVACY_DELTA_MAX), out);
+    if (st == FT_ERR_LIMIT) { /* half of a small noise is below what the accountant answers for */
+        out->rdp = out->pld = NAN;
+        st = FT_OK;
+    }
+    ft_free(events);
+    return st;
+}
+
+static json_t *
+number_or_null(double v)
+{
+    return isfinite(v) ? json_real(v) : json_null();
 }
 
 static int
@@ -188,29 +277,33 @@ tell(struct ft_cli *cli, struct ft_node *node, const struct ft_ledger *l, struct
     if (l != NULL) {
         ft_ledger_head(l, &head);
         ft_hex(hex, head.chain, sizeof head.chain);
-        FT_TRY(sum_of(l, &delta, &all));
+        FT_TRY(sum_of(node, l, &delta, &all));
     }
     if (ft_cli_json(cli)) {
         for (size_t i = 0; i < count; i++)
             FT_TRY(domain_json(node, l, ft_ledger_domain_at(l, i), domains));
         json_t *object =
-            json_pack("{s:s, s:s, s:I, s:s, s:O, s:{s:f, s:f, s:f}}", "shop", node->pinned.shop, "relation",
-                      "add or remove one unit: a customer with all their rows, or a record", "records",
+            json_pack("{s:s, s:s, s:I, s:s, s:O, s:{s:f, s:o, s:o}}", "shop", node->pinned.shop, "relation",
+                      "add or remove one unit: a customer with all their rows, or a record; zero out the shop where a domain's "
+                      "unit is store",
+                      "records",
                       (json_int_t)(l != NULL ? head.seq + 1 : 0), "head", hex, "domains", domains,
-                      "all_domains", "delta", delta, "rdp", all.rdp, "pld", all.pld);
+                      "all_domains", "delta", delta, "rdp", number_or_null(all.rdp), "pld", number_or_null(all.pld));
         json_decref(domains);
         return ft_cli_print_json(object);
     }
     printf("Privacy budget of shop %s\n", node->pinned.shop);
     printf("  protects    one customer with all their purchases (or one record, where the data have no "
            "people): whether\n"
-           "              they are in the data at all, against everybody who sees every model, sum and "
+           "              they are in the data at all, unless a budget says otherwise, against everybody who sees every model, sum and "
            "message\n");
     if (count == 0)
         printf("  nothing has been spent: no task with noise was accepted here\n");
     for (size_t i = 0; i < count; i++)
         FT_TRY(print_domain(node, l, ft_ledger_domain_at(l, i)));
-    if (count > 1)
+    if (count > 1 && !isfinite(all.rdp))
+        printf("\nall budgets together, for a customer who is in each: no useful bound\n");
+    else if (count > 1)
         printf("\nall budgets together, for a customer who is in each: epsilon %.4g (RDP), %.4g (PLD) at "
                "delta %.3g\n",
                all.rdp, all.pld, delta);

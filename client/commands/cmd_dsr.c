@@ -146,16 +146,19 @@ out:
     return st;
 }
 
-/* What one customer's (or all erased customers' together) contributions to the task's models can be told by. */
+/* What one customer's (or all erased customers' together) contributions to the task's models can be told by. In a task of
+ * unit store they are all in the shop's one vector, which moves by at most twice its bound with or without them. */
 static bool
-bound_of(const struct ft_ledger_task *t, double delta, uint64_t customers, double *epsilon)
+bound_of(const struct ft_ledger_task *t, enum ft_unit unit, double delta, uint64_t customers, double *epsilon)
 {
     const struct ft_ledger_reservation *d = &t->reserved;
-    const uint64_t m = customers * d->m_stores;
-    const struct ft_account_event event = { ft_privacy_q(d->q_num),
+    const uint64_t m = unit == FT_UNIT_STORE ? 1 : customers * d->m_stores;
+    struct ft_account_event event = { ft_privacy_q(d->q_num),
                                             ft_privacy_z_eff(d->delta_int_sq, d->t_min, d->sigma_share),
                                             t->spent + t->recovered, (uint32_t)m };
     struct ft_account_cost cost;
+    if (unit == FT_UNIT_STORE)
+        event.z /= 2;
     if (m > FT_ACCOUNT_STORES_MAX || event.steps == 0 || ft_account_cost(&event, 1, delta, &cost) != FT_OK)
         return false;
     *epsilon = cost.pld;
@@ -164,15 +167,17 @@ bound_of(const struct ft_ledger_task *t, double delta, uint64_t customers, doubl
 
 /* The bound of a task with noise, as the ledger has it. False: it is none. */
 static bool
-add_bound(const struct request *r, const uint8_t task_hash[32], json_t *model)
+add_bound(const struct request *r, const struct ft_vault_task *record, json_t *model)
 {
+    const uint8_t *task_hash = record->hash;
+    const enum ft_unit unit = ft_record_unit(record);
     const struct ft_ledger *l = r->budget != NULL ? ft_budget_ledger(r->budget) : NULL;
     const struct ft_ledger_task *t = l != NULL ? ft_ledger_task_find(l, task_hash) : NULL;
     const struct ft_ledger_domain *d = t != NULL ? ft_ledger_domain_find(l, t->reserved.domain) : NULL;
     double epsilon, group;
     char text[400];
 
-    if (d == NULL || !bound_of(t, d->delta, 1, &epsilon))
+    if (d == NULL || !bound_of(t, unit, d->delta, 1, &epsilon))
         return false;
     int size = snprintf(text, sizeof text,
                         "the models differ from models without the customer by at most epsilon %.4g, delta %.3g, in "
@@ -182,7 +187,7 @@ add_bound(const struct request *r, const uint8_t task_hash[32], json_t *model)
     json_object_set_new(model, "delta", json_real(d->delta));
     json_object_set_new(model, "contributions", json_integer((json_int_t)(t->spent + t->recovered)));
     json_object_set_new(model, "erased_customers", json_integer((json_int_t)r->erased));
-    if (r->erased > 1 && bound_of(t, d->delta, r->erased, &group)) {
+    if (r->erased > 1 && bound_of(t, unit, d->delta, r->erased, &group)) {
         json_object_set_new(model, "group_epsilon", json_real(group));
         size += snprintf(text + size, sizeof text - (size_t)size,
                          "; for the %llu customers erased so far together by at most epsilon %.4g",
@@ -212,10 +217,13 @@ note_model(void *ctx, const struct ft_vault_task *t)
     ft_date_format(day, ft_date_of_seconds(last_s));
     json_t *model = json_pack("{s:s, s:s, s:s, s:s}", "task", t->name, "hash", ft_hex(hash, t->hash, 32), "last_round", day,
                               "treatment", "dp_bound");
-    if (!add_bound(r, t->hash, model))
+    if (!add_bound(r, t, model))
         json_object_set_new(model, "bound",
-                            json_string("none: the task made no privacy claim; ask the central team to train again "
-                                        "without the customer"));
+                            json_string(ft_record_unit(t) == FT_UNIT_STORE
+                                            ? "none of one customer's own that helps: the task's claim is about the "
+                                              "shop as a whole; ask the central team to train again without the customer"
+                                            : "none: the task made no privacy claim; ask the central team to train again "
+                                              "without the customer"));
     json_array_append_new(r->models, model);
     return true;
 }

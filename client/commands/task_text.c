@@ -39,7 +39,9 @@ ft_task_print(const struct ft_task *t, const struct ft_vault_task *record, FILE 
     fprintf(out, "\nWhat is computed here\n");
     fprintf(out, "  A %s with %llu numbers learns \"%s\" from %u features of %s.\n", model_name(t->model),
             (unsigned long long)ft_task_parameters(t), t->label, t->feature_count,
-            t->unit == FT_UNIT_CUSTOMER ? "customers who agreed to this purpose" : "records without people");
+            t->unit == FT_UNIT_CUSTOMER ? "customers who agreed to this purpose"
+            : t->unit == FT_UNIT_STORE  ? "this shop's rows: of customers who agreed to this purpose, or of no people"
+                                        : "records without people");
     fprintf(out, "  At most %u rows of one customer count; at most %u rows in all.\n", t->rows_per_customer,
             t->rows_max);
     fprintf(out, "\nWhat leaves this shop\n");
@@ -51,7 +53,11 @@ ft_task_print(const struct ft_task *t, const struct ft_vault_task *record, FILE 
             "  (limited to length %g), how many rows were used, and counts of right and wrong predictions.\n",
             t->rounds, t->n_min, t->clip);
     fprintf(out, "  No row, no customer number and no figure of this shop alone.\n");
-    fprintf(out, "  Noise on the sum: %s.\n", t->noise == 0 ? "none" : "yes");
+    fprintf(out, "  Noise on the sum: %s.\n",
+            t->noise == 0               ? "none"
+            : t->unit == FT_UNIT_STORE  ? "yes, so much that it hides this shop as a whole"
+            : t->unit == FT_UNIT_RECORD ? "yes, so much that it hides each record"
+                                        : "yes, so much that it hides each customer");
     fprintf(out, "\nThe query\n%s\n", t->sql);
     fprintf(out, "\nDecision: %s",
             record->verdict == 0 ? "none yet" : ft_verdict_name((enum ft_verdict)record->verdict));

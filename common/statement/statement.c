@@ -97,7 +97,9 @@ guarantee_json(const struct statement *s)
     return json_pack("{s:s, s:f, s:o, s:o, s:o, s:s}", "kind", "(epsilon, delta)-differential privacy",
                      "delta", s->task->privacy.delta, "epsilon", real_or_null(s->spent.rdp), "charged",
                      cost_json(&s->spent, s->charged), "planned", cost_json(&s->whole, s->planned), "domain",
-                     "this task; what other tasks spend on the same customers adds to it");
+                     s->task->unit == FT_UNIT_STORE
+                         ? "this task; what other tasks spend on the same shops adds to it"
+                         : "this task; what other tasks spend on the same customers adds to it");
 }
 
 static json_t *

@@ -18,6 +18,7 @@
 #include "common/base/kinds.h"
 #include "common/model/state.h"
 #include "common/privacy/accountant/accountant.h"
+#include "common/task/task.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -71,7 +72,6 @@ FT_NODISCARD enum ft_status ft_statement_check_report(const json_t *report, cons
                                                       struct ft_error *err);
 
 /* The task it rests on, opened by the key it names. Errors: FORMAT, VERIFY, CONFIG, NOMEM. */
-struct ft_task;
 FT_NODISCARD enum ft_status ft_statement_task(const json_t *statement, struct ft_task *task,
                                               struct ft_error *err);
 
@@ -80,7 +80,7 @@ FT_NODISCARD enum ft_status ft_statement_task(const json_t *statement, struct ft
  * task. One sentence form for all, so that a bound is never told without its unit, relation, delta and mechanism.
  */
 struct ft_statement_claim {
-    bool customer; /* the unit; else a record */
+    enum ft_unit unit;
     double delta, q, z, clip;
     bool adaptive_clip;
     uint32_t t_min, m_stores;
@@ -88,12 +88,20 @@ struct ft_statement_claim {
     struct ft_account_cost spent, whole;
 };
 FT_NODISCARD enum ft_status ft_statement_say(const struct ft_statement_claim *claim, struct ft_buf *out);
-const char *ft_statement_relation(bool customer);
+const char *ft_statement_relation(enum ft_unit unit);
 
 /* What no such claim covers, whoever makes it. */
 #define FT_STATEMENT_POPULATION                                                                                   \
     "facts about a whole population that the model learns and that also fit people who did not take part"
 #define FT_STATEMENT_SHOPS "a shop as a whole: its size, and that it took part, are no secret"
+/* Of unit store, in place of the last. */
+#define FT_STATEMENT_SHOP_COVERED "all rows of one shop, whosever and however many they are, and how many they are"
+#define FT_STATEMENT_SHOP_LEAVES                                                                                  \
+    "that a shop takes part: one that leaves takes its noise with it, so who takes part is no secret"
+#define FT_STATEMENT_SHOP_CUSTOMER                                                                                \
+    "a customer as such: their rows are protected as part of their shop's and have no claim of their own; with or " \
+    "without one customer, a shop's vector differs by at most twice what zeroing the shop out changes, and so again " \
+    "in each further shop they are in"
 #define FT_STATEMENT_NO_NOISE                                                                                     \
     "what the sums themselves tell about one person: no noise was added, so no bound is claimed"
 

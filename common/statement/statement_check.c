@@ -257,6 +257,8 @@ data_kind(const struct ft_task *t)
 {
     return t->unit == FT_UNIT_CUSTOMER
                ? "till transactions of consenting customers, as features of one customer each"
+           : t->unit == FT_UNIT_STORE
+               ? "each shop's own rows as one vector a shop, of consenting customers or without persons"
                : "records without persons";
 }
 
@@ -278,7 +280,9 @@ ft_statement_numbers(const json_t *statement, json_t **out, struct ft_error *err
         t.purpose, "owner", t.owner, "data", data_kind(&t), "label", t.label, "features", features, "model",
         ft_model_kind_name(t.model), "unit", ft_unit_name(t.unit), "shops_named",
         t.noise != 0 ? json_integer(t.privacy.shop_count) : json_null(), "customers_at_most_about",
-        t.noise != 0 ? json_integer((json_int_t)bucket(ft_plan_customers(&t))) : json_null(),
+        t.noise != 0 && t.unit != FT_UNIT_STORE /* which declares shops only */
+            ? json_integer((json_int_t)bucket(ft_plan_customers(&t)))
+            : json_null(),
         "rows_per_customer", (json_int_t)t.rows_per_customer, "rounds_charged",
         json_object_get(rounds, "charged"), "least_survivors", json_object_get(rounds, "least_survivors"));
     if (*out == NULL)

@@ -4,21 +4,36 @@
 #include <stdio.h>
 
 static const char *
+unit_word(enum ft_unit unit)
+{
+    return unit == FT_UNIT_CUSTOMER ? "customer" : unit == FT_UNIT_STORE ? "shop" : "record";
+}
+
+static const char *
 one_of(const struct statement *s)
 {
-    return s->task->unit == FT_UNIT_CUSTOMER ? "customer" : "record";
+    return unit_word(s->task->unit);
+}
+
+static bool
+is_store(const struct statement *s)
+{
+    return s->task->unit == FT_UNIT_STORE;
 }
 
 const char *
-ft_statement_relation(bool customer)
+ft_statement_relation(enum ft_unit unit)
 {
-    return customer ? "add or remove one customer with all their transactions" : "add or remove one record";
+    return unit == FT_UNIT_CUSTOMER ? "add or remove one customer with all their transactions"
+           : unit == FT_UNIT_STORE
+               ? "zero out one shop: it still takes part and adds its noise, and its data count for nothing"
+               : "add or remove one record";
 }
 
 const char *
 statement_relation(const struct statement *s)
 {
-    return ft_statement_relation(s->task->unit == FT_UNIT_CUSTOMER);
+    return ft_statement_relation(s->task->unit);
 }
 
 static void
@@ -43,7 +58,7 @@ statement_covered(const struct statement *s)
         return list;
     snprintf(text, sizeof text, "all rows of one %s in up to %u shop%s, however many they are", one_of(s),
              s->task->privacy.m_stores, s->task->privacy.m_stores == 1 ? "" : "s");
-    add(list, text);
+    add(list, is_store(s) ? FT_STATEMENT_SHOP_COVERED : text);
     add(list, "everything computed from those sums later, by anybody");
     return list;
 }
@@ -55,9 +70,15 @@ statement_not_covered(const struct statement *s)
 
     if (s->task->noise == 0)
         add(list, FT_STATEMENT_NO_NOISE);
-    add(list, "other tasks over the same customers; each shop's ledger adds them up");
+    add(list, is_store(s) ? "other tasks over the same shops; each shop's ledger adds them up"
+                          : "other tasks over the same customers; each shop's ledger adds them up");
     add(list, FT_STATEMENT_POPULATION);
-    add(list, FT_STATEMENT_SHOPS);
+    if (is_store(s)) {
+        add(list, FT_STATEMENT_SHOP_LEAVES);
+        add(list, FT_STATEMENT_SHOP_CUSTOMER);
+    } else {
+        add(list, FT_STATEMENT_SHOPS);
+    }
     add(list, "what a shop does with its own data and its own scores");
     return list;
 }
@@ -81,6 +102,10 @@ statement_assumptions(const struct statement *s)
              "only those count",
              t->privacy.t_min + t->corrupted, t->privacy.t_min);
     add(list, text);
+    if (is_store(s)) {
+        add(list, "a shop's data reach a sum through that shop's own vector alone");
+        return list;
+    }
     snprintf(text, sizeof text, "no customer's data lies in more than %u of the task's shops",
              t->privacy.m_stores);
     add(list, text);
@@ -92,14 +117,15 @@ statement_assumptions(const struct statement *s)
 enum ft_status
 ft_statement_say(const struct ft_statement_claim *c, struct ft_buf *out)
 {
-    const char *one = c->customer ? "customer" : "record";
+    const char *one = unit_word(c->unit);
+    const bool store = c->unit == FT_UNIT_STORE;
     enum ft_status st;
 
     FT_TRY(ft_buf_printf(
         out,
         "Differential privacy: epsilon %.4g at delta %.3g, for %s (%s), over the %llu rounds that are "
         "charged (accountant: RDP, order %u; PLD gives %.4g). ",
-        c->spent.rdp, c->delta, one, ft_statement_relation(c->customer), (unsigned long long)c->charged,
+        c->spent.rdp, c->delta, one, ft_statement_relation(c->unit), (unsigned long long)c->charged,
         c->spent.rdp_order, c->spent.pld));
     if (c->planned > 0)
         FT_TRY(ft_buf_printf(out, "If all %llu planned rounds are used: %.4g (PLD %.4g). ",
@@ -107,9 +133,16 @@ ft_statement_say(const struct ft_statement_claim *c, struct ft_buf *out)
     FT_TRY(ft_buf_printf(
         out,
         "In plain words: whatever anybody concludes from this model about one %s, they would have "
-        "concluded with odds at most e^%.4g times different, had that %s never been in the data, but for a "
+        "concluded with odds at most e^%.4g times different, had that %s never been in the data%s, but for a "
         "chance of %.3g. ",
-        one, c->spent.rdp, one, c->delta));
+        one, c->spent.rdp, one, store ? " and taken part all the same" : "", c->delta));
+    if (store)
+        return ft_buf_printf(
+            out,
+            "Mechanism: each shop is in each round (q = 1) with one vector, the change of the model over all its rows, "
+            "clipped to length %.6g%s; each shop adds discrete Gaussian noise before masking; t_min = %u shares are "
+            "counted, a noise multiplier of z_eff = %.6g. ",
+            c->clip, c->adaptive_clip ? " (adapted from noisy sums)" : "", c->t_min, c->z);
     FT_TRY(ft_buf_printf(
         out,
         "Mechanism: each %s is in a round with probability q = %.6g; their vector is clipped to length "
@@ -126,7 +159,7 @@ say_noise(const struct statement *s, struct ft_buf *out)
 {
     const struct ft_task *t = s->task;
     const struct ft_task_privacy *p = &t->privacy;
-    return ft_statement_say(&(struct ft_statement_claim){ .customer = t->unit == FT_UNIT_CUSTOMER,
+    return ft_statement_say(&(struct ft_statement_claim){ .unit = t->unit,
                                                           .delta = p->delta,
                                                           .q = ft_plan_q(t),
                                                           .z = s->event.z,
@@ -166,8 +199,12 @@ statement_words(const struct statement *s)
             "themselves tell about one %s. ",
             one_of(s), t->unit == FT_UNIT_CUSTOMER ? t->rows_per_customer : 1u, t->clip, one_of(s)));
     FT_TRY(ft_buf_str(
-        &out, "Not covered: other tasks over the same customers, which add to this one; and what is true of "
-              "people in general."));
+        &out, is_store(s)
+                  ? "Not covered: other tasks over the same shops, which add to this one; that a shop takes part, for one "
+                    "that leaves takes its noise with it; a claim of one customer's own, beyond that of their shop; and what "
+                    "is true of people in general."
+                  : "Not covered: other tasks over the same customers, which add to this one; and what is true of "
+                    "people in general."));
     text = json_stringn((const char *)out.data, out.size);
 out:
     ft_buf_clear(&out);

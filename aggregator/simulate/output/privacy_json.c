@@ -16,6 +16,12 @@ by_customer(const struct ft_sim_experiment *e)
     return e->privacy.unit == FT_SIM_UNIT_CUSTOMER;
 }
 
+static enum ft_unit
+unit_of(const struct ft_sim_experiment *e)
+{
+    return by_customer(e) ? FT_UNIT_CUSTOMER : FT_UNIT_RECORD;
+}
+
 static json_t *
 covered(const struct ft_sim_experiment *e, const struct ft_sim_privacy *p)
 {
@@ -84,7 +90,7 @@ static json_t *
 words(const struct ft_sim_experiment *e, const struct ft_sim_privacy *p)
 {
     const struct ft_statement_claim claim = {
-        .customer = by_customer(e),
+        .unit = unit_of(e),
         .delta = e->privacy.delta,
         .q = p->q,
         .z = p->noise_multiplier,
@@ -108,7 +114,7 @@ sim_privacy_json(const struct ft_sim_experiment *e, const struct ft_sim_privacy 
     return json_pack(
         "{s:s, s:s, s:f, s:f, s:I, s:f, s:f, s:f, s:I, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, "
         "s:o, s:o}",
-        "unit", by_customer(e) ? "customer" : "row", "relation", ft_statement_relation(by_customer(e)),
+        "unit", by_customer(e) ? "customer" : "row", "relation", ft_statement_relation(unit_of(e)),
         "epsilon_rdp", p->epsilon_rdp, "epsilon_pld", p->epsilon_pld, "order", (json_int_t)p->order, "delta",
         e->privacy.delta, "noise_multiplier", p->noise_multiplier, "q", p->q, "rounds", (json_int_t)p->steps,
         "clip", e->privacy.clip, "t_min", (json_int_t)p->t_min, "m_stores", (json_int_t)e->privacy.m_stores,

@@ -39,6 +39,36 @@ refused "n_min 11 would do" 's/n_min: 11/n_min: 9/'
 refused "981 of 980 customers" 's/^  expected_customers: 980/  expected_customers: 981/'
 refused "privacy.shops names 10 shops, expected at least cohort.n_min 11" '/store-427, customers/d' '/store-424, customers/d'
 
+# Unit store: noise hides a whole shop. The numbers are told, with a warning where rounds are many for so few shops; what
+# contradicts the unit is refused at its place.
+make_task cj_return_store.yaml
+expect 0 "$aggregator" task check "$dir/task.yaml"
+says "for one shop zeroed out (it still takes part and adds its noise), over T = 4 rounds of noise z_eff 1.04"
+says "sampling     none, q = 1: each of the 12 named shops in every round"
+says "unit store   noise hides one of 12 shops"
+make_task cj_return_store.yaml 's/^  rounds: 1$/  rounds: 100/' 's/^  spare_rounds: 1 /  spare_rounds: 0 /'
+expect 0 "$aggregator" task check "$dir/task.yaml"
+says "WARNING      noise hides one of 12 shops, so unit store is for hundreds of shops or few rounds: T = 102 sums"
+says "take a multiplier of 5.274 by RDP, 4.848 by PLD"
+expect 0 "$aggregator" task check "$dir/task.yaml" --json
+jq -e '.privacy | .unit == "store" and .q == 1 and .n_pub == 12 and .m_stores == 1 and .epsilon_rdp <= 8 and
+    .epsilon_rdp > 7.98 and .noise_for_epsilon_rdp > 5.27 and .noise_for_epsilon_rdp < 5.28 and
+    .noise_for_epsilon_pld > 4.84 and .noise_for_epsilon_pld < 4.86 and .signal_to_noise < 1 and
+    .unit_store.too_few_shops and .unit_store.noise_for_few_rounds < 1' "$dir/out" >/dev/null || fail "the arithmetic of unit store"
+refused_store() { # refused_store WORDS SED...
+    words=$1
+    shift
+    make_task cj_return_store.yaml "$@"
+    expect 78 "$aggregator" task check "$dir/task.yaml"
+    says "$words"
+}
+refused_store "3: privacy.noise is none, expected discrete-gaussian: unit store is a claim about shops" \
+    's/^  noise: .*/  noise: none/'
+refused_store "'customers' is 90, but with unit store each shop counts as one" 's/{shop: store-292}/{shop: store-292, customers: 90}/'
+refused_store "privacy.m_stores is 4, expected 1" 's/^  spare_rounds: .*/  m_stores: 4/'
+refused_store "privacy.expected_customers is 6, expected 12" 's/^  spare_rounds: .*/  expected_customers: 6/'
+refused_store "missing key 'customers', expected a whole number from 1" 's/^unit: store/unit: customer/'
+
 # What leaves carries its statement: without a model there is none, and a budget lists the task with nothing spent.
 make_task cj_return_private.yaml
 publish

@@ -20,8 +20,8 @@
 
 #define OK(call) assert_int_equal((call), FT_OK)
 
-static struct ft_buf signed_task, signed_plain;
-static struct ft_task task, plain;
+static struct ft_buf signed_task, signed_plain, signed_store;
+static struct ft_task task, plain, store;
 
 static void
 sign(const char *path, struct ft_task *out, struct ft_buf *bytes)
@@ -47,6 +47,7 @@ setup(void **state)
     assert_true(sodium_init() >= 0);
     sign("deploy/tasks/cj_return_private.yaml", &task, &signed_task);
     sign("deploy/tasks/cj_return.yaml", &plain, &signed_plain);
+    sign("deploy/tasks/cj_return_store.yaml", &store, &signed_store);
     return 0;
 }
 
@@ -56,8 +57,10 @@ teardown(void **state)
     (void)state;
     ft_buf_clear(&signed_task);
     ft_buf_clear(&signed_plain);
+    ft_buf_clear(&signed_store);
     ft_task_clear(&task);
     ft_task_clear(&plain);
+    ft_task_clear(&store);
     return 0;
 }
 
@@ -177,6 +180,79 @@ statement_with_any_number_changed_is_refused_by_its_name(void **state)
     json_object_set_new(s, "extra", json_true());
     assert_int_equal(ft_statement_check(s, NULL), FT_ERR_VERIFY);
     json_decref(s);
+}
+
+static json_t *
+make_of_store(void)
+{
+    const struct ft_statement_facts facts = {
+        .signed_task = ft_buf_bytes(&signed_store),
+        .rounds = { .committed = { 0, 1, 1, 1 }, .failed = 2, .least_survivors = 10 },
+    };
+    struct ft_error err = { 0 };
+    json_t *s = NULL;
+
+    if (ft_statement_make(&facts, &s, &err) != FT_OK)
+        fail_msg("%s", err.text);
+    return s;
+}
+
+static bool
+lists(const json_t *statement, const char *list, const char *words)
+{
+    const json_t *all = json_object_get(statement, list);
+    bool found = false;
+    for (size_t i = 0; i < json_array_size(all); i++)
+        found = found || strstr(json_string_value(json_array_get(all, i)), words) != NULL;
+    return found;
+}
+
+/* Unit store claims a shop's data, by zero-out, in numbers and words: not that it takes part, for it takes its noise with
+ * it, and nothing of a customer's own. Each changed number is found here too. */
+static void
+statement_of_unit_store_is_about_zeroed_shops(void **state)
+{
+    struct ft_account_event event = ft_plan_privacy_event(&store, 3);
+    json_t *s = make_of_store(), *numbers = NULL;
+    const char *text = ft_statement_text(s), *relation = json_string_value(json_object_get(s, "relation"));
+    double epsilon;
+    uint32_t order;
+
+    (void)state;
+    OK(ft_account_cost_rdp(&event, 1, 1e-3, &epsilon, &order));
+    assert_string_equal(json_string_value(json_object_get(s, "unit")), "store");
+    assert_non_null(strstr(relation, "zero out one shop: it still takes part and adds its noise"));
+    assert_true(fabs(number(s, "guarantee", "epsilon", NULL) - epsilon) < 1e-12);
+    assert_true(epsilon < 7 && number(s, "guarantee", "planned", "rdp") > 7.9); /* one of four is left */
+    assert_true(number(s, "mechanism", "q", NULL) == 1);
+    assert_true(number(s, "mechanism", "n_pub", NULL) == 12);
+    assert_non_null(strstr(text, "for shop (zero out one shop"));
+    assert_non_null(strstr(text, "had that shop never been in the data and taken part all the same"));
+    assert_non_null(strstr(text, "each shop is in each round (q = 1) with one vector"));
+    assert_non_null(strstr(text, "one that leaves takes its noise with it; a claim of one customer's own, beyond that of their shop"));
+    assert_null(strstr(text, "shops a customer"));
+    assert_true(lists(s, "covered", "all rows of one shop, whosever and however many they are"));
+    assert_true(lists(s, "not_covered", "one that leaves takes its noise with it"));
+    assert_true(lists(s, "not_covered", "a customer as such"));
+    assert_false(lists(s, "not_covered", "a shop as a whole"));
+    assert_false(lists(s, "assumptions", "no customer's data lies in more than"));
+    OK(ft_statement_check(s, NULL));
+    assert_true(change_each(s, s, "") > 45);
+    OK(ft_statement_numbers(s, &numbers, NULL));
+    assert_true(json_is_null(json_object_get(numbers, "customers_at_most_about"))); /* nobody declared any */
+    assert_int_equal(json_integer_value(json_object_get(numbers, "shops_named")), 12);
+    assert_non_null(strstr(json_string_value(json_object_get(numbers, "data")), "one vector a shop"));
+    json_decref(numbers);
+    json_decref(s);
+}
+
+/* With or without one customer a shop's vector lies within twice its bound, so a customer's event has half the noise. */
+static void
+statement_of_unit_store_costs_a_customer_half_the_noise(void **state)
+{
+    (void)state;
+    assert_true(ft_plan_customer_event(&store, 4).z == ft_plan_privacy_event(&store, 4).z / 2);
+    assert_true(ft_plan_customer_event(&task, 4).z == ft_plan_privacy_event(&task, 4).z);
 }
 
 /* More rounds than the task has, or sums of fewer shops, are no rounds of this task. */
@@ -300,6 +376,8 @@ main(void)
         cmocka_unit_test(statement_counts_the_rounds_its_model_took),
         cmocka_unit_test(statement_without_noise_claims_nothing_of_the_sums),
         cmocka_unit_test(statement_with_any_number_changed_is_refused_by_its_name),
+        cmocka_unit_test(statement_of_unit_store_is_about_zeroed_shops),
+        cmocka_unit_test(statement_of_unit_store_costs_a_customer_half_the_noise),
         cmocka_unit_test(statement_of_rounds_that_the_task_does_not_allow_is_not_made),
         cmocka_unit_test(release_verifies_and_a_changed_one_does_not),
     };
