@@ -25,7 +25,7 @@
 #include <unistd.h>
 
 #define REQUEST     "enrol.csr"
-#define DEADLINE_MS 20000u
+#define DEADLINE_MS 60000u
 #define ENROL_CODES 100u /* EnrolReply.refusal counts from here in the list of refusal codes */
 
 const struct ft_cli_option ft_cmd_enrol_options[] = {

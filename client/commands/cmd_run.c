@@ -333,6 +333,8 @@ ft_run_processes(struct ft_cli *cli, struct ft_node *node, bool until_done, cons
     }
     if (st == FT_OK)
         st = vault_main(node, fds[0], until_done, &err);
+    if (st == FT_ERR_PEER && stop) /* both were told to end, and the courier was the quicker one */
+        st = FT_ERR_CANCELLED;
     if (st == FT_OK || st == FT_ERR_CANCELLED)
         code = FT_EXIT_OK;
     else if (st == FT_ERR_PEER)

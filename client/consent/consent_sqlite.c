@@ -143,7 +143,7 @@ ft_consent_open(const char *path, const struct ft_node_key *key, struct ft_conse
         st = c->handle == NULL ? FT_ERR_NOMEM : db_fail(c->handle, "consent registry: cannot open", err);
         goto out;
     }
-    sqlite3_busy_timeout(c->handle, 5000);
+    sqlite3_busy_timeout(c->handle, 30000);
     FT_TRY(run(c->handle, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;"
                "PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY",
                "consent registry: cannot set up", err));

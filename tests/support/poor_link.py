@@ -9,7 +9,7 @@
   --listen-host H    listen there instead of 127.0.0.1
   --seed N           of the times
 
-Each event is a line of FILE: open, cut, half-open, refused, or bytes N after a connection. Ends with SIGTERM.
+LISTEN 0 is any free port. Each event is a line of FILE: ready PORT, open, cut, half-open, refused, or bytes N after a connection. Ends with SIGTERM.
 """
 import argparse
 import asyncio
@@ -112,7 +112,7 @@ async def connection(reader, writer):
 
 async def main():
     server = await asyncio.start_server(connection, args.listen_host, args.listen)
-    log.write("ready\n")
+    log.write(f"ready {server.sockets[0].getsockname()[1]}\n")
     async with server:
         await server.serve_forever()
 

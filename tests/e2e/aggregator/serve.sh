@@ -32,24 +32,16 @@ for n in 1 2 3 4 5 6; do
     make_home "$dir/shop-$n" "store-$n" "$address"
     invite "store-$n" "$dir/$n.json"
 done
-wait_up() {
-    tries=0
-    until grep -q serve.listening "$1" 2>/dev/null; do
-        tries=$((tries + 1))
-        [ $tries -lt 100 ] || fail "the server does not come up: $(cat "$1")"
-        sleep 0.1
-    done
-}
 (
     trap '' XFSZ
     ulimit -f 66
     exec "$agg" serve --home "$home" 2>"$dir/limited.log"
 ) &
 server=$!
-wait_up "$dir/limited.log"
+eventually "the server with little room" logged "$dir/limited.log" serve.listening
 refused=
 for n in 1 2 3 4 5 6; do
-    if ! timeout 20 "$bin/fedtill-client" enrol --home "$dir/shop-$n" --token-file "$dir/$n.json" >"$dir/out" 2>"$dir/err"; then
+    if ! timeout 300 "$bin/fedtill-client" enrol --home "$dir/shop-$n" --token-file "$dir/$n.json" >"$dir/out" 2>"$dir/err"; then
         refused=$n
         break
     fi
@@ -64,7 +56,7 @@ wait "$server" || code=$?
     exec "$agg" serve --home "$home" 2>"$dir/again.log"
 ) &
 server=$!
-wait_up "$dir/again.log"
+eventually "the server again" logged "$dir/again.log" serve.listening
 # shellcheck disable=SC2046 # "Max open files", soft, hard, unit
 set -- $(grep "^Max open files" "/proc/$server/limits")
 [ "$4" -gt 64 ] || fail "the server may open $4 files, the system grants $5"

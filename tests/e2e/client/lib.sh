@@ -75,27 +75,43 @@ EOF
     chmod 600 "$1/policy.yaml"
 }
 
-# The real aggregator on a free port; $address is where.
+# eventually WHAT COMMAND...: the command comes to hold. The wait is against hangs; no test is judged by its time.
+eventually() {
+    until=$(($(date +%s) + 600)) what=$1
+    shift
+    until "$@"; do
+        [ "$(date +%s)" -lt "$until" ] || fail "it never came: $what"
+        sleep 0.1
+    done
+}
+alive() { [ -d "/proc/$1" ] && ! grep -q '^State:[[:space:]]*Z' "/proc/$1/status" 2>/dev/null; }
+gone() { ! alive "$1"; }
+logged() { grep -q "$2" "$1" 2>/dev/null; } # logged FILE WORD
+
+# serve [OPTION...]: the aggregator of $dir/agg listens, or has ended. By its own word: the port may be somebody else's.
+serve() {
+    listened=$(cat "$dir/server.log" 2>/dev/null | grep -c serve.listening || true)
+    "$bin/fedtill-aggregator" serve --home "$dir/agg" "$@" 2>>"$dir/server.log" &
+    server=$!
+    eventually "the aggregator's word" listening_or_gone
+}
+listening() { [ "$(grep -c serve.listening "$dir/server.log")" -gt "$listened" ]; }
+listening_or_gone() { listening || gone "$server"; }
+
+# start_aggregator [OPTION...]: the real aggregator on a free port; $address is where.
 start_aggregator() {
-    port=$((20000 + $$ % 20000))
-    for attempt in 1 2 3 4 5 6; do
+    port=$((10000 + $$ * 7 % 20000))
+    for attempt in 1 2 3 4 5 6 7 8; do
         rm -rf "$dir/agg"
         address=127.0.0.1:$port
         "$bin/fedtill-aggregator" init --home "$dir/agg" --listen "$address" >"$dir/init.out" 2>&1 ||
             fail "aggregator init"
-        "$bin/fedtill-aggregator" serve --home "$dir/agg" 2>"$dir/server.log" &
-        server=$!
-        tries=0
-        while kill -0 "$server" 2>/dev/null && [ $tries -lt 100 ]; do
-            if [ -s "$dir/server.log" ] && reachable "$port"; then return 0; fi
-            tries=$((tries + 1))
-            sleep 0.1
-        done
+        serve "$@"
+        if alive "$server"; then return 0; fi
         port=$((port + 11 * attempt))
     done
     fail "no aggregator"
 }
-reachable() { python3 -c "import socket,sys; s=socket.create_connection(('127.0.0.1',int(sys.argv[1])),1)" "$1" 2>/dev/null; }
 invite() { # invite SHOP FILE
     "$bin/fedtill-aggregator" store invite "$1" --home "$dir/agg" --out "$2" >"$dir/out" 2>"$dir/err" || fail "invite $1"
 }

@@ -34,14 +34,12 @@ fi
 
 # Seen from outside: no capabilities, no new privileges, a filter in force, in both processes; and nothing that whoever
 # started the client had open.
-"$bin/fedtill-client" run --home "$home" 2>"$dir/err" 9<"$root/README.md" &
+"$bin/fedtill-client" run --home "$home" 2>"$dir/client.log" 9<"$root/README.md" &
 vault=$!
-tries=0
-until grep -q vault.ready "$dir/err" || [ $tries -ge 100 ]; do
-    tries=$((tries + 1))
-    sleep 0.1
-done
+eventually "the client" logged "$dir/client.log" vault.ready
 courier=$(cat "/proc/$vault/task/$vault/children")
+confined() { grep -q '^Seccomp:[[:space:]]*2' "/proc/$1/status"; } # last of all, and in each process on its own
+eventually "the courier's confinement" confined "$courier"
 for pid in $vault $courier; do
     [ "$(sed -n 's/^CapEff:[^0-9a-f]*//p' "/proc/$pid/status")" = 0000000000000000 ] || fail "process $pid has capabilities"
     [ "$(sed -n 's/^NoNewPrivs:[^0-9]*//p' "/proc/$pid/status")" = 1 ] || fail "process $pid may gain privileges"
@@ -59,23 +57,13 @@ kill -KILL $courier
 code=0
 wait $vault || code=$?
 [ "$code" = 70 ] || fail "the vault ended with $code after its courier was killed"
-"$bin/fedtill-client" run --home "$home" 2>"$dir/err" &
+"$bin/fedtill-client" run --home "$home" 2>"$dir/client2.log" &
 vault=$!
-tries=0
-until grep -q vault.ready "$dir/err" || [ $tries -ge 100 ]; do
-    tries=$((tries + 1))
-    sleep 0.1
-done
+eventually "the next client" logged "$dir/client2.log" vault.ready
 courier=$(cat "/proc/$vault/task/$vault/children")
 kill -TERM $vault
 code=0
 wait $vault || code=$?
 [ "$code" = 0 ] || fail "SIGTERM ended with $code"
-alive() { [ -e "/proc/$1/stat" ] && ! grep -q '^State:.*zombie' "/proc/$1/status" 2>/dev/null; }
-tries=0
-while alive $courier && [ $tries -lt 20 ]; do
-    tries=$((tries + 1))
-    sleep 0.1
-done
-! alive $courier || fail "the courier outlived its vault"
+eventually "the courier's end after its vault's" gone "$courier"
 echo "sandbox: ok"

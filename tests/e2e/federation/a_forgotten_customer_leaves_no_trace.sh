@@ -29,6 +29,8 @@ for (c,) in sqlite3.connect(sys.argv[1]).execute("SELECT DISTINCT customer FROM 
 }
 pseudonyms >"$dir/before"
 start_shop "$here"
+ready() { log_of "$here" | grep -q vault.ready; }
+eventually "the shop's client" ready
 
 # Refusals change nothing.
 expect 77 "$client" dsr delete --home "$at" --customer "$gone" --yes

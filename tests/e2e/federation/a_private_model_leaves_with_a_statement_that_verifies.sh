@@ -9,7 +9,7 @@ make_aggregator
 add_shops $shops
 sign_roster
 make_task cj_return_private.yaml 's/^  rounds: .*/  rounds: 3/' 's/^  epsilon: 8/  epsilon: 6/' \
-    's/n_min: 11, n_cap: 12, h_min: 8/n_min: 6, n_cap: 7, h_min: 3/' 's/drop_permille: 170/drop_permille: 286/' \
+    's/n_min: 11, n_cap: 12, h_min: 8/n_min: 7, n_cap: 7, h_min: 3/' 's/drop_permille: 170/drop_permille: 286/' \
     's/^  spare_rounds: .*/  spare_rounds: 1/'
 listed=$(echo "$shops" | sed 's/.*/{shop: &,/')
 grep -F -e "$listed" "$dir/task.yaml" >"$dir/lines"
@@ -18,7 +18,7 @@ sed -i -e '/^    - {shop: /d' -e "/^  shops: /r $dir/lines" -e "s/^  expected_cu
     "$dir/task.yaml"
 publish
 for shop in $shops; do start_shop "$shop" --until-done; done
-eventually 240 "the task's end" task_is done
+eventually "the task's end" task_is done
 for shop in $shops; do ended "$(shop_pid "$shop")" 0; done
 check_chain
 

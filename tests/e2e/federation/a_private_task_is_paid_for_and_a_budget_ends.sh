@@ -12,10 +12,10 @@ add_shops $shops
 sign_roster
 expect 0 "$client" budget --home "$(shop_home "$first")"
 says "nothing has been spent"
-make_task cj_return_private.yaml 's/^  rounds: .*/  rounds: 2/'
+make_task cj_return_private.yaml 's/^  rounds: .*/  rounds: 2/' 's/n_min: 11,/n_min: 12,/'
 publish
 for shop in $shops; do start_shop "$shop" --until-done; done
-eventually 300 "the task's end" task_is done
+eventually "the task's end" task_is done
 for shop in $shops; do ended "$(shop_pid "$shop")" 0; done
 check_chain
 for shop in $shops; do
@@ -31,12 +31,12 @@ expect 0 "$client" status --home "$(shop_home "$first")" --json
 jq -e '.budget | startswith("households: epsilon ")' "$dir/out" >/dev/null || fail "the budget in status"
 
 # The same again is more than what is left: every shop refuses, and nothing is charged.
-make_task cj_return_private.yaml 's/^  rounds: .*/  rounds: 2/' 's/^task: .*/task: once_more/'
+make_task cj_return_private.yaml 's/^  rounds: .*/  rounds: 2/' 's/n_min: 11,/n_min: 12,/' 's/^task: .*/task: once_more/'
 publish
 start_shop "$first"
 start_shop "$second"
-eventually 120 "the verdict of $first" verdict "$first" 35
-eventually 120 "the verdict of $second" verdict "$second" 35
+eventually "the verdict of $first" verdict "$first" 35
+eventually "the verdict of $second" verdict "$second" 35
 signal_shop TERM "$first"
 signal_shop TERM "$second"
 ended "$(shop_pid "$first")" 0
@@ -86,6 +86,6 @@ says LEDGER_CORRUPT
 cp -p "$dir/newest" "$ledger"
 expect 0 "$client" budget --home "$(shop_home "$first")"
 start_shop "$first"
-eventually 60 "the shop's return" verdict "$first" 35
+eventually "the shop's return" verdict "$first" 35
 signal_shop TERM "$first"
 ended "$(shop_pid "$first")" 0

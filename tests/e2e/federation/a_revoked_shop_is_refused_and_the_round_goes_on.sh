@@ -7,26 +7,26 @@ make_aggregator
 # shellcheck disable=SC2086 # a list of names
 add_shops $shops
 sign_roster
-make_task cj_return.yaml 's/^  rounds: .*/  rounds: 400/' 's/pause: 0s/pause: 100ms/'
+make_task cj_return.yaml 's/^  rounds: .*/  rounds: 400/' 's/step: 10s/step: 15s/' 's/pause: 0s/pause: 300ms/'
 publish
 for shop in $shops; do start_shop "$shop"; done
 with() { [ "$(ask '[.rounds[] | select(.state == "committed")] | max_by(.round) | .survivors // 0')" = "$1" ]; }
-eventually 120 "a round of all eight shops" with 8
+eventually "a round of all eight shops" with 8
 
 revoked=$(echo "$shops" | sed -n 3p)
 expect 0 "$aggregator" store revoke "$revoked" --home "$home" --yes
 refused() { log_of "$1" | grep -q '"courier.refused","status":"ERR_REFUSED"'; }
-eventually 60 "the refusal of a revoked shop" refused "$revoked"
-eventually 120 "a round of seven shops" with 7
+eventually "the refusal of a revoked shop" refused "$revoked"
+eventually "a round of seven shops" with 7
 before=$(committed)
 
 suspended=$(echo "$shops" | sed -n 5p)
 expect 0 "$aggregator" store suspend "$suspended" --home "$home"
-eventually 60 "the refusal of a suspended shop" refused "$suspended"
-eventually 120 "a round of six shops" with 6
+eventually "the refusal of a suspended shop" refused "$suspended"
+eventually "a round of six shops" with 6
 [ "$(committed)" -gt "$before" ] || fail "no round went on"
 expect 0 "$aggregator" store resume "$suspended" --home "$home"
-eventually 180 "the return of a resumed shop" with 7
+eventually "the return of a resumed shop" with 7
 alive "$(shop_pid "$revoked")" || fail "a refusal ended the shop's client"
 expect 77 "$aggregator" store resume "$revoked" --home "$home"
 expect 0 "$aggregator" task stop "$task" --home "$home" --yes

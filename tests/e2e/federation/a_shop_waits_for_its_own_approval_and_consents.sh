@@ -12,18 +12,18 @@ sign_roster
 sed -i '/^auto_approve:/,/rounds_max/d' "$(shop_home "$asks")/policy.yaml"
 sed -i -e 's/^  basis: .*/  basis: none/' -e '/^  file:/d' "$(shop_home "$nobody")/client.yaml"
 sed -i 's/^      week: week/      week: week\n      quantity: quantity/' "$(shop_home "$asks")/client.yaml"
-make_task cj_return.yaml 's/^  rounds: .*/  rounds: 400/' 's/pause: 0s/pause: 100ms/'
+make_task cj_return.yaml 's/^  rounds: .*/  rounds: 400/' 's/pause: 0s/pause: 300ms/'
 publish
 for shop in $shops; do start_shop "$shop"; done
-eventually 120 "two rounds without the two" has_committed 2
+eventually "two rounds without the two" has_committed 2
 [ "$(ask '[.rounds[] | select(.state == "committed") | .survivors] | max')" = 6 ] || fail "one took part unasked"
-eventually 60 "the verdict of the shop that asks" verdict "$asks" 9
-eventually 60 "the verdict of the shop without consents" verdict "$nobody" 28
+eventually "the verdict of the shop that asks" verdict "$asks" 9
+eventually "the verdict of the shop without consents" verdict "$nobody" 28
 expect 0 "$client" task show "$task" --home "$(shop_home "$asks")"
 says coupon
 expect 0 "$client" task approve "$task" --home "$(shop_home "$asks")"
 seven() { [ "$(ask '[.rounds[] | select(.state == "committed") | .survivors] | max')" = 7 ]; }
-eventually 120 "a round with the shop that approved" seven
+eventually "a round with the shop that approved" seven
 # Seven of the eight mapped columns have their use.
 expect 0 "$client" data minimise --home "$(shop_home "$asks")" --json
 [ "$(jq -r '[.columns[] | select(.uses == []) | .column] | join(" ")' "$dir/out")" = quantity ] ||
@@ -39,5 +39,5 @@ echo 'link: {metered: always}' >>"$(shop_home "$asks")/client.yaml"
 expect 75 "$client" policy explain --task "$task" --home "$(shop_home "$asks")"
 says metered
 start_shop "$asks"
-eventually 60 "the verdict of the shop on a metered link" verdict "$asks" 32
+eventually "the verdict of the shop on a metered link" verdict "$asks" 32
 expect 0 "$aggregator" task stop "$task" --home "$home" --yes

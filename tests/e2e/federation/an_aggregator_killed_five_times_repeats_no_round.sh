@@ -7,19 +7,19 @@ make_aggregator
 # shellcheck disable=SC2086 # a list of names
 add_shops $shops
 sign_roster
-make_task cj_return.yaml 's/^  rounds: .*/  rounds: 80/' 's/step: 10s/step: 5s/'
+make_task cj_return.yaml 's/^  rounds: .*/  rounds: 80/' 's/step: 10s/step: 5s/' 's/pause: 0s/pause: 100ms/'
 publish
 for shop in $shops; do start_shop "$shop" --until-done; done
-told() { jq -s --argjson n "$1" '[.[] | select(.state == "committed")] | length >= $n' "$dir/rounds.jsonl" 2>/dev/null; }
+on() { has_committed $((now + 2)) || task_is done; }
 for kill in 1 2 3 4 5; do
     now=$(committed)
-    eventually 120 "two more rounds" has_committed $((now + 2))
+    eventually "two more rounds" on
     sleep "0.$(od -An -N2 -tu2 /dev/urandom | awk '{ printf "%03d", $1 % 400 }')"
     ask '[.rounds[] | select(.state == "committed") | {round, result_hash, model_hash}]' >"$dir/kept.$kill"
     stop_aggregator KILL
     restart_aggregator
 done
-eventually 240 "the task's end" task_is done
+eventually "the task's end" task_is done
 for shop in $shops; do ended "$(shop_pid "$shop")" 0; done
 # What was committed before a kill is there after it, as it was.
 ask '[.rounds[] | select(.state == "committed") | {round, result_hash, model_hash}]' >"$dir/all"

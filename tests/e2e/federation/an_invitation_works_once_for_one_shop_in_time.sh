@@ -30,7 +30,7 @@ refuse 77 TOKEN_USED "$dir/thief" "$dir/tokens/$first.json"
 second=$(largest 2 | tail -n 1)
 make_shop "$second"
 invite "$second"
-sqlite3 "$home/fedtill.db" "UPDATE tokens SET expires_ms = 1000" || fail "the register's tokens"
+sqlite3 -cmd ".timeout 60000" "$home/fedtill.db" "UPDATE tokens SET expires_ms = 1000" || fail "the register's tokens"
 refuse 77 TOKEN_EXPIRED "$(shop_home "$second")" "$dir/tokens/$second.json"
 
 # Foreign: made for another shop, its name changed by hand in the file.

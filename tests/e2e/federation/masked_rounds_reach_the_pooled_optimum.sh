@@ -7,11 +7,11 @@ make_aggregator
 # shellcheck disable=SC2086 # a list of names
 add_shops $shops
 sign_roster
-make_task cj_return.yaml 's/^  rounds: .*/  rounds: 240/' 's/^  weight_cap: .*/  weight_cap: 20000/' \
+make_task cj_return.yaml 's/^  rounds: .*/  rounds: 240/' 's/n_min: 6,/n_min: 12,/' 's/^  weight_cap: .*/  weight_cap: 20000/' \
     's/^  server: .*/  server: {optimizer: momentum, learning_rate: 1, momentum: 0.9}/'
 publish
 for shop in $shops; do start_shop "$shop" --until-done; done
-eventually 600 "the task's end" task_is done
+eventually "the task's end" task_is done
 for shop in $shops; do ended "$(shop_pid "$shop")" 0; done
 expect 0 "$aggregator" model export "$task" --home "$home" --format json --out "$dir/model.json"
 homes=

@@ -28,7 +28,7 @@ sign_roster
 make_task cj_return.yaml 's/^  rounds: .*/  rounds: 400/' 's/pause: 0s/pause: 200ms/'
 publish
 for shop in $shops; do start_shop "$shop"; done
-eventually 120 "three rounds" has_committed 3
+eventually "three rounds" has_committed 3
 {
     echo canarydeptqzx canaryprodqzx canarycatqzx canarybrandqzx
     for n in 0 1 2; do echo "canarycust${n}qzx"; done
@@ -38,13 +38,17 @@ vault=$(shop_pid "$planted")
 courier=$(children "$vault" | cut -d ' ' -f 1)
 search() { python3 "$(dirname "$0")/search_bytes.py" "$dir/words" "$@" >"$dir/found"; }
 
-! search "pid:$vault" || fail "the vault's memory has none of the words: the search cannot find"
+found() { ! search "pid:$vault"; }
+eventually "a word in the vault's memory: else the search cannot find" found
 search "pid:$courier" || fail "in the courier: $(cat "$dir/found")"
 search "pid:$aggregator_pid" || fail "in the aggregator's memory: $(cat "$dir/found")"
 
 # No port is open at the shop, and the vault has no socket of the network at all.
+list_sockets() {
+    for fd in /proc/"$1"/fd/*; do readlink "$fd"; done 2>/dev/null | sed -n 's/^socket:\[\([0-9]*\)\]$/\1/p' >"$dir/sockets.$1"
+}
 for pid in $vault $courier; do
-    for fd in /proc/"$pid"/fd/*; do readlink "$fd"; done 2>/dev/null | sed -n 's/^socket:\[\([0-9]*\)\]$/\1/p' >"$dir/sockets.$pid"
+    list_sockets "$pid"
     for inode in $(cat "$dir/sockets.$pid"); do
         ! awk -v inode="$inode" '$4 == "0A" && $10 == inode' /proc/net/tcp /proc/net/tcp6 | grep -q . ||
             fail "process $pid listens"
@@ -55,17 +59,20 @@ for inode in $(cat "$dir/sockets.$vault"); do
         fail "the vault has a network socket"
 done
 [ "$(wc -l <"$dir/sockets.$vault")" = 1 ] || fail "the vault has $(wc -l <"$dir/sockets.$vault") sockets, expected the one to its courier"
-# The same look finds the courier's connection and the aggregator's listener.
-connected=0
-for inode in $(cat "$dir/sockets.$courier"); do
-    awk -v inode="$inode" '$4 == "01" && $10 == inode' /proc/net/tcp /proc/net/tcp6 | grep -q . && connected=1
-done
-[ $connected = 1 ] || fail "the courier's connection is not seen"
+# The same look finds the courier's connection.
+connected() {
+    list_sockets "$courier"
+    for inode in $(cat "$dir/sockets.$courier"); do
+        ! awk -v inode="$inode" '$4 == "01" && $10 == inode' /proc/net/tcp /proc/net/tcp6 | grep -q . || return 0
+    done
+    return 1
+}
+eventually "the courier's connection" connected
 
 # SIGTERM ends all of them with 0.
 for shop in $shops; do kill -TERM "$(shop_pid "$shop")"; done
 for shop in $shops; do ended "$(shop_pid "$shop")" 0; done
-gone "$courier" || fail "the courier outlives the vault"
+eventually "the courier's end after the vault's" gone "$courier"
 kill -TERM "$aggregator_pid"
 ended "$aggregator_pid" 0
 

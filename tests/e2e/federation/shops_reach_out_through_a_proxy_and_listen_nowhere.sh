@@ -20,16 +20,12 @@ ip addr add "$net.1/24" dev "$veth" && ip link set "$veth" up
 ip netns exec "$network" ip addr add "$net.2/24" dev eth0
 ip netns exec "$network" ip link set eth0 up
 
-port=$((10000 + $$ * 7 % 20000)) proxy_port=$((9000 + $$ % 900))
-address=127.0.0.1:$port
-"$aggregator" init --home "$home" --listen "$address" --public "fl.example.org:$port" >"$dir/log/init" 2>&1 ||
-    fail "aggregator init"
-start_aggregator
-eventually 60 "the aggregator's answer" serving
+proxy_port=$((9000 + $$ % 900))
+make_aggregator fl.example.org
 python3 "$root/tests/support/poor_link.py" "$proxy_port" "$port" --listen-host "$net.1" --proxy --log "$dir/log/proxy" &
 processes="$processes $!"
 ready() { grep -q ready "$dir/log/proxy" 2>/dev/null; }
-eventually 20 "the proxy" ready
+eventually "the proxy" ready
 
 # The programs of the shops, in their network, with the proxy set.
 cat >"$dir/client" <<EOF
@@ -47,20 +43,24 @@ for shop in $shops; do
     import_consents "$shop"
 done
 sign_roster
-make_task cj_return.yaml 's/^  rounds: .*/  rounds: 3/' 's/pause: 0s/pause: 500ms/'
+make_task cj_return.yaml 's/^  rounds: .*/  rounds: 400/' 's/pause: 0s/pause: 500ms/'
 publish
 for shop in $shops; do start_shop "$shop" --until-done; done
-eventually 60 "a round" has_committed 1
+eventually "a round" has_committed 1
 
 # No port is open in their network, and every connection there is goes to the proxy.
-ip netns exec "$network" cat /proc/net/tcp /proc/net/tcp6 >"$dir/sockets"
+connected() {
+    ip netns exec "$network" cat /proc/net/tcp /proc/net/tcp6 >"$dir/sockets"
+    awk '$4 == "01" {split($3, to, ":"); print to[2]}' "$dir/sockets" | sort -u >"$dir/ports"
+    [ -s "$dir/ports" ]
+}
+eventually "a connection" connected
 ! awk '$4 == "0A"' "$dir/sockets" | grep -q . || fail "a shop listens: $(awk '$4 == "0A"' "$dir/sockets")"
-awk '$4 == "01" {split($3, to, ":"); print to[2]}' "$dir/sockets" | sort -u >"$dir/ports"
 [ "$(cat "$dir/ports")" = "$(printf '%04X' "$proxy_port")" ] || fail "connected to: $(cat "$dir/ports")"
 ip netns exec "$network" cat /proc/net/udp /proc/net/udp6 | awk '$2 ~ /:/ && $2 !~ /local/' >"$dir/datagrams"
 [ ! -s "$dir/datagrams" ] || fail "a shop has datagram sockets: $(cat "$dir/datagrams")"
 
-eventually 120 "the task's end" task_is done
+expect 0 "$aggregator" task stop "$task" --home "$home" --yes
 for shop in $shops; do ended "$(shop_pid "$shop")" 0; done
 [ "$(sed -n 's/^connect //p' "$dir/log/proxy" | sort -u)" = "fl.example.org:$port" ] ||
     fail "the proxy was asked for: $(sed -n 's/^connect //p' "$dir/log/proxy" | sort -u)"

@@ -35,10 +35,10 @@ YAML
     enrol "$shop"
 done
 sign_roster
-make_task iowa_reorder.yaml
+make_task iowa_reorder.yaml 's/n_min: 6,/n_min: 10,/'
 publish
 for shop in $shops; do start_shop "$shop" --until-done; done
-eventually 300 "the task's end" task_is done
+eventually "the task's end" task_is done
 expect 0 "$aggregator" model export "$task" --home "$home" --format json --out "$dir/model.json"
 homes=
 for shop in $shops; do homes="$homes $(shop_home "$shop")"; done

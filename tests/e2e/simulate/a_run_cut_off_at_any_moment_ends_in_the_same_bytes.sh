@@ -18,13 +18,7 @@ for algorithm in fedavg fedadam fedyogi scaffold ditto fedbuff exact; do
     while [ $kills -lt 3 ]; do
         "$sim" run "$dir/experiment.yaml" --out "$cut" --resume --save-every 3 "$@" >"$dir/out" 2>"$dir/err" </dev/null &
         job=$!
-        want=$((4 + kills * 20))
-        tries=0
-        while [ ! -s "$cut/rounds.csv" ] || [ "$(wc -l <"$cut/rounds.csv")" -lt $want ]; do
-            kill -0 "$job" 2>/dev/null || break
-            tries=$((tries + 1))
-            [ $tries -lt 100000 ] || fail "no rounds" # a minute and more
-        done
+        eventually "rounds" has_lines_or_ended "$cut/rounds.csv" $((4 + kills * 20)) "$job"
         kill -KILL "$job" 2>/dev/null || true
         wait "$job" 2>/dev/null || true
         kills=$((kills + 1))
@@ -39,12 +33,7 @@ done
 set -- --set training.rounds=100000 --set evaluation.every=100000 --set evaluation.pooled=false --set evaluation.local=false
 "$sim" run "$dir/experiment.yaml" --out "$dir/stopped" "$@" >"$dir/out" 2>"$dir/err" </dev/null &
 job=$!
-tries=0
-while [ ! -s "$dir/stopped/rounds.csv" ] || [ "$(wc -l <"$dir/stopped/rounds.csv")" -lt 5 ]; do
-    tries=$((tries + 1))
-    [ $tries -lt 600 ] || fail "no rounds"
-    sleep 0.02
-done
+eventually "rounds" has_lines "$dir/stopped/rounds.csv" 5
 expect 75 "$sim" run "$dir/experiment.yaml" --out "$dir/stopped" --resume "$@"
 says "another process works in this folder"
 kill -TERM "$job"
@@ -63,12 +52,7 @@ says "state.bin: damaged"
 set -- --set training.rounds=2 --set evaluation.local_clients=24 --set evaluation.baseline_epochs=400 --threads 1
 "$sim" run "$dir/experiment.yaml" --out "$dir/late" "$@" >"$dir/out" 2>"$dir/err" </dev/null &
 job=$!
-tries=0
-while [ ! -s "$dir/late/rounds.csv" ] || [ "$(wc -l <"$dir/late/rounds.csv")" -lt 3 ]; do
-    tries=$((tries + 1))
-    [ $tries -lt 3000 ] || fail "no rounds"
-    sleep 0.01
-done
+eventually "rounds" has_lines "$dir/late/rounds.csv" 3
 kill -TERM "$job" || true
 code=0
 wait "$job" || code=$?

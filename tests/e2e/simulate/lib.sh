@@ -24,9 +24,20 @@ expect() {
     want=$1
     shift
     code=0
-    timeout 120 "$@" >"$dir/out" 2>"$dir/err" </dev/null || code=$?
+    timeout 900 "$@" >"$dir/out" 2>"$dir/err" </dev/null || code=$?
     [ "$code" = "$want" ] || fail "exit $code, expected $want: $*"
 }
+# eventually WHAT COMMAND...: the command comes to hold. The wait is against hangs; no test is judged by its time.
+eventually() {
+    until=$(($(date +%s) + 900)) what=$1
+    shift
+    until "$@"; do
+        [ "$(date +%s)" -lt "$until" ] || fail "it never came: $what"
+        sleep 0.02
+    done
+}
+has_lines() { [ -s "$1" ] && [ "$(wc -l <"$1")" -ge "$2" ]; } # has_lines FILE N
+has_lines_or_ended() { has_lines "$1" "$2" || ! kill -0 "$3" 2>/dev/null; } # ... PID
 says() { grep -qF -- "$1" "$dir/out" "$dir/err" || fail "no word of: $1"; }
 
 # The model's hash of a run's folder.

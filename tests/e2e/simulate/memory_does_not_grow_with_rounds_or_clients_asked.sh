@@ -6,7 +6,7 @@ peak() { jq -er .peak_bytes "$dir/$1/summary.json"; }
 run() { # run DIR ROUNDS
     expect 0 "$sim" run "$dir/experiment.yaml" --out "$dir/$1" --set data.rows=100000 --set data.features=40 --set training.rounds="$2" \
         --set "partition={kind: quantity, clients: 20000, alpha: 5}" --set "model={kind: logistic}" --set evaluation.every=1000 \
-        --set clients.fraction=0.01 --set evaluation.pooled=false --set evaluation.local=false
+        --threads 2 --set clients.fraction=0.01 --set evaluation.pooled=false --set evaluation.local=false
 }
 run few 20
 run many 200

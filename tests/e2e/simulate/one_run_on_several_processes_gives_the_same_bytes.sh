@@ -14,10 +14,10 @@ EOF
 chmod +x "$dir/mpi"
 mpi=$dir/mpi
 code=0
-timeout 60 "$mpi" 2 run --help >"$dir/out" 2>"$dir/err" </dev/null || code=$?
+timeout 900 "$mpi" 2 run --help >"$dir/out" 2>"$dir/err" </dev/null || code=$?
 [ "$code" = 0 ] || skip "mpirun does not start programs here: $(head -c 300 "$dir/err")"
 code=0
-timeout 60 "$mpi" 2 run "$dir/experiment.yaml" --out "$dir/first" >"$dir/out" 2>"$dir/err" </dev/null || code=$?
+timeout 900 "$mpi" 2 run "$dir/experiment.yaml" --out "$dir/first" >"$dir/out" 2>"$dir/err" </dev/null || code=$?
 ! grep -q "built without MPI" "$dir/err" || skip "the program was built without MPI (Debian: libopenmpi-dev)"
 [ "$code" = 0 ] || fail "exit $code under mpirun"
 
@@ -56,7 +56,7 @@ set -- --set algorithm.name=scaffold --set training.rounds=40 --set evaluation.p
 expect 0 "$sim" run "$dir/experiment.yaml" --out "$dir/whole" "$@"
 "$sim" run "$dir/experiment.yaml" --out "$dir/cut" --resume --save-every 2 "$@" >"$dir/out" 2>"$dir/err" </dev/null &
 job=$!
-while kill -0 "$job" 2>/dev/null && { [ ! -s "$dir/cut/rounds.csv" ] || [ "$(wc -l <"$dir/cut/rounds.csv")" -lt 6 ]; }; do :; done
+eventually "rounds" has_lines_or_ended "$dir/cut/rounds.csv" 6 "$job"
 kill -KILL "$job" 2>/dev/null || true
 wait "$job" 2>/dev/null || true
 expect 0 "$mpi" 3 run "$dir/experiment.yaml" --out "$dir/cut" --resume "$@"
