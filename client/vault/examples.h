@@ -73,18 +73,22 @@ struct ft_examples_rules {
      * nobody else's rows and no anonymous basket, so that a row depends on its own customer whatever the
      * query does. A row that cannot be used, or a query that fails for a customer, leaves out that row or
      * customer, and nothing of it is told: DATA_NONFINITE, the values' QUERY_RESULT, the row limit and
-     * min_customers do not apply. Of unit record: the query runs once as ever, and a row that cannot be used
-     * is left out in the same silence. Of unit store: as of unit record; and since it is the shop that is hidden,
-     * a query that fails while it runs, or passes its limits of time or memory, gives no rows and no refusal
-     * (customers_failed is 1), and of more rows than allowed the first are used (rows_over_cap): whether the
-     * shop takes part must not tell what its rows are. */
+     * min_customers do not apply. Nor is there a limit on all customers together, which one customer more could
+     * break: each has its share of query_ms, in steps of SQLite's machine, and what the query itself may take of
+     * query_memory. Of unit record: the query runs once as ever, and a row that cannot be used is left out in the
+     * same silence. Of unit store: as of unit record; and since it is the shop that is hidden, a query that fails
+     * while it runs, or passes its limits of time or memory, gives no rows and no refusal (customers_failed is 1),
+     * and of more rows than allowed the first are used (rows_over_cap): whether the shop takes part must not tell
+     * what its rows are. */
     bool one_by_one;
+    uint64_t declared_customers; /* one_by_one: this shop's, in the signed task; 0: not known */
     uint64_t min_customers;   /* fewer train customers (unit customer) are refused; 0: no minimum */
     const struct ft_env *env; /* its monotonic clock times the query; NULL: the machine's */
 };
 
 /* Owned by the caller; clear with ft_examples_clear. Row-major, in the query's order within each split. */
 struct ft_examples {
+    bool ran; /* after an error too: it is in the rows, not in the rules or the query's text */
     size_t rows_train, rows_test, feature_count;
     float *x_train;                           /* (rows_train, feature_count), within the declared bounds */
     float *y_train;                           /* (rows_train) */

@@ -15,8 +15,10 @@
 #define OPS_MAX           1000000
 #define COMPOUND_MAX      100
 #define PROGRESS_INTERVAL 1000
-#define CUSTOMER_STEPS                                                                                       \
-    2000000 /* of SQLite's machine, for one customer: some 20 ms, 100 times what a usual query takes */
+/* Of SQLite's machine, for one customer: from 10 to 100 times what a usual query takes. */
+#define CUSTOMER_STEPS_LEAST UINT64_C(200000)
+#define CUSTOMER_STEPS_MOST  UINT64_C(2000000)
+#define STEPS_PER_MS         UINT64_C(100000)
 
 /* Deterministic, of its arguments alone, small results. Sorted. */
 static const char *const functions[] = {
@@ -184,17 +186,32 @@ on_authorize(void *ctx, int action, const char *a, const char *b, const char *da
 bool
 guard_expired(struct guard *g)
 {
-    if (!g->out_of_time && g->rules->env->now_ms(g->rules->env->ctx) > g->deadline_ms)
+    if (!g->own_limits && !g->out_of_time && g->rules->env->now_ms(g->rules->env->ctx) > g->deadline_ms)
         g->out_of_time = true;
-    if (!g->out_of_memory && sqlite3_memory_used() + (int64_t)g->own_memory > g->memory_max)
+    if (!g->out_of_memory &&
+        sqlite3_memory_used() + (g->own_limits ? 0 : (int64_t)g->own_memory) > g->memory_max)
         g->out_of_memory = true;
     return g->out_of_time || g->out_of_memory;
+}
+
+/* The query's time, shared by as many customers as the shop declares: a public number, so that what one
+ * customer may take does not tell, nor hang on, how many there are. */
+static uint64_t
+customer_steps(const struct ft_examples_rules *rules)
+{
+    const uint64_t ms = rules->query_ms < UINT32_MAX ? rules->query_ms : UINT32_MAX;
+    const uint64_t steps =
+        rules->declared_customers > 0 ? ms * STEPS_PER_MS / rules->declared_customers : CUSTOMER_STEPS_MOST;
+    return steps < CUSTOMER_STEPS_LEAST  ? CUSTOMER_STEPS_LEAST
+           : steps < CUSTOMER_STEPS_MOST ? steps
+                                         : CUSTOMER_STEPS_MOST;
 }
 
 void
 guard_next_customer(struct guard *g)
 {
-    g->own_steps = CUSTOMER_STEPS / PROGRESS_INTERVAL;
+    g->own_limits = true;
+    g->own_steps = customer_steps(g->rules) / PROGRESS_INTERVAL;
     g->out_of_steps = g->out_of_memory = false;
 }
 

@@ -42,6 +42,7 @@ struct guard {
     int64_t memory_max;   /* by sqlite3_memory_used() */
     uint64_t own_memory;  /* bytes of the result's matrices, counted with it */
     uint64_t own_steps;   /* one_by_one: progress calls left to the customer at hand */
+    bool own_limits;      /* one_by_one: customers are under way; nothing that grows with their number is limited */
     bool out_of_time, out_of_memory, out_of_steps;
     int old_length, old_like, old_ops, old_compound; /* limits to put back */
 };

@@ -351,8 +351,8 @@ split_at(struct run *r)
     return strcmp(text, "train") == 0 ? SPLIT_TRAIN : strcmp(text, "test") == 0 ? SPLIT_TEST : -1;
 }
 
-/* The rows are of customers, each of whom must be visible: always with unit customer, and with unit store unless the
- * shop's records have no people. */
+/* The rows are of customers, each of whom must be visible: always with unit customer, and with unit store
+ * unless the shop's records have no people. */
 static bool
 has_people(const struct run *r)
 {
@@ -542,8 +542,8 @@ count_unusable(struct run *r)
         r->out.rows_unusable += r->bad_feature[i];
 }
 
-/* Unit store: whether the shop takes part must not hang on its rows. A query that fails or passes its limits over them
- * gives none, and nothing of it is told; of more rows than allowed the first are used. */
+/* Unit store: whether the shop takes part must not hang on its rows. A query that fails or passes its limits
+ * over them gives none, and nothing of it is told; of more rows than allowed the first are used. */
 static enum ft_status
 run_for_store(struct run *r)
 {
@@ -586,13 +586,14 @@ run_one_by_one(struct run *r)
         (void)sqlite3_reset(nobody);
         (void)sqlite3_reset(one);
         r->guard.ours = true;
-        const bool chosen =
-            sqlite3_step(nobody) == SQLITE_DONE && sqlite3_bind_text(one, 1, r->only, -1, SQLITE_STATIC) == SQLITE_OK &&
-            sqlite3_step(one) == SQLITE_DONE;
+        const bool chosen = sqlite3_step(nobody) == SQLITE_DONE &&
+                            sqlite3_bind_text(one, 1, r->only, -1, SQLITE_STATIC) == SQLITE_OK &&
+                            sqlite3_step(one) == SQLITE_DONE;
         r->guard.ours = false;
         if (!chosen)
-            st = r->guard.out_of_time || r->guard.out_of_memory ? prepare_failed(r)
-                                                                : ft_db_fail(r->db, "cannot choose a customer", r->err);
+            st = r->guard.out_of_time || r->guard.out_of_memory
+                     ? prepare_failed(r)
+                     : ft_db_fail(r->db, "cannot choose a customer", r->err);
         else
             st = run_for_one(r);
     }
@@ -728,8 +729,9 @@ index_customers(struct run *r)
 {
     enum ft_status st = FT_OK;
     if (r->views.mapped[FT_TABLE_TRANSACTIONS][0])
-        st = ft_db_exec(r->db, "CREATE INDEX IF NOT EXISTS ft_base_whose ON ft_base_transactions(customer_id)",
-                        "cannot index the customers", r->err);
+        st =
+            ft_db_exec(r->db, "CREATE INDEX IF NOT EXISTS ft_base_whose ON ft_base_transactions(customer_id)",
+                       "cannot index the customers", r->err);
     if (st == FT_OK && r->views.table[FT_TABLE_CUSTOMERS])
         st = ft_db_exec(r->db, "CREATE INDEX IF NOT EXISTS ft_base_who ON ft_base_customers(customer_id)",
                         "cannot index the customers", r->err);
@@ -753,6 +755,7 @@ ft_examples_build(struct ft_db *db, const struct ft_task *task, const struct ft_
         if (full.one_by_one)
             FT_TRY(index_customers(&r));
         FT_TRY(compile(&r));
+        out->ran = r.out.ran = true;
         if (has_people(&r))
             FT_TRY(load_visible(&r));
         if (full.one_by_one) {

@@ -46,6 +46,7 @@ struct ft_shop {
     uint8_t examples_task[32];
     struct ft_examples examples;
     struct ft_consent_mark mark;
+    bool nobody; /* the last contribution is noise alone: no consent it could hang on */
     bool standardised;
     double *means_stds; /* (2 * features) of the standardisation */
     uint32_t means_features;
@@ -236,8 +237,9 @@ month_start(int64_t now_s, int32_t offset_s)
 
 /* Everything the policy wants to know about this machine. What cannot be found out refuses by being zero. */
 static void
-read_facts(struct ft_shop *s, const struct ft_policy *policy, const struct ft_task *task, const uint8_t task_hash[32],
-           enum ft_vault_approval approval, enum ft_policy_guard guard, struct ft_policy_facts *f)
+read_facts(struct ft_shop *s, const struct ft_policy *policy, const struct ft_task *task,
+           const uint8_t task_hash[32], enum ft_vault_approval approval, enum ft_policy_guard guard,
+           struct ft_policy_facts *f)
 {
     struct ft_vault_store *store = s->config.store;
     struct ft_consent_totals totals = { 0 };
@@ -315,8 +317,8 @@ end_expired(struct ft_shop *s, const struct ft_task *task, const uint8_t task_ha
 
 /* Everything is agreed: the task is charged before anybody is told. */
 static void
-reserve(struct ft_shop *s, const struct ft_policy *policy, const struct ft_task *task, const uint8_t task_hash[32],
-        struct ft_decision *out)
+reserve(struct ft_shop *s, const struct ft_policy *policy, const struct ft_task *task,
+        const uint8_t task_hash[32], struct ft_decision *out)
 {
     const struct ft_policy_budget *budget = ft_policy_budget_of(policy, task);
     struct ft_error err = { 0 };
@@ -357,8 +359,9 @@ decide(void *ctx, const struct ft_task *task, const uint8_t task_hash[32], enum 
     if (facts.uses == NULL)
         refuse_with(out, FT_WORD_REFUSED,
                     s->uses.status == FT_ERR_FORMAT ? FT_REFUSAL_QUERY_RESULT : FT_REFUSAL_QUERY_REFUSED);
-    else if (d->verdict == FT_VERDICT_ACCEPTED && refresh(s) != FT_OK)
-        refuse_with(out, FT_WORD_LATER, FT_REFUSAL_DATA_UNREADABLE);
+    else if (d->verdict == FT_VERDICT_ACCEPTED && refresh(s) != FT_OK && task->noise == 0)
+        refuse_with(out, FT_WORD_LATER,
+                    FT_REFUSAL_DATA_UNREADABLE); /* with noise it takes part: see contribute */
     if (out->verdict == FT_WORD_ACCEPTED && task->noise != 0)
         reserve(s, &policy, task, task_hash, out);
     const uint32_t fault = ft_budget_fault(s->budget, NULL);
@@ -429,8 +432,19 @@ exclusions(const struct ft_policy *policy, struct ft_examples_exclude **list, co
     return FT_OK;
 }
 
+/* What the signed task says this shop has: a public number. 0: nothing. */
+static uint64_t
+declared_customers(const struct ft_shop *s, const struct ft_task *task)
+{
+    for (uint32_t i = 0; i < task->privacy.shop_count; i++)
+        if (strcmp(task->privacy.shops[i].name, s->name) == 0)
+            return task->privacy.shops[i].customers;
+    return 0;
+}
+
+/* *tell becomes false once nothing is left to go wrong but for the data. */
 static enum ft_status
-build(struct ft_shop *s, const struct ft_work *work, uint32_t *code)
+build(struct ft_shop *s, const struct ft_work *work, uint32_t *code, bool *tell)
 {
     struct ft_policy policy = { 0 };
     enum ft_policy_guard guard;
@@ -442,6 +456,7 @@ build(struct ft_shop *s, const struct ft_work *work, uint32_t *code)
     bool have_policy = false;
     enum ft_status st = FT_ERR_NOMEM;
 
+    *tell = true;
     drop_examples(s);
     if (refusals == NULL)
         goto out;
@@ -472,13 +487,16 @@ build(struct ft_shop *s, const struct ft_work *work, uint32_t *code)
         .query_memory = (uint64_t)policy.limits.query_memory_mib << 20,
         .min_customers = work->task->noise != 0 ? 0 : policy.min_customers, /* policy_decide.c says why */
         .one_by_one = work->task->noise != 0,
+        .declared_customers = declared_customers(s, work->task),
         .env = s->config.env,
     };
+    *tell = false;
     if (s->consent != NULL)
         FT_TRY(
             ft_consent_eligible(s->consent, work->task->purpose, wall_of(s), s->db, &count, &s->mark, &err));
     st = ft_examples_build(s->db, work->task, &rules, &s->examples, refusals, &err);
     if (st != FT_OK) {
+        *tell = !s->examples.ran;
         *code = refusals->count > 0 ? ft_refusal_number(refusals->list[0].code) : FT_REFUSAL_INTERNAL;
         goto out;
     }
@@ -486,7 +504,8 @@ build(struct ft_shop *s, const struct ft_work *work, uint32_t *code)
     memcpy(s->examples_task, work->task_hash, 32);
     if (s->examples.rows_unusable + s->examples.customers_failed > 0)
         ft_log(FT_LOG_WARN, "examples.left_out", "rows=%llu customers=%llu",
-               (unsigned long long)s->examples.rows_unusable, (unsigned long long)s->examples.customers_failed);
+               (unsigned long long)s->examples.rows_unusable,
+               (unsigned long long)s->examples.customers_failed);
     if (s->examples.rows_train == 0 && work->task->noise == 0) {
         *code = s->config.basis == FT_BASIS_CONSENT && s->examples.zero_reason[0] != '\0'
                     ? FT_REFUSAL_CONSENT_SOURCE_MISSING
@@ -512,10 +531,11 @@ ft_shop_examples(struct ft_shop *s, const struct ft_task *task, const struct ft_
     static const uint8_t no_hash[32];
     const struct ft_work work = { .task = task, .task_hash = no_hash };
     uint32_t code = 0;
+    bool tell;
     enum ft_status st;
 
     FT_TRY(refresh(s));
-    FT_TRY(build(s, &work, &code));
+    FT_TRY(build(s, &work, &code, &tell));
     *out = &s->examples;
 out:
     return st;
@@ -553,25 +573,34 @@ note_standardisation(struct ft_shop *s, const struct ft_work *work)
     return FT_OK;
 }
 
+/* No row is looked at, so nothing of the data can stand against it. */
 static enum ft_status
-contribute(void *ctx, const struct ft_work *work, uint64_t **words, uint32_t *code)
+contribute_noise(struct ft_shop *s, const struct ft_work *work, uint64_t **words, uint32_t *code)
 {
-    struct ft_shop *s = ctx;
+    struct ft_examples none = { .feature_count = work->task->feature_count };
+    struct ft_error err = { 0 };
+    bool raw = false;
+
+    *code = FT_REFUSAL_INTERNAL;
+    s->nobody = true;
+    return work->plan->privacy.on ? ft_contribute(s->contributor, work, &none, &raw, words, &err)
+                                  : FT_ERR_ARGUMENT;
+}
+
+/* *tell is false when what went wrong is in the data. */
+static enum ft_status
+contribute_data(struct ft_shop *s, const struct ft_work *work, uint64_t **words, uint32_t *code, bool *tell)
+{
     struct ft_error err = { 0 };
     enum ft_status st;
 
-    *words = NULL;
-    if (work->nobody) { /* no row is looked at, so nothing of the data can stand against it */
-        struct ft_examples none = { .feature_count = work->task->feature_count };
-        bool raw = false;
-        *code = FT_REFUSAL_INTERNAL;
-        return work->plan->privacy.on ? ft_contribute(s->contributor, work, &none, &raw, words, &err)
-                                      : FT_ERR_ARGUMENT;
-    }
+    s->nobody = false;
+    *tell = false;
     *code = FT_REFUSAL_DATA_UNREADABLE;
     FT_TRY(refresh(s));
     if (!usable(s, work))
-        FT_TRY(build(s, work, code));
+        FT_TRY(build(s, work, code, tell));
+    *tell = false;
     *code = FT_REFUSAL_INTERNAL;
     FT_TRY(note_standardisation(s, work));
     st = ft_contribute(s->contributor, work, &s->examples, &s->standardised, words, &err);
@@ -584,11 +613,35 @@ out:
     return st;
 }
 
+/* In a task with noise, whether and when a shop takes part tells nothing of its data: where the data cannot
+ * be used, the shop's noise goes alone, and its own operator is told. What the policy forbids, or the query's
+ * text, is refused as ever. */
+static enum ft_status
+contribute(void *ctx, const struct ft_work *work, uint64_t **words, uint32_t *code)
+{
+    struct ft_shop *s = ctx;
+    bool tell = false;
+    enum ft_status st;
+
+    *words = NULL;
+    if (work->nobody)
+        return contribute_noise(s, work, words, code);
+    st = contribute_data(s, work, words, code, &tell);
+    if (st == FT_OK || tell || !work->plan->privacy.on || st == FT_ERR_NOMEM)
+        return st;
+    ft_log(FT_LOG_ERROR, "contribution.noise_alone",
+           "code=%u status=%s effect=the round goes on with this shop's noise and none of its data "
+           "remedy=fedtill-client "
+           "source check",
+           *code, ft_status_name(st));
+    return contribute_noise(s, work, words, code);
+}
+
 static bool
 unchanged(void *ctx)
 {
     struct ft_shop *s = ctx;
-    return s->consent == NULL || ft_consent_unchanged(s->consent, &s->mark, wall_of(s));
+    return s->nobody || s->consent == NULL || ft_consent_unchanged(s->consent, &s->mark, wall_of(s));
 }
 
 /* Two different messages for one step: kept beside the audit log, for whoever judges the aggregator. */

@@ -258,6 +258,47 @@ private_task_looks_the_same_whoever_is_drawn(void **state)
     ft_buf_clear(&first);
 }
 
+/* The export cannot be read any more, none of its lines, or it is gone: the same messages of the same sizes as with good data,
+ * and no code. The shop's noise goes alone, and only its own log says so. */
+static void
+private_task_looks_the_same_when_the_data_cannot_be_used(void **state)
+{
+    enum { GOOD, MALFORMED, GONE, CASES };
+    struct ft_buf first = { 0 };
+    (void)state;
+    for (int i = 0; i < CASES; i++) {
+        struct whole w;
+        struct ft_buf log = { 0 };
+        char path[112];
+        open_private(&w, BUDGET("1000", ""), CUSTOMERS, 4000);
+        snprintf(path, sizeof path, "%s/data.csv", w.folder);
+        whole_kill(&w);
+        if (i == MALFORMED)
+            whole_write(path, "customer_id,basket_id,week,amount,quantity,coupon\nA,B,one,two,three,four\n");
+        else if (i == GONE)
+            assert_int_equal(unlink(path), 0);
+        assert_true(whole_start(&w));
+        publish_private(&w);
+        assert_true(rig_run(&w.rig, rig_task_done, w.task, 60000));
+        assert_int_equal(w.uploads, 5);
+        assert_int_equal(entry(&w).spent, 5);
+        assert_int_equal(w.verdict, FT_WORD_ACCEPTED);
+        assert_int_equal(w.code, 0);
+        assert_int_equal(ft_file_read(w.log, 1 << 20, &log, NULL), FT_OK);
+        assert_int_equal(ft_buf_append(&log, "", 1), FT_OK);
+        assert_int_equal(strstr((const char *)log.data, "contribution.noise_alone") != NULL, i != GOOD);
+        if (i == GOOD) {
+            assert_int_equal(ft_buf_append(&first, w.sizes.data, w.sizes.size), FT_OK);
+        } else {
+            assert_int_equal(w.sizes.size, first.size);
+            assert_memory_equal(w.sizes.data, first.data, first.size);
+        }
+        ft_buf_clear(&log);
+        whole_close(&w);
+    }
+    ft_buf_clear(&first);
+}
+
 static int withdrawals;
 static bool nobody_at_last;
 
@@ -472,6 +513,7 @@ main(void)
         cmocka_unit_test(private_contribution_stays_when_the_ledger_cannot_be_written),
         cmocka_unit_test(private_task_is_refused_by_the_policys_budget),
         cmocka_unit_test(private_task_looks_the_same_whoever_is_drawn),
+        cmocka_unit_test(private_task_looks_the_same_when_the_data_cannot_be_used),
         cmocka_unit_test(private_task_does_not_drop_out_when_consent_changes),
         cmocka_unit_test(private_ledger_put_back_is_found_without_the_aggregator),
         cmocka_unit_test(private_ledger_put_back_is_noticed),

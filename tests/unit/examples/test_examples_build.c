@@ -404,13 +404,15 @@ examples_build_survives_any_failed_allocation(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, example_setup, example_teardown)
 
-/* Run for one customer after the other, a query sees nobody else's rows: what it computes over "all" is each one's own. */
+/* Run for one customer after the other, a query sees nobody else's rows: what it computes over "all" is each
+ * one's own. */
 static void
 examples_one_by_one_shows_a_customer_nobody_else(void **state)
 {
     struct example_shop *s = *state;
-    static const char sql[] = "SELECT customer_id, 'train' AS split, 0 AS y, (SELECT sum(quantity) FROM transactions) AS f "
-                              "FROM transactions GROUP BY customer_id";
+    static const char sql[] =
+        "SELECT customer_id, 'train' AS split, 0 AS y, (SELECT sum(quantity) FROM transactions) AS f "
+        "FROM transactions GROUP BY customer_id";
     s->features[0].max = 100;
     assert_int_equal(example_build(s, sql), FT_OK);
     assert_int_equal(s->out.rows_train, 3);
@@ -423,24 +425,29 @@ examples_one_by_one_shows_a_customer_nobody_else(void **state)
     assert_true(s->out.x_train[0] < all && s->out.x_train[0] + s->out.x_train[1] + s->out.x_train[2] == all);
 }
 
-/* A row that is no good, a made-up name and a query that fails for one customer leave that row or customer out: no
- * error, no refusal, and no minimum crowd, for each would tell something of the rows. */
+/* A row that is no good, a made-up name and a query that fails for one customer leave that row or customer
+ * out: no error, no refusal, and no minimum crowd, for each would tell something of the rows. */
 static void
 examples_one_by_one_leaves_out_what_is_bad(void **state)
 {
     struct example_shop *s = *state;
     s->rules.one_by_one = true;
     s->rules.min_customers = 0;
-    assert_int_equal(example_build(s, ROWS("('b1','train',0,NULL), ('b2','train',0,1), ('b3','never',0,1), ('b3','train',7,1)")),
-                     FT_OK);
+    assert_int_equal(
+        example_build(
+            s, ROWS("('b1','train',0,NULL), ('b2','train',0,1), ('b3','never',0,1), ('b3','train',7,1)")),
+        FT_OK);
     assert_int_equal(s->out.rows_train, 1);
     assert_int_equal(s->out.customers_train, 1);
     assert_int_equal(s->out.rows_unusable, 3);
-    assert_int_equal(example_build(s, "SELECT 'x' AS customer_id, 'train' AS split, 0 AS y, 1 AS f FROM transactions"), FT_OK);
+    assert_int_equal(
+        example_build(s, "SELECT 'x' AS customer_id, 'train' AS split, 0 AS y, 1 AS f FROM transactions"),
+        FT_OK);
     assert_int_equal(s->out.rows_train, 0);
-    assert_int_equal(example_build(s, "SELECT customer_id, 'train' AS split, 0 AS y, abs(CASE WHEN basket_id = 'b2' THEN "
-                                      "-9223372036854775807 - 1 ELSE 1 END) AS f FROM transactions ORDER BY basket_id"),
-                     FT_OK);
+    assert_int_equal(
+        example_build(s, "SELECT customer_id, 'train' AS split, 0 AS y, abs(CASE WHEN basket_id = 'b2' THEN "
+                         "-9223372036854775807 - 1 ELSE 1 END) AS f FROM transactions ORDER BY basket_id"),
+        FT_OK);
     assert_int_equal(s->out.customers_failed, 1);
     assert_int_equal(s->out.customers_train, 2);
     assert_int_equal(s->refusals.count, 0);
@@ -582,12 +589,45 @@ examples_of_a_store_never_decide_whether_it_takes_part(void **state)
     assert_int_equal(example_build(s, "SELECT customer_id, 'train' AS split, 0 AS y FROM transactions"), FT_ERR_FORMAT);
     assert_int_equal(example_build(s, "SELECT customer_id, 'train' AS split, 0 AS y, amount AS f FROM transactions"),
                      FT_ERR_REFUSED);
+
+/* A millisecond passes each time it is looked at. */
+static uint64_t
+racing_clock(void *ctx)
+{
+    return ++*(uint64_t *)ctx;
+}
+
+/* The customers together have no limit that one more of them could break, or the shop would take part or not
+ * by their number and all of their rows hang on it; each has its share of the time by the number that the
+ * shop declares. */
+static void
+examples_one_by_one_has_no_limit_on_all_customers_together(void **state)
+{
+    static const char slow[] =
+        "WITH RECURSIVE k(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM k WHERE i < 40000) "
+        "SELECT customer_id, 'train' AS split, 0 AS y, (SELECT max(i) FROM k) > 0 AS f FROM transactions "
+        "GROUP BY customer_id";
+    struct example_shop *s = *state;
+    uint64_t clock = 0;
+    const struct ft_env env = { .now_ms = racing_clock, .ctx = &clock };
+    s->rules.one_by_one = true;
+    s->rules.env = &env;
+    s->rules.query_ms = 1000;
+    for (int declared = 0; declared < 2; declared++) {
+        s->rules.declared_customers = declared ? 1000 : 0;
+        if (example_build(s, slow) != FT_OK)
+            fail_msg("%s", s->err.text);
+        assert_int_equal(s->out.customers_train, declared ? 0 : 3);
+        assert_int_equal(s->out.customers_failed, declared ? 3 : 0);
+        assert_int_equal(s->refusals.count, 0);
+    }
 }
 
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(examples_one_by_one_has_no_limit_on_all_customers_together),
         TEST(examples_one_by_one_bounds_what_one_customer_can_take),
         TEST(examples_build_finds_columns_by_name),
         TEST(examples_one_by_one_shows_a_customer_nobody_else),
