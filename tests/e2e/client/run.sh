@@ -39,7 +39,7 @@ wait $vault || code=$?
 vault=$!
 eventually "the next client" logged "$dir/client2.log" vault.ready
 # Both processes are told to end, as a terminal or systemd does, and the courier is the quicker one: no error all the same.
-courier=$(cat "/proc/$vault/task/$vault/children")
+courier=$(cut -d " " -f 1 "/proc/$vault/task/$vault/children")
 kill -STOP $vault
 kill -TERM $courier
 eventually "the courier's end" gone $courier

@@ -37,7 +37,7 @@ fi
 "$bin/fedtill-client" run --home "$home" 2>"$dir/client.log" 9<"$root/README.md" &
 vault=$!
 eventually "the client" logged "$dir/client.log" vault.ready
-courier=$(cat "/proc/$vault/task/$vault/children")
+courier=$(cut -d " " -f 1 "/proc/$vault/task/$vault/children")
 confined() { grep -q '^Seccomp:[[:space:]]*2' "/proc/$1/status"; } # last of all, and in each process on its own
 eventually "the courier's confinement" confined "$courier"
 for pid in $vault $courier; do
@@ -60,7 +60,7 @@ wait $vault || code=$?
 "$bin/fedtill-client" run --home "$home" 2>"$dir/client2.log" &
 vault=$!
 eventually "the next client" logged "$dir/client2.log" vault.ready
-courier=$(cat "/proc/$vault/task/$vault/children")
+courier=$(cut -d " " -f 1 "/proc/$vault/task/$vault/children")
 kill -TERM $vault
 code=0
 wait $vault || code=$?
