@@ -589,6 +589,7 @@ examples_of_a_store_never_decide_whether_it_takes_part(void **state)
     assert_int_equal(example_build(s, "SELECT customer_id, 'train' AS split, 0 AS y FROM transactions"), FT_ERR_FORMAT);
     assert_int_equal(example_build(s, "SELECT customer_id, 'train' AS split, 0 AS y, amount AS f FROM transactions"),
                      FT_ERR_REFUSED);
+}
 
 /* A millisecond passes each time it is looked at. */
 static uint64_t
