@@ -157,7 +157,26 @@ engine_metrics(const struct engine_session *s, const uint64_t *values, const flo
 
 /* ---- what a sum with noise said ---- */
 
-/* Figures about fewer customers than the minimum crowd are withheld, though each stands for nobody for certain. */
+/* What is counted: `customers` (or records), or `shops` with unit store. */
+static const char *
+counted(const struct ft_private_sum *sum)
+{
+    return sum->task->unit == FT_UNIT_STORE ? "shops" : "customers";
+}
+
+static void
+put_sizes(json_t *object, const struct ft_private_sum *sum)
+{
+    char name[40];
+
+    snprintf(name, sizeof name, "%s_declared", counted(sum));
+    json_object_set_new(object, name, json_integer((json_int_t)sum->customers));
+    snprintf(name, sizeof name, "%s_expected", counted(sum));
+    json_object_set_new(object, name, number(sum->expected));
+}
+
+/* Figures about fewer customers than the minimum crowd are withheld, though each stands for nobody for certain. With unit
+ * store they are about shops, of which the least survivors are crowd enough. */
 static void
 put_evaluation(json_t *object, const struct ft_private_sum *sum, uint64_t group_min)
 {
@@ -165,7 +184,9 @@ put_evaluation(json_t *object, const struct ft_private_sum *sum, uint64_t group_
     uint32_t kept = 0;
 
     ft_private_metrics(sum, &m);
-    put_estimate(object, "customers", &m.customers);
+    put_estimate(object, counted(sum), &m.customers);
+    if (sum->task->unit == FT_UNIT_STORE)
+        group_min = 0;
     json_object_set_new(object, "min_group", json_integer((json_int_t)group_min));
     if (!(m.customers.value >= (double)group_min))
         return;
@@ -213,14 +234,13 @@ engine_private_metrics(const struct ft_private_sum *sum, const struct engine_sta
     const double of_mean = sum->noise / sum->expected;
 
     /* n_U and q n_U are the task's own numbers; nobody counted anything. */
-    json_object_set_new(object, "customers_declared", json_integer((json_int_t)sum->customers));
-    json_object_set_new(object, "customers_expected", number(sum->expected));
+    put_sizes(object, sum);
     json_object_set_new(noise, "of_sum", number(sum->noise));
     json_object_set_new(noise, "of_mean", number(of_mean));
     json_object_set_new(noise, "length_of_mean", number(of_mean * sqrt((double)coordinates)));
     json_object_set_new(object, "noise", noise);
     if (sum->plan->stage == FT_STAGE_STATISTICS && statistics != NULL) {
-        put_estimate(object, "customers", &statistics->count);
+        put_estimate(object, counted(sum), &statistics->count);
         json_object_set_new(object, "features", features_json(sum, statistics));
     }
     if (sum->plan->stage == FT_STAGE_TRAIN) {

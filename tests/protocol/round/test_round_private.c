@@ -7,6 +7,7 @@
 
 #include "rig.h"
 
+#include "client/vault/contribute.h"
 #include "common/base/alloc.h"
 #include "common/plan/round_plan.h"
 #include "common/privacy/encode.h"
@@ -219,6 +220,89 @@ round_with_noise_leaves_out_a_shop_the_task_does_not_name(void **state)
     rig_close(&r);
 }
 
+/* ---- unit store ---- */
+
+#define ROWS 40
+
+/* The shop's own contribution over its own rows, as the vault makes it: every shop has the same ones but the last, which
+ * has none. */
+static enum ft_status
+add_own_rows(struct rig_shop *shop, const struct ft_work *work, uint64_t **words)
+{
+    float x[ROWS * RIG_FEATURES], y[ROWS];
+    const size_t rows = shop->index + 1 < SHOPS ? ROWS : 0;
+    const struct ft_examples e = { .rows_train = rows, .rows_test = rows, .feature_count = RIG_FEATURES,
+                                   .x_train = x, .y_train = y, .x_test = x, .y_test = y };
+    struct ft_contributor *c;
+    bool standardised = false;
+    enum ft_status st;
+
+    for (int i = 0; i < ROWS; i++) {
+        x[2 * i] = i % 2 == 0 ? 0.25f : 0.75f;
+        x[2 * i + 1] = i % 4 < 2 ? 0.25f : 0.75f;
+        y[i] = (float)(i % 2);
+    }
+    OK(ft_contributor_open(&shop->env.env, &c));
+    struct ft_examples own = e;
+    st = ft_contribute(c, work, &own, &standardised, words, NULL);
+    assert_false(standardised);
+    assert_int_equal(ft_contributor_faults(c), 0);
+    ft_contributor_close(c);
+    return st;
+}
+
+/* Unit store through the real engine: each shop is one, with the local change of all its rows, a shop without rows takes
+ * part like any other, and one that is lost on the way is no longer divided by. Declared are shops, by name alone. */
+static void
+round_of_unit_store_moves_the_model_by_the_mean_of_shops(void **state)
+{
+    struct rig r;
+    uint8_t hash[32];
+    size_t count = 0;
+    struct ft_round_row *rows;
+
+    (void)state;
+    rig_open(&r, SHOPS);
+    make_private(&r);
+    for (uint32_t i = 0; i < SHOPS; i++) {
+        declared[i].customers = 1;
+        r.shops[i].contribute = add_own_rows;
+    }
+    r.task.unit = FT_UNIT_STORE;
+    r.task.local_epochs = 50; /* far beyond the clip: each shop's change is as long as the clip, along the first feature */
+    r.task.learning_rate = 0.5;
+    r.task.privacy.noise_multiplier = 0.3;
+    r.task.privacy.delta = 1e-3;
+    r.task.privacy.expected_customers = SHOPS;
+    r.shops[0].die_at_step = FT_SS_STEP_SHARES; /* in the first round, and does not come back */
+    r.task.n_min = 4;
+    rig_publish(&r, "first", true, hash);
+    uint64_t one = 1;
+    assert_true(rig_run(&r, rig_rounds_ended, &one, 60000));
+    r.shops[0].die_at_step = FT_SS_STEP_NONE;
+    rig_shop_up(&r, 0);
+    assert_true(rig_run(&r, rig_task_done, hash, 120000));
+    rows = rig_rounds(&r, &count);
+    assert_int_equal(count, ROUNDS + 2);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(rows[i].state, FT_ROUND_COMMITTED);
+        assert_true(value_in(rows[i].metrics, "shops_declared") == (i == 0 ? SHOPS - 1 : SHOPS));
+        assert_null(strstr(rows[i].metrics, "customers"));
+        assert_null(strstr(rows[i].metrics, "weight"));
+    }
+    /* Four of five shops move by one clip, the fifth by nothing, and all five are divided by. */
+    const double noise = value_in(rows[1].metrics, "of_mean"), moved = rig_parameter(&r, hash);
+    assert_true(noise > 0.05 && noise < 0.1); /* 0.3 sqrt(5/3) / 5 of a clip */
+    assert_true(moved > ROUNDS * 0.8 * 0.8 - 6 * noise * sqrt(ROUNDS));
+    assert_true(moved < ROUNDS * 0.8 + 6 * noise * sqrt(ROUNDS));
+    assert_true(fabs(moved) > 6 * noise * sqrt(ROUNDS)); /* it stands clear of what noise alone would do */
+    /* A noisy count of the shops that have test rows. */
+    const double shops = value_in(rows[4].metrics, "\"shops\":{\"value");
+    assert_true(fabs(shops - (SHOPS - 1)) < 6 * 2 * noise * SHOPS);
+    ft_round_rows_free(rows, count);
+    rig_close(&r);
+}
+
 int
 main(void)
 {
@@ -226,6 +310,7 @@ main(void)
         cmocka_unit_test(round_with_noise_moves_the_model_by_the_customers_mean),
         cmocka_unit_test(round_with_noise_reveals_nothing_below_the_least_survivors),
         cmocka_unit_test(round_with_noise_leaves_out_a_shop_the_task_does_not_name),
+        cmocka_unit_test(round_of_unit_store_moves_the_model_by_the_mean_of_shops),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
