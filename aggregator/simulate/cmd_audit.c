@@ -213,6 +213,13 @@ take_task(const struct ft_cli *cli, const char *path, struct ft_audit_wish *w, s
     FT_TRY(ft_plan_privacy_derive(&t, err));
     const struct ft_account_event e = ft_plan_privacy_event(&t, t.privacy.steps);
     const uint32_t shops = t.privacy.shop_count < t.n_cap ? t.privacy.shop_count : t.n_cap;
+    if (t.unit == FT_UNIT_STORE) {
+        st = ft_fail(err, FT_ERR_CONFIG,
+                     "%s: unit is store, expected customer or record: a canary is one customer of a shop, and so few shops are "
+                     "too few to guess about; the same noise is audited by --noise %.6g --shops %u --rounds %llu --delta 1e-5",
+                     path, e.z, shops, (unsigned long long)t.privacy.steps);
+        goto out;
+    }
     if (!ft_cli_given(cli, "noise") && !ft_cli_given(cli, "epsilon"))
         w->noise = e.z;
     w->delta = ft_cli_given(cli, "delta") ? w->delta : t.privacy.delta;

@@ -86,6 +86,16 @@ print_row(const char *name, const json_t *metrics)
     printf("\n");
 }
 
+/* "row added or removed" */
+static const char *
+privacy_unit(const json_t *privacy)
+{
+    const char *unit = json_string_value(json_object_get(privacy, "unit"));
+    return strcmp(unit, "store") == 0      ? "client zeroed out (it still takes part and adds its noise)"
+           : strcmp(unit, "customer") == 0 ? "customer added or removed"
+                                           : "row added or removed";
+}
+
 static void
 print_summary(const json_t *s, const char *dir)
 {
@@ -108,10 +118,10 @@ print_summary(const json_t *s, const char *dir)
         printf("%s %g not reached\n", json_string_value(json_object_get(target, "metric")), figure(target, "at"));
     const json_t *privacy = json_object_get(s, "privacy");
     if (privacy != NULL)
-        printf("privacy: epsilon %.4g by RDP, %.4g by PLD at delta %g, for one %s added or removed; %.0f rounds, q %.4g, noise "
+        printf("privacy: epsilon %.4g by RDP, %.4g by PLD at delta %g, for one %s; %.0f rounds, q %.4g, noise "
                "multiplier %.4g from %.0f shares\n",
                figure(privacy, "epsilon_rdp"), figure(privacy, "epsilon_pld"), figure(privacy, "delta"),
-               json_string_value(json_object_get(privacy, "unit")), figure(privacy, "rounds"), figure(privacy, "q"),
+               privacy_unit(privacy), figure(privacy, "rounds"), figure(privacy, "q"),
                figure(privacy, "noise_multiplier"), figure(privacy, "t_min"));
     if (isfinite(figure(metrics, "personal_accuracy")))
         printf("personal models, on their own mix of labels: accuracy %.4f\n",

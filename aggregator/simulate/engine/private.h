@@ -10,6 +10,8 @@
  * Denominators are q times the declared sizes of the shops in the sum: each shop's customers, rounded up to a
  * multiple of ten.
  *
+ * With unit store a client is the one customer of its rows, in every round, declared as one.
+ *
  * The central baseline sees all rows: one Poisson sample of all customers, the sum of their clipped vectors,
  * Gaussian noise of the same multiplier (Abadi et al. 2016, "Deep learning with differential privacy",
  * algorithm 1).

@@ -13,13 +13,19 @@ rows_of(const struct ft_sim_engine *g, uint32_t client)
 
 /* ---- customers ---- */
 
-/* A client's rows by whose they are; every row its own when the data does not know. */
+static bool
+is_store(const struct ft_sim_engine *g)
+{
+    return g->in.e->privacy.unit == FT_SIM_UNIT_STORE;
+}
+
+/* A client's rows by whose they are; every row its own when the data does not know, all one with unit store. */
 static enum ft_status
 index_client(const struct ft_sim_engine *g, struct sim_private *p, uint32_t client)
 {
     const uint64_t from = g->in.clients->offsets[client], rows = rows_of(g, client);
     const uint32_t *whose = g->in.e->privacy.unit == FT_SIM_UNIT_CUSTOMER ? g->in.data->customer : NULL;
-    uint64_t count = whose != NULL ? 0 : rows, *at;
+    uint64_t count = whose != NULL ? 0 : is_store(g) ? rows > 0 : rows, *at;
 
     for (uint64_t i = 0; whose != NULL && i < rows; i++)
         count = whose[from + i] + UINT64_C(1) > count ? whose[from + i] + UINT64_C(1) : count;
@@ -27,7 +33,7 @@ index_client(const struct ft_sim_engine *g, struct sim_private *p, uint32_t clie
     if (at == NULL)
         return FT_ERR_NOMEM;
     for (uint64_t i = 0; i < rows; i++)
-        at[(whose != NULL ? whose[from + i] : i) + 1]++;
+        at[(whose != NULL ? whose[from + i] : is_store(g) ? 0 : i) + 1]++;
     for (uint64_t c = 0, base = from; c < count; c++) {
         const uint64_t own = at[c + 1];
         p->most_rows = own > p->most_rows ? own : p->most_rows;
@@ -37,7 +43,7 @@ index_client(const struct ft_sim_engine *g, struct sim_private *p, uint32_t clie
             p->first[p->customers++] = base;
     }
     for (uint64_t i = 0; i < rows; i++)
-        p->order[at[whose != NULL ? whose[from + i] : i]++] = from + i;
+        p->order[at[whose != NULL ? whose[from + i] : is_store(g) ? 0 : i]++] = from + i;
     ft_free(at);
     return FT_OK;
 }
@@ -64,7 +70,7 @@ index_customers(struct ft_sim_engine *g, struct sim_private *p)
         }
         p->of_client[k + 1] = p->customers;
         const uint64_t own = p->customers - p->of_client[k];
-        p->declared[k] = (own + 9) / 10 * 10;
+        p->declared[k] = is_store(g) ? 1 : (own + 9) / 10 * 10;
         p->most_customers = own > p->most_customers ? own : p->most_customers;
     }
     p->first--;
@@ -89,15 +95,16 @@ find_noise(const struct ft_sim_engine *g, struct sim_private *p, struct ft_error
 {
     const struct ft_sim_experiment *e = g->in.e;
     const uint64_t n = declared_all(g, p);
+    const double expected = is_store(g) ? (double)n : e->privacy.expected_customers;
     enum ft_status st = FT_OK;
 
-    if (e->privacy.expected_customers > (double)n)
+    if (expected > (double)n)
         return ft_fail(err, FT_ERR_CONFIG, "privacy.expected_customers: %g of %llu customers",
                        e->privacy.expected_customers, (unsigned long long)n);
     if (e->privacy.delta * 10 * (double)n > 1 + 1e-9)
-        return ft_fail(err, FT_ERR_CONFIG, "privacy.delta: %g is above 1/(10 n) = %.3g for %llu customers",
-                       e->privacy.delta, 0.1 / (double)n, (unsigned long long)n);
-    p->params.q_num = ft_privacy_q_num(e->privacy.expected_customers, (double)n);
+        return ft_fail(err, FT_ERR_CONFIG, "privacy.delta: %g is above 1/(10 n) = %.3g for %llu %s",
+                       e->privacy.delta, 0.1 / (double)n, (unsigned long long)n, is_store(g) ? "clients" : "customers");
+    p->params.q_num = ft_privacy_q_num(expected, (double)n);
     p->q = ft_privacy_q(p->params.q_num);
     p->z = e->privacy.noise_multiplier;
     if (e->privacy.epsilon > 0)
@@ -167,7 +174,9 @@ out:
 static enum ft_status
 open_worker(struct ft_sim_engine *g, struct sim_private *p, struct private_worker *w, struct ft_error *err)
 {
-    const size_t block = PRIVATE_BLOCK * p->most_rows, most = p->central ? p->customers : p->most_customers;
+    const size_t most = p->central ? p->customers : p->most_customers, rows = g->in.data->train.rows;
+    const size_t together = most < PRIVATE_BLOCK ? most : PRIVATE_BLOCK; /* with unit store one, but of many rows */
+    const size_t block = together * p->most_rows < rows ? together * p->most_rows : rows;
 
     w->drawn = ft_calloc(most + 1, sizeof *w->drawn);
     w->x = ft_calloc(block + 1, g->in.data->features * sizeof *w->x);

@@ -51,7 +51,11 @@ static const struct ft_config_choice secures[] = { { "none", FT_SIM_SECURE_NONE 
                                                    { NULL, 0 } };
 
 static const struct ft_config_choice units[] = {
-    { "none", FT_SIM_UNIT_NONE }, { "customer", FT_SIM_UNIT_CUSTOMER }, { "row", FT_SIM_UNIT_ROW }, { NULL, 0 }
+    { "none", FT_SIM_UNIT_NONE },
+    { "customer", FT_SIM_UNIT_CUSTOMER },
+    { "row", FT_SIM_UNIT_ROW },
+    { "store", FT_SIM_UNIT_STORE },
+    { NULL, 0 }
 };
 /* 0 is what a file leaves out. */
 static const struct ft_config_choice methods[] = { { "rdp", FT_ACCOUNT_RDP }, { "pld", FT_ACCOUNT_PLD }, { NULL, 0 } };
@@ -306,7 +310,7 @@ static void
 check_privacy(const struct checker *c)
 {
     const struct ft_sim_experiment *e = c->e;
-    const bool on = e->privacy.unit != FT_SIM_UNIT_NONE, every = e->clients.fraction >= 1 && e->clients.count == 0;
+    const bool on = e->privacy.unit != FT_SIM_UNIT_NONE, store = e->privacy.unit == FT_SIM_UNIT_STORE, every = e->clients.fraction >= 1 && e->clients.count == 0;
 
     if (!on) {
         has_no(c, e->privacy.epsilon > 0, "privacy.epsilon", "unit is none");
@@ -315,12 +319,17 @@ check_privacy(const struct checker *c)
         return;
     }
     has_no(c, e->privacy.unit == FT_SIM_UNIT_ROW && e->privacy.m_stores > 1, "privacy.m_stores", "a row is at one client");
+    has_no(c, store && e->privacy.m_stores > 1, "privacy.m_stores", "with unit store a unit is one client: expected 1");
+    has_no(c, store && e->privacy.expected_customers > 0, "privacy.expected_customers",
+           "with unit store each client is in every round (q = 1)");
     if ((e->privacy.epsilon > 0) == (e->privacy.noise_multiplier > 0))
         ft_config_find(c->config, c->findings, "privacy", "privacy has %s, expected one of epsilon and noise_multiplier",
                        e->privacy.epsilon > 0 ? "both" : "neither");
-    needs(c, e->privacy.delta > 0, "privacy.delta", "at most 1/(10 n) for n customers");
-    needs(c, e->privacy.clip > 0, "privacy.clip", "the bound on one customer's vector");
-    needs(c, e->privacy.expected_customers > 0, "privacy.expected_customers", "how many a round draws on average");
+    needs(c, e->privacy.delta > 0, "privacy.delta",
+          store ? "at most 1/(10 n) for n clients" : "at most 1/(10 n) for n customers");
+    needs(c, e->privacy.clip > 0, "privacy.clip",
+          store ? "the bound on one client's vector" : "the bound on one customer's vector");
+    needs(c, store || e->privacy.expected_customers > 0, "privacy.expected_customers", "how many a round draws on average");
     if (!sums_changes_alone(e->algorithm.kind))
         ft_config_find(c->config, c->findings, "algorithm.name",
                        "with privacy one vector of a customer is summed and nothing else; expected fedsgd, fedavg, fedavgm, "

@@ -30,8 +30,9 @@ const char *ft_sim_algorithm_name(enum ft_sim_algorithm_kind kind); /* "fedavg" 
 
 enum ft_sim_schedule { FT_SIM_CONSTANT = 1, FT_SIM_EXPONENTIAL, FT_SIM_COSINE, FT_SIM_INVERSE_SQRT };
 enum ft_sim_secure { FT_SIM_SECURE_NONE = 1, FT_SIM_SECURE_EXACT, FT_SIM_SECURE_COST };
-/* Whose contribution the privacy of a run is about: one customer's rows, or each row as a customer of its own. */
-enum ft_sim_unit { FT_SIM_UNIT_NONE = 1, FT_SIM_UNIT_CUSTOMER, FT_SIM_UNIT_ROW };
+/* Whose contribution the privacy of a run is about: one customer's rows, each row as a customer of its own, or all rows of
+ * one client, which is in every round (q = 1) with one vector and counts as one customer. */
+enum ft_sim_unit { FT_SIM_UNIT_NONE = 1, FT_SIM_UNIT_CUSTOMER, FT_SIM_UNIT_ROW, FT_SIM_UNIT_STORE };
 enum ft_sim_weighting { FT_SIM_BY_ROWS = 1, FT_SIM_EQUAL };
 
 struct ft_sim_experiment {
@@ -78,7 +79,7 @@ struct ft_sim_experiment {
         enum ft_sim_unit unit;
         double epsilon, noise_multiplier, delta;
         double clip;               /* L2, of one customer's vector */
-        double expected_customers; /* of a round, all clients */
+        double expected_customers; /* of a round, all clients; 0 with unit store */
         uint32_t t_min;            /* shares of noise credited; 0: all but the dropouts and one */
         uint32_t m_stores;         /* clients that one customer's rows may be at */
         enum ft_account_method method; /* that must reach epsilon */

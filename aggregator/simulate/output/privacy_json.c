@@ -19,7 +19,15 @@ by_customer(const struct ft_sim_experiment *e)
 static enum ft_unit
 unit_of(const struct ft_sim_experiment *e)
 {
-    return by_customer(e) ? FT_UNIT_CUSTOMER : FT_UNIT_RECORD;
+    return by_customer(e)                             ? FT_UNIT_CUSTOMER
+           : e->privacy.unit == FT_SIM_UNIT_STORE ? FT_UNIT_STORE
+                                                  : FT_UNIT_RECORD;
+}
+
+static bool
+by_client(const struct ft_sim_experiment *e)
+{
+    return e->privacy.unit == FT_SIM_UNIT_STORE;
 }
 
 static json_t *
@@ -39,7 +47,7 @@ covered(const struct ft_sim_experiment *e, const struct ft_sim_privacy *p)
                        e->privacy.m_stores, e->privacy.m_stores == 1 ? "" : "s");
     else
         (void)snprintf(text, sizeof text, "one train row, taken as all there is of a person");
-    add(list, text);
+    add(list, by_client(e) ? "all train rows of one client, whosever and however many they are" : text);
     return list;
 }
 
@@ -50,17 +58,22 @@ not_covered(const struct ft_sim_experiment *e)
     add(list, "this simulated model itself: whoever knows the seed draws the same noise again; the bound is "
               "that of the same "
               "rounds among shops that keep their randomness secret");
-    if (!by_customer(e))
+    if (!by_customer(e) && !by_client(e))
         add(list, "a person with several rows: each counts as a person of its own");
     add(list, "the test rows, the scores on them, and settings that were chosen by such scores");
     if (e->evaluation.pooled || e->evaluation.local || e->evaluation.without_privacy)
         add(list, "the baselines beside the run: models trained without noise");
     if (e->data.source == FT_SIM_CSV)
         add(list, "which values the text columns have: they were read off the rows");
-    if (e->data.source == FT_SIM_TASK)
+    if (e->data.source == FT_SIM_TASK && !by_client(e))
         add(list, "one customer in two shops' files: told apart, they are two");
     add(list, FT_STATEMENT_POPULATION);
-    add(list, FT_STATEMENT_SHOPS);
+    if (by_client(e)) {
+        add(list, FT_STATEMENT_SHOP_LEAVES);
+        add(list, FT_STATEMENT_SHOP_CUSTOMER);
+    } else {
+        add(list, FT_STATEMENT_SHOPS);
+    }
     return list;
 }
 
@@ -114,7 +127,7 @@ sim_privacy_json(const struct ft_sim_experiment *e, const struct ft_sim_privacy 
     return json_pack(
         "{s:s, s:s, s:f, s:f, s:I, s:f, s:f, s:f, s:I, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, "
         "s:o, s:o}",
-        "unit", by_customer(e) ? "customer" : "row", "relation", ft_statement_relation(unit_of(e)),
+        "unit", by_customer(e) ? "customer" : by_client(e) ? "store" : "row", "relation", ft_statement_relation(unit_of(e)),
         "epsilon_rdp", p->epsilon_rdp, "epsilon_pld", p->epsilon_pld, "order", (json_int_t)p->order, "delta",
         e->privacy.delta, "noise_multiplier", p->noise_multiplier, "q", p->q, "rounds", (json_int_t)p->steps,
         "clip", e->privacy.clip, "t_min", (json_int_t)p->t_min, "m_stores", (json_int_t)e->privacy.m_stores,

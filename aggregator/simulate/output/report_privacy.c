@@ -49,7 +49,9 @@ out:
 static enum ft_status
 numbers(struct ft_buf *out, const json_t *privacy)
 {
-    static const struct {
+    const char *unit = json_string_value(json_object_get(privacy, "unit"));
+    const bool store = unit != NULL && strcmp(unit, "store") == 0;
+    const struct {
         const char *key, *name;
     } rows[] = { { "epsilon_rdp", "epsilon, by RDP" },
                  { "epsilon_pld", "epsilon, by PLD" },
@@ -62,8 +64,8 @@ numbers(struct ft_buf *out, const json_t *privacy)
                  { "clip", "clip, the length of one vector" },
                  { "t_min", "shares of noise that count" },
                  { "m_stores", "clients of one customer, at most" },
-                 { "customers", "customers" },
-                 { "n_pub", "customers, as declared" } };
+                 { "customers", store ? "clients with rows" : "customers" },
+                 { "n_pub", store ? "clients, each counted as one" : "customers, as declared" } };
     enum ft_status st;
     FT_TRY(ft_buf_str(out, "<div class=\"wide\"><table><tbody>\n"));
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)

@@ -36,6 +36,9 @@ expect 0 --task "$tasks/cj_return_private.yaml" --canaries 200 --only canaries
 says '34 rounds, q 1: holds'
 expect 78 --task "$tasks/cj_return.yaml"
 says 'nothing is claimed'
+expect 78 --task "$tasks/cj_return_store.yaml"
+says 'unit is store, expected customer or record'
+says 'by --noise 1.04465 --shops 12 --rounds 4 --delta 1e-5'
 expect 66 --task "$dir/none.yaml"
 
 expect 64 --shops 3

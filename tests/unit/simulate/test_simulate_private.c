@@ -155,6 +155,71 @@ a_customers_rows_make_one_vector(void **state)
     world_close(&w);
 }
 
+#define STORES "privacy: {unit: store, noise_multiplier: 0.4, delta: 1.0e-3, clip: 0.3, t_min: 9}\n"
+
+/* Unit store: a client's rows are one vector, clipped as one and in every round; in the central baseline too, which is
+ * DP-FedAvg by one who sees all of it (McMahan et al. 2018). */
+static void
+a_stores_rows_make_one_vector(void **state)
+{
+    uint32_t first[CLIENTS + 1];
+    uint64_t order[ROWS];
+    (void)state;
+    for (uint32_t i = 0; i <= CLIENTS; i++)
+        first[i] = i * EACH;
+    for (uint64_t i = 0; i < ROWS; i++)
+        order[i] = i;
+    for (int central = 0; central < 2; central++) {
+        struct sim_world w;
+        open_world(&w, "fedsgd", "learning_rate: 0.25", STORES);
+        w.e.privacy.central = central != 0;
+        ft_sim_engine_close(w.engine);
+        world_engine(&w, 1);
+        const double shares = central ? 1 : sqrt((double)CLIENTS / 9);
+        const double noise = 0.4 * 0.3 / CLIENTS * shares, found = noise_of_a_round(&w, first, CLIENTS, order);
+        assert_true(found > 0.93 * noise && found < 1.07 * noise);
+        world_close(&w);
+    }
+}
+
+/* A client without rows takes part with noise alone and is divided by like the others; any number of threads gives the
+ * same model, and what is stated is for q 1 over the clients. */
+static void
+a_store_without_rows_counts_like_any_other(void **state)
+{
+    struct sim_world a, b;
+    struct ft_sim_privacy p;
+    struct ft_account_cost cost;
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct sim_world *w = i == 0 ? &a : &b;
+        open_world(w, "fedavg", "learning_rate: 0.1, local_epochs: 3, batch_size: 7",
+                   "privacy: {unit: store, epsilon: 8, delta: 1.0e-3, clip: 0.3}\n");
+        ft_sim_engine_close(w->engine);
+        w->clients.offsets[5] = w->clients.offsets[4]; /* its rows go to the next one */
+        world_engine(w, i == 0 ? 1 : 3);
+    }
+    const struct sim_private *k = a.engine->private;
+    assert_int_equal(k->customers, CLIENTS - 1);
+    assert_int_equal(k->of_client[5] - k->of_client[4], 0);
+    assert_int_equal(k->most_rows, 2 * EACH);
+    for (uint32_t c = 0; c < CLIENTS; c++)
+        assert_int_equal(k->declared[c], 1);
+    for (int r = 0; r < 5; r++) {
+        assert_int_equal(world_round(&a).came, CLIENTS);
+        (void)world_round(&b);
+    }
+    assert_memory_equal(ft_sim_engine_params(a.engine), ft_sim_engine_params(b.engine),
+                        ft_sim_engine_parameters(a.engine) * sizeof(float));
+    assert_int_equal(ft_sim_engine_privacy(a.engine, &p), FT_OK);
+    const struct ft_account_event e = { 1, p.noise_multiplier, 5, 1 };
+    assert_int_equal(ft_account_cost(&e, 1, 1e-3, &cost), FT_OK);
+    assert_true(p.q == 1 && cost.rdp == p.epsilon_rdp && p.epsilon_rdp <= 8 && p.epsilon_rdp > 7.98);
+    assert_int_equal(p.declared, CLIENTS);
+    world_close(&a);
+    world_close(&b);
+}
+
 /* The noise is the least that keeps the epsilon asked for, and what is stated is what the accountant says of
  * the rounds that were run. */
 static void
@@ -321,6 +386,15 @@ wishes_that_cannot_be_are_told(void **state)
            "clients: {fraction: 1}\nprivacy: {unit: row, epsilon: 1, delta: 1.0e-5, clip: 1, expected_customers: 10, m_stores: "
            "2}\n",
            "'m_stores' has no meaning here, a row is at one client");
+    refuse("fedavg",
+           "clients: {fraction: 1}\nprivacy: {unit: store, epsilon: 1, delta: 1.0e-3, clip: 1, expected_customers: 6}\n",
+           "'expected_customers' has no meaning here, with unit store each client is in every round (q = 1)");
+    refuse("fedavg", "clients: {fraction: 1}\nprivacy: {unit: store, epsilon: 1, delta: 1.0e-3, clip: 1, m_stores: 2}\n",
+           "'m_stores' has no meaning here, with unit store a unit is one client: expected 1");
+    refuse("fedavg", "clients: {fraction: 1}\nprivacy: {unit: store, epsilon: 1, clip: 1}\n",
+           "missing key 'delta', at most 1/(10 n) for n clients");
+    refuse("fedavg", "clients: {fraction: 1}\nprivacy: {unit: shop, epsilon: 1, delta: 1.0e-3, clip: 1}\n",
+           "expected one of none, customer, row, store");
 }
 
 /* What only the rows can tell is told with its numbers when the engine opens. */
@@ -358,6 +432,8 @@ main(void)
         cmocka_unit_test(threads_change_no_bit_of_a_private_run),
         cmocka_unit_test(a_round_is_the_clipped_mean_and_its_noise),
         cmocka_unit_test(a_customers_rows_make_one_vector),
+        cmocka_unit_test(a_stores_rows_make_one_vector),
+        cmocka_unit_test(a_store_without_rows_counts_like_any_other),
         cmocka_unit_test(what_is_stated_follows_from_what_was_run),
         cmocka_unit_test(a_customer_at_two_clients_is_counted),
         cmocka_unit_test(a_run_that_may_end_at_a_target_has_paid_for_all_rounds),
