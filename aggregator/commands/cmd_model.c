@@ -3,6 +3,7 @@
 #include "aggregator/commands/home.h"
 #include "aggregator/commands/show.h"
 #include "common/base/alloc.h"
+#include "common/base/kinds.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -19,6 +20,16 @@ measured_by(const struct ft_round_row *rounds, size_t count, const uint8_t hash[
     return NULL;
 }
 
+/* It is the result of a task that only measures: made by a round of statistics, and no first model (version 0). */
+static bool
+makes_figures(const struct ft_model_row *model, const struct ft_round_row *rounds, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (rounds[i].round == model->round && rounds[i].stage == FT_STAGE_STATISTICS && model->version == 1)
+            return true;
+    return false;
+}
+
 static json_t *
 model_json(const struct ft_model_row *model, const struct ft_round_row *rounds, size_t round_count)
 {
@@ -30,9 +41,9 @@ model_json(const struct ft_model_row *model, const struct ft_round_row *rounds, 
 
     ft_hex(hex, model->hash, 32);
     strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&s, &tm));
-    return json_pack("{s:I, s:s, s:I, s:s, s:I, s:o}", "version", (json_int_t)model->version, "hash", hex, "round",
+    return json_pack("{s:I, s:s, s:I, s:s, s:I, s:o, s:b}", "version", (json_int_t)model->version, "hash", hex, "round",
                      (json_int_t)model->round, "created", stamp, "bytes", (json_int_t)model->size, "metrics",
-                     metrics != NULL ? metrics : json_null());
+                     metrics != NULL ? metrics : json_null(), "figures", (int)makes_figures(model, rounds, round_count));
 }
 
 /* "0.53642", or "-" for what was not measured. */
@@ -86,7 +97,8 @@ print_model(const char *task, const json_t *model)
            json_string_value(json_object_get(model, "created")),
            (long long)json_integer_value(json_object_get(model, "bytes")));
     if (!json_is_object(metrics)) {
-        puts("not measured yet: a round that starts from it does so");
+        puts(json_is_true(json_object_get(model, "figures")) ? "figures, and no model: `statistics show` has them"
+                                                              : "not measured yet: a round that starts from it does so");
         return;
     }
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)

@@ -38,6 +38,10 @@ ft_cmd_model_export(struct ft_cli *cli)
     FT_TRY(ft_store_task_signed(home.store, row.hash, signed_hash, &signed_task));
     FT_TRY(ft_task_open(ft_buf_bytes(&signed_task), trust.trust.task_keys, trust.trust.task_key_count, &task, hash,
                         &err));
+    if (task.kind == FT_TASK_STATISTICS) {
+        st = ft_fail(&err, FT_ERR_NOTFOUND, "%s makes figures and no model: `statistics export %s`", row.name, row.name);
+        goto out;
+    }
     FT_TRY(ft_home_model(&home, &row, ft_cli_uint(cli, "model-version", row.progress.version), &state, model_hash,
                          &err));
     FT_TRY(ft_home_statement(&home, &row, ft_buf_bytes(&signed_task), &state, model_hash, &statement, &err));

@@ -4,6 +4,8 @@
 #include "aggregator/commands/commands.h"
 #include "aggregator/commands/home.h"
 #include "aggregator/commands/statement.h"
+#include "aggregator/commands/statistics_text.h"
+#include "aggregator/export/statistics.h"
 #include "common/base/alloc.h"
 #include "common/base/file.h"
 #include "common/task/task.h"
@@ -83,7 +85,10 @@ limits_json(const json_t *numbers)
     snprintf(text, sizeof text, "made for %s; any other use needs its own task and its own purpose",
              json_string_value(json_object_get(numbers, "purpose")));
     json_array_append_new(list, json_string(text));
-    json_array_append_new(
+    if (strncmp(json_string_value(json_object_get(numbers, "purpose")), "measure/", 8) == 0)
+        json_array_append_new(list, json_string("figures of the shops in the sum, not of other shops"));
+    else
+        json_array_append_new(
         list, json_string("measured on later weeks or held-out rows of the same shops, not on other shops"));
     return list;
 }
@@ -107,6 +112,19 @@ deletion(const json_t *statement)
 }
 
 static enum ft_status
+find_figures(const json_t *statement, const struct ft_model_state *state, json_t **out, struct ft_error *err)
+{
+    struct ft_task task = { 0 };
+    enum ft_status st;
+
+    FT_TRY(ft_statement_task(statement, &task, err));
+    FT_TRY(ft_statistics_figures(&task, &state->found, out, err));
+out:
+    ft_task_clear(&task);
+    return st;
+}
+
+static enum ft_status
 make_report(const struct ft_home *home, const struct ft_task_row *row, uint64_t version, json_t **out,
             struct ft_error *err)
 {
@@ -114,7 +132,7 @@ make_report(const struct ft_home *home, const struct ft_task_row *row, uint64_t 
     struct ft_buf signed_task = { 0 };
     struct ft_round_row *rounds = NULL;
     const struct ft_round_row *made, *measured;
-    json_t *statement = NULL, *numbers = NULL, *quality;
+    json_t *statement = NULL, *numbers = NULL, *figures = NULL, *quality;
     uint8_t hash[32], signed_hash[32];
     size_t count = 0;
     enum ft_status st;
@@ -128,8 +146,11 @@ make_report(const struct ft_home *home, const struct ft_task_row *row, uint64_t 
     FT_TRY(ft_statement_numbers(statement, &numbers, err));
     quality = measured != NULL && measured->metrics != NULL ? json_loads(measured->metrics, 0, NULL) : NULL;
     const json_t *task = json_object_get(statement, "task");
+    if (state.found.count > 0)
+        FT_TRY(find_figures(statement, &state, &figures, err));
     *out = json_pack(
-        "{s:s, s:s, s:I, s:o, s:O, s:o, s:{s:b, s:s}, s:o, s:{s:O, s:O}, s:s, s:o}", "report",
+        "{s:o, s:s, s:s, s:I, s:o, s:O, s:o, s:{s:b, s:s}, s:o, s:{s:O, s:O}, s:s, s:o}", "figures",
+        figures != NULL ? json_incref(figures) : json_null(), "report",
         "fedtill-model-report", "task", row->name, "model_version", (json_int_t)state.version, "numbers",
         numbers, "statement", statement, "quality", quality != NULL ? quality : json_null(), "fairness",
         "measured", 0, "why", "the task names no groups to compare; no figure is better than a made-up one",
@@ -140,6 +161,7 @@ make_report(const struct ft_home *home, const struct ft_task_row *row, uint64_t 
         st = FT_ERR_NOMEM;
 out:
     json_decref(numbers);
+    json_decref(figures);
     json_decref(statement);
     ft_round_rows_free(rounds, count);
     ft_model_state_clear(&state);
@@ -204,8 +226,11 @@ page(const json_t *report, struct ft_buf *out)
     FT_TRY(lines(out, "Covered", json_object_get(s, "covered")));
     FT_TRY(lines(out, "Not covered", json_object_get(s, "not_covered")));
     FT_TRY(lines(out, "Assumed", json_object_get(s, "assumptions")));
-    FT_TRY(ft_buf_str(out, "\nQuality\n"));
-    if (json_object_get(q, "loss") == NULL)
+    const json_t *figures = json_object_get(report, "figures");
+    FT_TRY(ft_buf_str(out, json_is_object(figures) ? "\nFigures\n" : "\nQuality\n"));
+    if (json_is_object(figures))
+        FT_TRY(ft_statistics_text(figures, out));
+    else if (json_object_get(q, "loss") == NULL)
         FT_TRY(ft_buf_str(out, "  this version has not been measured\n"));
     FT_TRY(estimate(out, q, "auc"));
     FT_TRY(estimate(out, q, "accuracy"));

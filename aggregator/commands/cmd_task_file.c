@@ -1,4 +1,5 @@
 #include "aggregator/commands/cmd_task_file.h"
+#include "aggregator/commands/cmd_task_measures.h"
 #include "aggregator/commands/cmd_task_privacy.h"
 
 #include "common/base/alloc.h"
@@ -17,6 +18,11 @@
 #define TEMPLATE_NAME "my_task"
 
 const struct ft_cli_option ft_cmd_task_new_options[] = {
+    { .name = "kind",
+      .kind = FT_CLI_TEXT,
+      .argument = "KIND",
+      .help = "train, or statistics: figures and no model",
+      .fallback = "train" },
     { .name = "out",
       .kind = FT_CLI_TEXT,
       .argument = "FILE",
@@ -53,7 +59,9 @@ int
 ft_cmd_task_new(struct ft_cli *cli)
 {
     const char *name = ft_cli_operand(cli, 0) != NULL ? ft_cli_operand(cli, 0) : TEMPLATE_NAME;
-    const char *text = ft_task_template(), *at = strstr(text, TEMPLATE_NAME), *out = ft_cli_text(cli, "out");
+    const char *kind = ft_cli_text(cli, "kind"), *out = ft_cli_text(cli, "out");
+    const bool statistics = strcmp(kind, "statistics") == 0;
+    const char *text = statistics ? ft_task_statistics_template() : ft_task_template(), *at = strstr(text, TEMPLATE_NAME);
     struct ft_error err = { 0 };
     struct ft_buf buf = { 0 };
     enum ft_status st;
@@ -63,6 +71,8 @@ ft_cmd_task_new(struct ft_cli *cli)
         name[0] == '\0')
         return ft_cli_usage(cli, "'%s' is no name for a task: 1 to 48 small letters, digits and underscores",
                             name);
+    if (!statistics && strcmp(kind, "train") != 0)
+        return ft_cli_usage(cli, "--kind is '%.40s', expected train or statistics", kind);
     FT_TRY(ft_buf_append(&buf, text, (size_t)(at - text)));
     FT_TRY(ft_buf_str(&buf, name));
     FT_TRY(ft_buf_str(&buf, at + strlen(TEMPLATE_NAME)));
@@ -102,6 +112,12 @@ check_dates(struct ft_bytes yaml, const struct ft_task *task, int64_t day, struc
     return findings->total == 0 ? FT_OK : FT_ERR_CONFIG;
 }
 
+static unsigned
+last_stage(const struct ft_task *t)
+{
+    return t->kind == FT_TASK_STATISTICS ? FT_STAGE_STATISTICS : FT_STAGE_EVALUATE;
+}
+
 /* What noise leads to is filled in; the three kinds of rounds must fit into a secure sum. */
 static enum ft_status
 make_plans(struct ft_task *task, struct ft_round_plan plans[3], struct ft_findings *findings)
@@ -115,7 +131,8 @@ make_plans(struct ft_task *task, struct ft_round_plan plans[3], struct ft_findin
         ft_find(findings, 0, 0, "%s", wrong.status != FT_OK ? wrong.text : ft_status_str(derived));
         return FT_ERR_CONFIG;
     }
-    for (unsigned stage = FT_STAGE_STATISTICS; stage <= FT_STAGE_EVALUATE; stage++) {
+    memset(plans, 0, 3 * sizeof *plans);
+    for (unsigned stage = FT_STAGE_STATISTICS; stage <= last_stage(task); stage++) {
         struct ft_error err = { 0 };
         enum ft_status st = ft_round_plan_init(&plans[stage - 1], task, (enum ft_stage)stage, &err);
         if (st == FT_ERR_NOMEM)
@@ -162,14 +179,19 @@ print_verdict(const char *path, const struct ft_task *t, const struct ft_round_p
     printf("  task         %s for %s, unit %s, owner %s\n", t->name, t->purpose, ft_unit_name(t->unit),
            t->owner);
     printf("  dates        expires %s, review %s\n", t->expires, t->review);
-    printf("  model        %s, %u features, %llu parameters\n", ft_model_kind_name(t->model),
-           t->feature_count, (unsigned long long)ft_task_parameters(t));
-    printf("  rounds       1 statistics, %u training, 1 evaluation\n", t->rounds);
-    for (int i = 0; i < 3; i++)
+    if (t->kind == FT_TASK_STATISTICS)
+        printf("  measures     %u of %u features, no model\n  rounds       1 statistics\n", t->measure_count,
+               t->feature_count);
+    else
+        printf("  model        %s, %u features, %llu parameters\n  rounds       1 statistics, %u training, 1 "
+               "evaluation\n",
+               ft_model_kind_name(t->model), t->feature_count, (unsigned long long)ft_task_parameters(t), t->rounds);
+    for (unsigned i = 0; i < last_stage(t); i++)
         printf("  %-12s %zu coordinates in %llu words of %u-bit lanes: %llu bytes up a shop and round\n",
                stage_names[i], plans[i].layout.dim, (unsigned long long)plans[i].codec.words,
                plans[i].codec.lane_bits, (unsigned long long)plans[i].codec.words * 8);
-    printf("  precision    Q = floor((2^%u - 1) / %u) = %llu steps to each side; a step of the weighted "
+    if (t->kind != FT_TASK_STATISTICS)
+        printf("  precision    Q = floor((2^%u - 1) / %u) = %llu steps to each side; a step of the weighted "
            "update is %.3g\n",
            t->lane_bits - 1, t->n_cap, (unsigned long long)ft_task_quant_max(t), plans[1].codec.quant_step);
     for (int i = 0; i < (t->n_cap > t->n_min ? 2 : 1); i++) {
@@ -178,6 +200,7 @@ print_verdict(const char *path, const struct ft_task *t, const struct ft_round_p
                c.dropouts, c.survivors, (long long)c.honest, c.quorum, c.threshold);
     }
     ft_task_privacy_print(t, privacy);
+    ft_task_measures_print(t);
 }
 
 static json_t *
@@ -195,7 +218,7 @@ print_verdict_json(const struct ft_task *t, const struct ft_round_plan plans[3],
 {
     json_t *stages = json_object(), *cohorts = json_array();
 
-    for (int i = 0; i < 3; i++)
+    for (unsigned i = 0; i < last_stage(t); i++)
         json_object_set_new(stages, stage_names[i],
                             json_pack("{s:I, s:I, s:i, s:I}", "dim", (json_int_t)plans[i].layout.dim, "words",
                                       (json_int_t)plans[i].codec.words, "lane_bits",
@@ -204,6 +227,12 @@ print_verdict_json(const struct ft_task *t, const struct ft_round_plan plans[3],
     json_array_append_new(cohorts, cohort_json(t, t->n_min));
     if (t->n_cap > t->n_min)
         json_array_append_new(cohorts, cohort_json(t, t->n_cap));
+    if (t->kind == FT_TASK_STATISTICS)
+        return ft_cli_print_json(
+            json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:o, s:o, s:o, s:o}", "verdict", "good", "task", t->name, "kind",
+                      "statistics", "purpose", t->purpose, "features", (int)t->feature_count, "rounds", 1, "stages",
+                      stages, "cohorts", cohorts, "privacy", ft_task_privacy_json(t, privacy), "measures",
+                      ft_task_measures_json(t)));
     return ft_cli_print_json(
         json_pack("{s:s, s:s, s:s, s:s, s:i, s:I, s:i, s:I, s:f, s:o, s:o, s:o}", "verdict", "good", "task",
                   t->name, "purpose", t->purpose, "model", ft_model_kind_name(t->model), "features",
@@ -228,7 +257,8 @@ ft_cmd_task_check(struct ft_cli *cli)
 
     if (st != FT_OK)
         return findings.total > 0 ? ft_cli_fail_findings(cli, &findings) : ft_cli_fail(cli, st, &err);
-    st = ft_task_privacy_answer(&task, &plans[FT_STAGE_TRAIN - 1], &privacy, &err);
+    st = ft_task_privacy_answer(
+        &task, &plans[task.kind == FT_TASK_STATISTICS ? FT_STAGE_STATISTICS - 1 : FT_STAGE_TRAIN - 1], &privacy, &err);
     if (st != FT_OK)
         code = ft_cli_fail(cli, st, &err);
     else if (ft_cli_json(cli))

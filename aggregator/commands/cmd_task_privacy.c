@@ -125,7 +125,8 @@ ft_task_privacy_print(const struct ft_task *task, const struct ft_task_privacy_a
            p->sigma_share, p->t_min, a->least_shops);
     printf("  bits         lanes of %u, %.1f needed; Q = %.0f for one shop, its sum needs %.0f\n",
            task->lane_bits, a->bits_needed, a->quant_max, a->quant_need);
-    printf("  signal       noise of a coordinate of the mean %.3g clips (%u shops) to %.3g (%u); a mean "
+    if (task->kind != FT_TASK_STATISTICS)
+        printf("  signal       noise of a coordinate of the mean %.3g clips (%u shops) to %.3g (%u); a mean "
            "update of one clip is "
            "%.3g times its noise\n",
            a->mean_noise_low, a->least_shops, a->mean_noise_high, task->n_cap, a->signal);

@@ -77,7 +77,7 @@ ft_home_model(const struct ft_home *home, const struct ft_task_row *task, uint64
     }
     memcpy(model_hash, hash, 32);
     FT_TRY(ft_model_state_decode(ft_buf_bytes(&blob), state, err));
-    if (state->stage == FT_STAGE_STATISTICS) {
+    if (state->stage == FT_STAGE_STATISTICS && state->found.count == 0) {
         ft_model_state_clear(state);
         st = ft_fail(err, FT_ERR_NOTFOUND,
                      "%s has no parameters yet: its statistics round has not been committed", task->name);

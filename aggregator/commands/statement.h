@@ -14,7 +14,7 @@ FT_NODISCARD enum ft_status ft_home_statement(const struct ft_home *home, const 
                                               const uint8_t model_hash[32], json_t **out,
                                               struct ft_error *err);
 
-/* The model of a version, and its blob's hash. Errors: NOTFOUND, VERIFY. */
+/* The model of a version (of a statistics task: its result), and its blob's hash. Errors: NOTFOUND, VERIFY. */
 FT_NODISCARD enum ft_status ft_home_model(const struct ft_home *home, const struct ft_task_row *task,
                                           uint64_t version, struct ft_model_state *state,
                                           uint8_t model_hash[32], struct ft_error *err);

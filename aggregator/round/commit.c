@@ -169,6 +169,10 @@ step_plain(struct ft_engine *e, const struct engine_task *task, const struct eng
         st = FT_ERR_VERIFY;
         goto out;
     }
+    if (task->task.kind == FT_TASK_STATISTICS) {
+        st = engine_measured(e, task, survivors, weight_sum, step);
+        goto out;
+    }
     if (s->row.stage == FT_STAGE_STATISTICS)
         FT_TRY(after_statistics(e, task, s, weight_sum, step));
     else if (s->row.stage == FT_STAGE_TRAIN)
@@ -209,7 +213,7 @@ compute(struct ft_engine *e, struct engine_task *task, const struct engine_sessi
         goto out;
     }
     ft_ss_derive_lineage(step->progress.lineage_hash, task->row.progress.model_hash, sum->result_hash);
-    if (!step->task_done) {
+    if (!step->task_done || step->result) {
         FT_TRY(ft_model_state_encode(&step->next, &step->blob));
         FT_TRY(ft_model_blob_hash(ft_buf_bytes(&step->blob), step->blob_hash));
         memcpy(step->progress.model_hash, step->blob_hash, 32);
@@ -358,7 +362,7 @@ engine_commit(struct ft_engine *e)
     if (FT_PLANT(TOLD_BEFORE_STORED))
         tell(e, task, &step.row, &sum, step.task_done);
     FT_TRY(e->config.store.round_commit(e->config.store.ctx, &step.row, &step.progress,
-                                        step.task_done ? NULL : &model, ft_buf_bytes(&step.optimiser),
+                                        step.task_done && !step.result ? NULL : &model, ft_buf_bytes(&step.optimiser),
                                         step.task_done));
     /* Committed: now it may be told. */
     task->row.progress = step.progress;

@@ -75,7 +75,9 @@ engine_step_private(struct ft_engine *e, const struct engine_task *task, const s
                (unsigned long long)s->row.round, engine_words(&err));
         return st;
     }
-    if (s->row.stage == FT_STAGE_STATISTICS)
+    if (task->task.kind == FT_TASK_STATISTICS)
+        FT_TRY(engine_measured_private(e, task, &sum, step));
+    else if (s->row.stage == FT_STAGE_STATISTICS)
         FT_TRY(after_statistics(task, s, &sum, step));
     else if (s->row.stage == FT_STAGE_TRAIN)
         FT_TRY(after_training(e, task, model, &sum, step));

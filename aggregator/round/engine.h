@@ -5,6 +5,7 @@
  * randomness come from ft_env, memory from ft_round_store, so that the simulator can own them all.
  *
  *   task:   STATISTICS -> TRAIN x rounds -> EVALUATE -> done         each arrow is one committed round
+ *           kind statistics: STATISTICS -> done, its result stored as model version 1
  *   round:  idle -> session (ft_ss_server's phases)
  *             -> committed
  *             -> failed: nobody can have uploaded; the next attempt of the round

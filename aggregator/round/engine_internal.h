@@ -215,6 +215,7 @@ struct engine_step {
     struct ft_task_progress progress;
     struct ft_round_row row;
     bool task_done;
+    bool result; /* of a task that is done: next is its result and stored as a model is */
 };
 
 /* commit.c, commit_private.c, report.c, recover.c, blob.c */
@@ -231,6 +232,11 @@ FT_NODISCARD enum ft_status engine_step_private(struct ft_engine *e, const struc
 /* The clip of the round, from the model it works on. Errors: VERIFY. */
 FT_NODISCARD enum ft_status engine_session_clip(const struct ft_engine *e, const struct engine_task *task,
                                                 struct engine_session *s, struct ft_error *err);
+/* commit_measured.c: a statistics task's only round is over. Plain sums in e->reals; or a private sum. */
+FT_NODISCARD enum ft_status engine_measured(struct ft_engine *e, const struct engine_task *task, uint32_t shops,
+                                            uint64_t customers, struct engine_step *step);
+FT_NODISCARD enum ft_status engine_measured_private(struct ft_engine *e, const struct engine_task *task,
+                                                    struct ft_private_sum *sum, struct engine_step *step);
 FT_NODISCARD enum ft_status engine_commit(struct ft_engine *e);
 FT_NODISCARD enum ft_status engine_first_model(struct ft_engine *e, struct engine_task *task);
 /* End the open session without a result. `why` replaces the server's own reason unless NULL. */

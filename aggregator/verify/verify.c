@@ -1,6 +1,7 @@
 #include "aggregator/verify/verify.h"
 
 #include "aggregator/export/export.h"
+#include "aggregator/export/statistics.h"
 #include "common/statement/statement.h"
 
 #include <jansson.h>
@@ -64,6 +65,62 @@ out:
     return st;
 }
 
+/* Every figure follows from the sums, the sums are those that the statement's hash is of, and the task is in it. */
+static enum ft_status
+check_figures(const json_t *root, const json_t *statement, const struct ft_model_state *state, struct ft_error *err)
+{
+    struct ft_task task = { 0 };
+    json_t *found = NULL;
+    char path[512] = "count";
+    enum ft_status st;
+
+    FT_TRY(ft_statement_task(statement, &task, err));
+    st = ft_statistics_figures(&task, &state->found, &found, err);
+    if (st == FT_ERR_ARGUMENT)
+        st = FT_ERR_VERIFY; /* the sums of another task */
+    FT_TRY(st);
+    FT_TRY(ft_statement_compare(json_object_get(root, "count"), json_object_get(found, "count"), path, err));
+    strcpy(path, "figures");
+    FT_TRY(ft_statement_compare(json_object_get(root, "figures"), json_object_get(found, "figures"), path, err));
+out:
+    json_decref(found);
+    ft_task_clear(&task);
+    return st;
+}
+
+static enum ft_status
+verify_statistics(const json_t *root, json_t **statement, struct ft_error *err)
+{
+    json_t *said = json_object_get(root, "statement");
+    struct ft_model_state state = { 0 };
+    enum ft_status st;
+
+    FT_TRY(ft_export_read_statistics(root, &state, err));
+    if (said == NULL) {
+        st = ft_fail(err, FT_ERR_VERIFY, "statement: the figures carry none");
+        goto out;
+    }
+    FT_TRY(ft_statement_check(said, err));
+    FT_TRY(ft_statement_check_model(said, &state, err));
+    FT_TRY(check_figures(root, said, &state, err));
+    *statement = json_incref(said);
+out:
+    ft_model_state_clear(&state);
+    return st;
+}
+
+static enum ft_status
+verify_any_release(struct ft_bytes file, json_t **statement, struct ft_error *err)
+{
+    json_t *root = looks_like_json(file)
+                       ? json_loadb((const char *)file.data, file.size, JSON_REJECT_DUPLICATES, NULL)
+                       : NULL;
+    const enum ft_status st = root != NULL && ft_export_is_statistics(root) ? verify_statistics(root, statement, err)
+                                                                            : verify_release(file, statement, err);
+    json_decref(root);
+    return st;
+}
+
 static enum ft_status
 verify_json(struct ft_bytes file, bool inside, json_t **statement, struct ft_error *err)
 {
@@ -109,7 +166,7 @@ ft_verify(struct ft_bytes file, enum ft_verify_kind kind, const uint8_t *signer,
     *statement = NULL;
     if (file.size > FT_VERIFY_BYTES_MAX)
         return ft_fail(err, FT_ERR_LIMIT, "a file of %zu bytes is too large", file.size);
-    FT_TRY(kind == FT_VERIFY_RELEASE ? verify_release(file, statement, err)
+    FT_TRY(kind == FT_VERIFY_RELEASE ? verify_any_release(file, statement, err)
                                      : verify_json(file, kind == FT_VERIFY_REPORT, statement, err));
     FT_TRY(check_signer(*statement, signer, err));
 out:

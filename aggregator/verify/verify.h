@@ -1,6 +1,6 @@
 /*
- * What a file of fedtill claims, worked out again: a released model (safetensors or JSON), a privacy
- * statement, a report. Everything needed is in the file. Any bytes may come.
+ * What a file of fedtill claims, worked out again: a released model (safetensors or JSON), the figures of a statistics
+ * task (JSON), a privacy statement, a report. Everything needed is in the file. Any bytes may come.
  */
 #ifndef FT_VERIFY_VERIFY_H
 #define FT_VERIFY_VERIFY_H

@@ -165,7 +165,9 @@ ft_contribute(struct ft_contributor *c, const struct ft_work *work, struct ft_ex
     enum ft_status st;
     const struct ft_round_plan *plan = work->plan;
     const size_t size = (size_t)plan->codec.words * sizeof(uint64_t);
-    const uint64_t weight = plan->privacy.on ? 0 : ft_layout_weight(&plan->layout, e->rows_train);
+    const uint64_t weight = plan->privacy.on                          ? 0
+                            : work->task->kind == FT_TASK_STATISTICS ? contribute_measures_weight(work, e)
+                                                                      : ft_layout_weight(&plan->layout, e->rows_train);
     int64_t *z = contributor_room(&c->z, plan->layout.dim, sizeof *z);
     uint64_t *out = ft_big_alloc(size);
     *words = NULL;
@@ -190,7 +192,8 @@ ft_contribute(struct ft_contributor *c, const struct ft_work *work, struct ft_ex
             st = ft_fail(err, FT_ERR_ARGUMENT, "statistics need raw examples");
             goto out;
         }
-        FT_TRY(statistics(c, work, e, z));
+        FT_TRY(work->task->kind == FT_TASK_STATISTICS ? contribute_measures(c, work, e, z)
+                                                      : statistics(c, work, e, z));
     } else {
         if (!*standardised) {
             *standardised = true; /* also after a failure: part of the rows may be */

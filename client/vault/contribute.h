@@ -1,7 +1,8 @@
 /*
  * From examples to the packed contribution of one round:
  *
- *   STATISTICS  sum of u and of u^2 of each feature over the train rows
+ *   STATISTICS  sum of u and of u^2 of each feature over the train rows; of a task of kind statistics: of what it
+ *               measures, each customer's values (common/plan/measure_plan.h)
  *   TRAIN       metrics of the incoming model; local training from it; the update clipped in L2, weighted
  *   EVALUATE    metrics of the incoming model
  *

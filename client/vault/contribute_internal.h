@@ -6,6 +6,8 @@
 #include "common/model/per_customer.h"
 #include "common/model/statistics.h"
 #include "common/model/train.h"
+#include "common/plan/measure_plan.h"
+#include "common/plan/measure_plan.h"
 
 /* A buffer that keeps its largest size. */
 struct room {
@@ -39,6 +41,11 @@ const struct ft_bounds *contributor_bounds(struct ft_contributor *c, const struc
 /* c->trainer for this task and so many rows. */
 FT_NODISCARD enum ft_status contributor_trainer(struct ft_contributor *c, const struct ft_work *work,
                                                 size_t rows, struct ft_error *err);
+
+/* contribute_measures.c: a statistics task without noise. */
+uint64_t contribute_measures_weight(const struct ft_work *work, const struct ft_examples *e);
+FT_NODISCARD enum ft_status contribute_measures(struct ft_contributor *c, const struct ft_work *work,
+                                                const struct ft_examples *e, int64_t *z);
 
 /* contribute_private.c: a task with noise. z (plan->privacy.dim) holds sampled customers and noise. */
 FT_NODISCARD enum ft_status contribute_private(struct ft_contributor *c, const struct ft_work *work,

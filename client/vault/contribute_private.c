@@ -33,6 +33,7 @@ struct pass {
     size_t rows, customers, most_rows; /* most_rows: of one customer */
     uint32_t *first, *order, *drawn;
     struct ft_encoder *encoder;
+    struct ft_measure_plan measures; /* of a statistics task */
     struct ft_error *err;
 };
 
@@ -135,6 +136,21 @@ add_statistics(const struct pass *p, const struct block *b)
 }
 
 static enum ft_status
+add_measures(const struct pass *p, const struct block *b)
+{
+    const uint32_t n = p->work->task->feature_count;
+    double *values = p->c->people.sums.data;
+    float *v = p->c->people.vector.data;
+
+    for (size_t i = 0; i < b->rows.customers; i++) {
+        ft_measure_values(&p->measures, b->rows.x + (size_t)b->rows.first[i] * n, rows_of(b, i), values);
+        ft_measure_vector(&p->measures, values, v);
+        ft_encoder_add(p->encoder, b->number + i, v);
+    }
+    return FT_OK;
+}
+
+static enum ft_status
 add_evaluation(const struct pass *p, const struct block *b)
 {
     struct people *a = &p->c->people;
@@ -203,7 +219,7 @@ add_block(const struct pass *p, const struct block *b)
 {
     switch (p->work->plan->stage) {
     case FT_STAGE_STATISTICS:
-        return add_statistics(p, b);
+        return p->work->task->kind == FT_TASK_STATISTICS ? add_measures(p, b) : add_statistics(p, b);
     case FT_STAGE_EVALUATE:
         return add_evaluation(p, b);
     default:
@@ -326,6 +342,8 @@ make_tools(struct pass *p)
     const struct ft_task *task = p->work->task;
     const enum ft_stage stage = p->work->plan->stage;
 
+    if (task->kind == FT_TASK_STATISTICS)
+        return ft_measure_plan_init(&p->measures, task);
     if (stage == FT_STAGE_STATISTICS)
         return FT_OK;
     if (stage == FT_STAGE_EVALUATE || task->privacy.contribution == FT_CONTRIBUTION_DELTA)
@@ -386,6 +404,7 @@ contribute_private(struct ft_contributor *c, const struct ft_work *work, const s
     c->faults += ft_encoder_faults(p.encoder);
     FT_TRY(ft_encoder_finish(p.encoder, z));
 out:
+    ft_measure_plan_clear(&p.measures);
     ft_encoder_close(p.encoder);
     ft_noise_close(noise);
     wipe(&c->people);

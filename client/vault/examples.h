@@ -12,6 +12,7 @@
  * each split, and every row's customer is an eligible one (else a query could give one customer's rows many names).
  *
  * Result columns by name, in any order: customer_id, split ('train' or 'test'), the label and every feature.
+ * A task of kind statistics has no label, and no split: all rows are train rows, and y is 0.
  * Further columns are read by nobody, but must be allowed all the same.
  */
 #ifndef FT_VAULT_EXAMPLES_H

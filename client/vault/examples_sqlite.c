@@ -155,15 +155,24 @@ map_one(struct run *r, const char *name, int *at)
                   "the query does not return exactly one column %.64s", name);
 }
 
+/* Then there is no label and no split: all rows are train rows. */
+static bool
+only_measures(const struct ft_task *task)
+{
+    return task->kind == FT_TASK_STATISTICS;
+}
+
 /* Find the declared columns in the result; every missing one is named. */
 static enum ft_status
 map_result(struct run *r)
 {
     enum ft_status first = map_one(r, "customer_id", &r->at_customer), st;
-    st = map_one(r, "split", &r->at_split);
-    first = first != FT_OK ? first : st;
-    st = map_one(r, r->task->label, &r->at_label);
-    first = first != FT_OK ? first : st;
+    if (!only_measures(r->task)) {
+        st = map_one(r, "split", &r->at_split);
+        first = first != FT_OK ? first : st;
+        st = map_one(r, r->task->label, &r->at_label);
+        first = first != FT_OK ? first : st;
+    }
     for (uint32_t i = 0; i < r->task->feature_count; i++) {
         st = map_one(r, r->task->features[i].name, &r->at_feature[i]);
         first = first != FT_OK ? first : st;
@@ -295,6 +304,10 @@ fill_row(struct run *r, struct matrix *m)
         }
         x[i] = clip_count(value, task->features[i].min, task->features[i].max, &r->out.clipped_values);
     }
+    if (only_measures(task)) {
+        m->y[m->rows] = 0;
+        return good;
+    }
     if (!number_at(r->query, r->at_label, &value)) {
         r->bad_label++;
         return false;
@@ -343,6 +356,8 @@ load_visible(struct run *r)
 static int
 split_at(struct run *r)
 {
+    if (only_measures(r->task))
+        return SPLIT_TRAIN;
     if (sqlite3_column_type(r->query, r->at_split) != SQLITE_TEXT)
         return -1;
     const char *text = (const char *)sqlite3_column_text(r->query, r->at_split);

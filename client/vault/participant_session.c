@@ -401,7 +401,8 @@ participant_model(struct ft_participant *p, struct ft_bytes blob)
     if (st == FT_ERR_NOMEM)
         goto out;
     const bool with_params = st == FT_OK && model.stage != FT_STAGE_STATISTICS;
-    if (st != FT_OK || memcmp(model.task_hash, k->hash, 32) != 0 ||
+    const bool wrong_stage = k->task.kind == FT_TASK_STATISTICS && (with_params || model.version != 0);
+    if (st != FT_OK || wrong_stage || memcmp(model.task_hash, k->hash, 32) != 0 ||
         model.features != (with_params ? k->task.feature_count : 0) ||
         model.parameters != (with_params ? ft_task_parameters(&k->task) : 0)) {
         ft_log(FT_LOG_ERROR, "model.refused", "reason=%s", st != FT_OK ? err.text : "it is not a model of this task");
@@ -505,7 +506,7 @@ finished(struct ft_participant *p)
     if (ft_ss_client_result(p->session.client, t3, previous.result_hash))
         st = store->calls->previous_put(store, p->session.position.task_hash, &previous);
     p->status.rounds_done++;
-    if (p->session.plan.stage == FT_STAGE_EVALUATE) {
+    if (p->session.plan.stage == FT_STAGE_EVALUATE || p->tasks[p->session.task].task.kind == FT_TASK_STATISTICS) {
         p->status.finished = true;
         if (p->session.plan.privacy.on && p->config.world.task_over != NULL)
             p->config.world.task_over(p->config.world.ctx, p->session.position.task_hash);

@@ -31,7 +31,8 @@ sum_unit_of(uint64_t rows_max)
 static enum ft_status
 params_check(const struct ft_layout_params *p, struct ft_error *err)
 {
-    if (p->stage != FT_STAGE_STATISTICS && p->stage != FT_STAGE_TRAIN && p->stage != FT_STAGE_EVALUATE)
+    if ((p->stage != FT_STAGE_STATISTICS && p->stage != FT_STAGE_TRAIN && p->stage != FT_STAGE_EVALUATE) ||
+        (p->sums > 0 && p->stage != FT_STAGE_STATISTICS))
         return ft_fail(err, FT_ERR_ARGUMENT, "unknown stage %u", (unsigned)p->stage);
     if (p->n_cap < 1 || p->n_cap > 16384)
         return ft_fail(err, FT_ERR_ARGUMENT, "n_cap is %u; 1 to 16384 are allowed", p->n_cap);
@@ -74,12 +75,13 @@ ft_layout_init(struct ft_layout *layout, const struct ft_layout_params *params, 
     layout->n_cap = params->n_cap;
     layout->lane_bits = params->stage == FT_STAGE_STATISTICS ? FT_STATISTICS_LANE_BITS : params->lane_bits;
     layout->limb_bits = limb_bits_of(layout->lane_bits, params->n_cap);
-    FT_TRY(ft_metrics_plan_init(&layout->metrics, &params->metrics, err));
+    if (params->sums == 0) /* else there is no model */
+        FT_TRY(ft_metrics_plan_init(&layout->metrics, &params->metrics, err));
     if (params->stage == FT_STAGE_STATISTICS) {
         const struct ft_metrics_spec spec = layout->metrics.spec;
         memset(&layout->metrics, 0, sizeof layout->metrics);
         layout->metrics.spec = spec;
-        layout->real_coordinates = 2 * (size_t)params->metrics.model.features;
+        layout->real_coordinates = params->sums > 0 ? params->sums : 2 * (size_t)params->metrics.model.features;
         layout->real_clip = (double)params->metrics.rows_max; /* u is at most 1 in each row */
         layout->sum_unit = sum_unit_of(params->metrics.rows_max);
         layout->weight_max = params->metrics.rows_max;

@@ -30,6 +30,8 @@ struct ft_layout_params {
     uint32_t lane_bits;             /* of TRAIN and EVALUATE: 12 .. 64; STATISTICS uses 64 whatever it says */
     uint32_t weight_cap;            /* 1 and more */
     double clip;                    /* L2 bound of one shop's update, > 0 */
+    size_t sums; /* STATISTICS of a task without a model: so many sums of values in 0 .. 1, in place of 2 * features;
+                    the weight is how many were added up. 0: as the table says */
 };
 
 struct ft_layout {

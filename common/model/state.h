@@ -1,7 +1,8 @@
 /*
  * The model blob: what the aggregator publishes for a round and what the round's descriptor binds by hash
  * (model_hash = H("model"; blob)). It names the task and the stage, so a model cannot be taken for another task's
- * or for another stage's. STATISTICS has no means, stds or params.
+ * or for another stage's. STATISTICS has no means, stds or params. What a task of kind statistics found is kept in the
+ * same way: STATISTICS with version 1 and nothing but `found` (common/plan/measured.h says what it means).
  *
  * Canonical: decode refuses bytes that encode would not have written.
  */
@@ -14,6 +15,15 @@
 
 #define FT_MODEL_BLOB_MAX ((size_t)320 << 20)
 
+/* The released result of a statistics task. */
+struct ft_model_found {
+    double *sums; /* (count), owned, finite */
+    size_t count;
+    uint32_t shops;     /* in the sum, 1 and more */
+    uint64_t customers; /* n_U, their declared sizes; 0 without noise */
+    uint64_t min_group;
+};
+
 struct ft_model_state {
     uint8_t task_hash[32];
     enum ft_stage stage;
@@ -23,6 +33,7 @@ struct ft_model_state {
     uint32_t features;   /* 0 in STATISTICS */
     float *params;       /* (parameters), owned */
     uint64_t parameters; /* 0 in STATISTICS */
+    struct ft_model_found found; /* empty but for a result */
     double clip; /* of the next training round where the task adapts it (public: it follows from released sums); 0 else */
 };
 
@@ -31,6 +42,9 @@ FT_NODISCARD enum ft_status ft_model_state_init(struct ft_model_state *state, co
                                                 enum ft_stage stage, uint64_t version, const double *means,
                                                 const double *stds, uint32_t features, const float *params,
                                                 uint64_t parameters);
+/* A result: sums (count) are copied. Errors: ARGUMENT, NONFINITE, NOMEM. */
+FT_NODISCARD enum ft_status ft_model_state_init_found(struct ft_model_state *state, const uint8_t task_hash[32],
+                                                      const struct ft_model_found *found);
 void ft_model_state_clear(struct ft_model_state *state);
 
 /* Errors: NONFINITE, ARGUMENT, NOMEM. Appends to *out. */

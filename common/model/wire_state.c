@@ -6,10 +6,33 @@
 #include <math.h>
 #include <string.h>
 
+#define FOUND_MAX ((size_t)1 << 20)
+
+static enum ft_status
+found_check(const struct ft_model_state *s, struct ft_error *err)
+{
+    const struct ft_model_found *f = &s->found;
+
+    if (f->count == 0 && (f->shops != 0 || f->customers != 0 || f->min_group != 0))
+        return ft_fail(err, FT_ERR_ARGUMENT, "a result without sums");
+    if (f->count > 0 &&
+        (s->stage != FT_STAGE_STATISTICS || s->version != 1 || f->count > FOUND_MAX || f->shops < 1))
+        return ft_fail(err, FT_ERR_ARGUMENT, "a result of version %llu with %zu sums of %u shops",
+                       (unsigned long long)s->version, f->count, f->shops);
+    for (size_t i = 0; i < f->count; i++)
+        if (!isfinite(f->sums[i]))
+            return ft_fail(err, FT_ERR_NONFINITE, "sum %zu is not finite", i);
+    return FT_OK;
+}
+
 /* The rules that every state keeps, on both sides of the wire. */
 static enum ft_status
 state_check(const struct ft_model_state *s, struct ft_error *err)
 {
+    const enum ft_status st = found_check(s, err);
+
+    if (st != FT_OK)
+        return st;
     if (s->stage == FT_STAGE_STATISTICS) {
         if (s->features != 0 || s->parameters != 0 || s->clip != 0)
             return ft_fail(err, FT_ERR_ARGUMENT, "a statistics model has no features, no parameters and no clip");
@@ -76,9 +99,28 @@ out:
     return st;
 }
 
+enum ft_status
+ft_model_state_init_found(struct ft_model_state *state, const uint8_t task_hash[32], const struct ft_model_found *found)
+{
+    enum ft_status st = FT_OK;
+
+    memset(state, 0, sizeof *state);
+    memcpy(state->task_hash, task_hash, sizeof state->task_hash);
+    state->stage = FT_STAGE_STATISTICS;
+    state->version = 1;
+    state->found = *found;
+    state->found.sums = copy_of(found->sums, found->count, sizeof *found->sums, &st);
+    if (st == FT_OK)
+        st = state_check(state, NULL);
+    if (st != FT_OK)
+        ft_model_state_clear(state);
+    return st;
+}
+
 void
 ft_model_state_clear(struct ft_model_state *state)
 {
+    ft_free(state->found.sums);
     ft_free(state->means);
     ft_free(state->stds);
     ft_free(state->params);
@@ -100,6 +142,11 @@ wire_of(const struct ft_model_state *s)
     wire.params = s->params;
     wire.n_params = (size_t)s->parameters;
     wire.clip = s->clip;
+    wire.sums = s->found.sums;
+    wire.n_sums = s->found.count;
+    wire.shops = s->found.shops;
+    wire.customers = s->found.customers;
+    wire.min_group = s->found.min_group;
     return wire;
 }
 
@@ -159,7 +206,7 @@ ft_model_state_decode(struct ft_bytes blob, struct ft_model_state *out, struct f
     ft_pb_allocator_init(&allocator, &budget, blob.size * 4 + 65536);
     wire = fedtill__v1__model_state__unpack(&allocator, blob.size, blob.data);
     if (wire == NULL || wire->task_hash.len != sizeof s.task_hash || wire->n_means != wire->n_stds ||
-        wire->n_means > FT_MODEL_WIDTH_MAX || wire->n_params > FT_MODEL_PARAMETERS_MAX) {
+        wire->n_means > FT_MODEL_WIDTH_MAX || wire->n_params > FT_MODEL_PARAMETERS_MAX || wire->n_sums > FOUND_MAX) {
         st = ft_fail(err, FT_ERR_FORMAT, "the model blob is malformed");
         goto out;
     }
@@ -169,6 +216,8 @@ ft_model_state_decode(struct ft_bytes blob, struct ft_model_state *out, struct f
     s.features = (uint32_t)wire->n_means;
     s.parameters = wire->n_params;
     s.clip = wire->clip;
+    s.found = (struct ft_model_found){ NULL, wire->n_sums, wire->shops, wire->customers, wire->min_group };
+    s.found.sums = copy_of(wire->sums, wire->n_sums, sizeof *s.found.sums, &st);
     s.means = copy_of(wire->means, wire->n_means, sizeof *s.means, &st);
     s.stds = copy_of(wire->stds, wire->n_stds, sizeof *s.stds, &st);
     s.params = copy_of(wire->params, wire->n_params, sizeof *s.params, &st);

@@ -1,4 +1,5 @@
 #include "common/plan/privacy_plan.h"
+#include "common/plan/measure_plan.h"
 #include "common/plan/round_plan.h"
 #include "common/privacy/encode.h"
 #include "common/secure_sum/codec.h"
@@ -31,6 +32,12 @@ ft_plan_shop_customers(const struct ft_task *task, const char *shop)
         high = order < 0 ? high : middle;
     }
     return 0;
+}
+
+uint64_t
+ft_plan_rounds(const struct ft_task *task)
+{
+    return task->kind == FT_TASK_STATISTICS ? 1 : (uint64_t)task->rounds + 2;
 }
 
 double
@@ -70,6 +77,8 @@ coordinates_of(const struct ft_task *task, const struct ft_model_spec *spec, enu
 {
     switch (stage) {
     case FT_STAGE_STATISTICS:
+        if (task->kind == FT_TASK_STATISTICS)
+            return ft_measure_cells(task);
         return 2 * (size_t)task->feature_count + 1;
     case FT_STAGE_TRAIN:
         return (size_t)ft_task_parameters(task);
@@ -91,13 +100,25 @@ dim_of(const struct ft_task *task, const struct ft_model_spec *spec, enum ft_sta
                           adaptive(task) && stage == FT_STAGE_TRAIN);
 }
 
+double
+ft_plan_clip(const struct ft_task *task)
+{
+    return task->kind == FT_TASK_STATISTICS ? 1 : task->clip;
+}
+
+static enum ft_stage
+last_stage(const struct ft_task *task)
+{
+    return task->kind == FT_TASK_STATISTICS ? FT_STAGE_STATISTICS : FT_STAGE_EVALUATE;
+}
+
 static struct ft_privacy_params
 params_of(const struct ft_task *task)
 {
     const struct ft_task_privacy *p = &task->privacy;
     return (struct ft_privacy_params){ .q_num = p->q_num,
                                        .dim = p->dim,
-                                       .clip = task->clip,
+                                       .clip = ft_plan_clip(task),
                                        .scale = p->scale,
                                        .lambda = p->lambda,
                                        .delta_int_sq = p->delta_int_sq,
@@ -227,10 +248,10 @@ derive(const struct ft_task *task, struct ft_task *out, struct ft_error *err)
         if (st != FT_OK)
             return st;
     }
-    p->steps = (uint64_t)task->rounds + 2 + p->spare_rounds;
+    p->steps = ft_plan_rounds(task) + p->spare_rounds;
     p->t_min = task->h_min;
     p->dim = 0;
-    for (unsigned stage = FT_STAGE_STATISTICS; stage <= FT_STAGE_EVALUATE; stage++) {
+    for (unsigned stage = FT_STAGE_STATISTICS; stage <= last_stage(task); stage++) {
         const uint64_t dim = dim_of(task, &spec, (enum ft_stage)stage);
         p->dim = dim > p->dim ? dim : p->dim;
         if (dim == 0)

@@ -5,7 +5,8 @@
  *
  *   stage        one customer's vector                                                         clip
  *   STATISTICS   (w, w^2, 1) / sqrt(2 features + 1), w = 2 u - 1 the mean of the customer's    1
- *                train rows, u a feature scaled from its declared range to 0 .. 1
+ *                train rows, u a feature scaled from its declared range to 0 .. 1; of a task of
+ *                kind statistics, whose only round it is: what measure_plan.h says
  *   TRAIN        the descent direction (ft_per_customer: without the penalty) or the local     the task's
  *                change of the model (parameters); private_sum.h says what the server does
  *   EVALUATE     (1, right, loss/cap, scores of positive and of negative rows in bins) / 2,    1
@@ -54,6 +55,8 @@ FT_NODISCARD enum ft_status ft_privacy_plan_init(struct ft_privacy_plan *plan, c
 uint64_t ft_plan_customers(const struct ft_task *task);                        /* n_pub of all shops */
 uint64_t ft_plan_shop_customers(const struct ft_task *task, const char *shop); /* 0: the task does not name it */
 double ft_plan_q(const struct ft_task *task);
+uint64_t ft_plan_rounds(const struct ft_task *task); /* committed ones that the task is done with */
+double ft_plan_clip(const struct ft_task *task);     /* bound of one customer's vector; statistics: 1 */
 
 /* The most that one shop's sum before noise may come to in a coordinate, in integer units (section 6, step 8): of its
  * expected sample of customers and eight standard deviations; with unit store the one vector's own bound. */

@@ -1,4 +1,5 @@
 #include "common/plan/round_plan.h"
+#include "common/plan/measure_plan.h"
 #include "common/secure_sum/hash.h"
 #include "common/secure_sum/sha256.h"
 
@@ -91,7 +92,13 @@ ft_round_plan_init(struct ft_round_plan *plan, const struct ft_task *task, enum 
 
     memset(plan, 0, sizeof *plan);
     plan->stage = stage;
+    if (task->kind == FT_TASK_STATISTICS && stage != FT_STAGE_STATISTICS)
+        return ft_fail(err, FT_ERR_ARGUMENT, "a task of kind statistics has a round of statistics only");
     ft_plan_model_spec(task, &plan->model);
+    if (task->kind == FT_TASK_STATISTICS) {
+        params.sums = ft_measure_cells(task);
+        params.weight_cap = 1; /* of training; not used */
+    }
     if (task->noise != 0)
         return init_private(plan, task, err);
     params.metrics.model = plan->model;

@@ -74,9 +74,11 @@ mechanism_json(const struct statement *s)
                   ft_plan_q(t), "q_num", (json_int_t)p->q_num, "z_eff", s->event.z, "t_min",
                   (json_int_t)p->t_min, "sigma_share", (json_int_t)p->sigma_share, "delta_int_sq",
                   (json_int_t)p->delta_int_sq, "scale", (json_int_t)p->scale, "lambda", (json_int_t)p->lambda,
-                  "dim", (json_int_t)p->dim, "m_stores", (json_int_t)p->m_stores, "clip", t->clip,
+                  "dim", (json_int_t)p->dim, "m_stores", (json_int_t)p->m_stores, "clip", ft_plan_clip(t),
                   "adaptive_clip", p->clip_quantile > 0, "rotation", (int)p->rotated, "contribution",
-                  p->contribution == FT_CONTRIBUTION_GRADIENT ? "gradient" : "local change", "n_pub",
+                  t->kind == FT_TASK_STATISTICS                 ? "figures"
+                  : p->contribution == FT_CONTRIBUTION_GRADIENT ? "gradient"
+                                                                : "local change", "n_pub",
                   (json_int_t)ft_plan_customers(t), "shops", (json_int_t)p->shop_count);
     return m;
 }
@@ -135,12 +137,22 @@ count_rounds(struct statement *s, struct ft_error *err)
                        "has 1, %u and 1",
                        r->committed[FT_STAGE_STATISTICS], r->committed[FT_STAGE_TRAIN],
                        r->committed[FT_STAGE_EVALUATE], s->task->rounds);
-    if (s->facts->model != NULL && s->facts->model->version > r->committed[FT_STAGE_TRAIN])
+    if (s->task->kind == FT_TASK_STATISTICS && r->committed[FT_STAGE_EVALUATE] != 0)
+        return ft_fail(err, FT_ERR_LIMIT, "an evaluation in a task that only measures");
+    if (s->facts->model != NULL &&
+        (s->facts->model->stage == FT_STAGE_STATISTICS) != (s->task->kind == FT_TASK_STATISTICS))
+        return ft_fail(err, FT_ERR_LIMIT, "a result of another kind than the task makes");
+    if (s->task->kind == FT_TASK_STATISTICS && s->facts->model != NULL &&
+        (s->facts->model->version != 1 || r->committed[FT_STAGE_STATISTICS] != 1))
+        return ft_fail(err, FT_ERR_LIMIT, "a result of version %llu after %u rounds; the task has one of each",
+                       (unsigned long long)s->facts->model->version, r->committed[FT_STAGE_STATISTICS]);
+    if (s->task->kind != FT_TASK_STATISTICS && s->facts->model != NULL &&
+        s->facts->model->version > r->committed[FT_STAGE_TRAIN])
         return ft_fail(err, FT_ERR_LIMIT,
                        "a model of version %llu after %u training rounds: each makes one version",
                        (unsigned long long)s->facts->model->version, r->committed[FT_STAGE_TRAIN]);
     if (s->task->noise == 0) {
-        s->planned = (uint64_t)s->task->rounds + 2;
+        s->planned = ft_plan_rounds(s->task);
         return FT_OK;
     }
     const uint32_t least = s->task->privacy.t_min + s->task->corrupted;

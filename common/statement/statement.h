@@ -28,6 +28,11 @@ typedef struct json_t json_t;
 #define FT_STATEMENT_VERSION   1
 #define FT_STATEMENT_BYTES_MAX ((size_t)8 << 20)
 
+/* The first difference between what is said and what was found, under `path` (room for 512 bytes, "" or a name).
+ * Reals may differ in their last digits. Errors: VERIFY. */
+FT_NODISCARD enum ft_status ft_statement_compare(const json_t *said, const json_t *found, char *path,
+                                                 struct ft_error *err);
+
 /* What the rounds of a task came to. */
 struct ft_statement_rounds {
     uint32_t committed[4]; /* by enum ft_stage; [0] is 0 */
@@ -35,7 +40,7 @@ struct ft_statement_rounds {
     uint32_t least_survivors; /* of the committed ones; 0 without */
 };
 
-/* The model it speaks of; its blob's hash binds every number of the model to the statement. */
+/* The model it speaks of, or a statistics task's result (stage STATISTICS, version 1); its blob's hash binds every number of the model to the statement. */
 struct ft_statement_model {
     uint64_t version;
     uint8_t hash[32];
@@ -81,6 +86,7 @@ FT_NODISCARD enum ft_status ft_statement_task(const json_t *statement, struct ft
  */
 struct ft_statement_claim {
     enum ft_unit unit;
+    bool figures; /* it is about figures; else about a model */
     double delta, q, z, clip;
     bool adaptive_clip;
     uint32_t t_min, m_stores;

@@ -62,7 +62,7 @@ read_model(const json_t *statement, struct ft_statement_model *m, bool *has, str
     clip = json_object_get(o, "clip");
     hash = json_string_value(json_object_get(o, "hash"));
     if (!json_is_integer(version) || json_integer_value(version) < 0 || !json_is_integer(stage) ||
-        !json_is_number(clip) || json_integer_value(stage) < FT_STAGE_TRAIN ||
+        !json_is_number(clip) || json_integer_value(stage) < FT_STAGE_STATISTICS ||
         json_integer_value(stage) > FT_STAGE_EVALUATE || hash == NULL || ft_unhex(m->hash, 32, hash) != FT_OK)
         return bad(err, "model");
     m->version = (uint64_t)json_integer_value(version);
@@ -153,12 +153,28 @@ same_members(const json_t *said, const json_t *found, char *path, size_t size, i
 }
 
 static bool
+same_elements(const json_t *said, const json_t *found, char *path, size_t size, int depth, struct ft_error *err)
+{
+    const size_t at = strlen(path);
+
+    for (size_t i = 0; i < json_array_size(found); i++) {
+        snprintf(path + at, size - at, "[%zu]", i);
+        if (!same(json_array_get(said, i), json_array_get(found, i), path, size, depth + 1, err))
+            return false;
+    }
+    path[at] = '\0';
+    return json_array_size(said) == json_array_size(found) ? true : differ(said, found, path, err);
+}
+
+static bool
 same(const json_t *said, const json_t *found, char *path, size_t size, int depth, struct ft_error *err)
 {
     if (depth > DEPTH)
         return differ(said, found, path, err);
     if (json_is_object(found) && json_is_object(said))
         return same_members(said, found, path, size, depth, err);
+    if (json_is_array(found) && json_is_array(said))
+        return same_elements(said, found, path, size, depth, err);
     if (json_is_real(found) && json_is_number(said)) {
         const double a = json_number_value(said), b = json_real_value(found);
         if (fabs(a - b) <= CLOSE * fmax(fabs(a), fabs(b)))
@@ -167,6 +183,12 @@ same(const json_t *said, const json_t *found, char *path, size_t size, int depth
         return true;
     }
     return differ(said, found, path, err);
+}
+
+enum ft_status
+ft_statement_compare(const json_t *said, const json_t *found, char *path, struct ft_error *err)
+{
+    return same(said, found, path, 512, 0, err) ? FT_OK : FT_ERR_VERIFY;
 }
 
 enum ft_status
@@ -277,8 +299,8 @@ ft_statement_numbers(const json_t *statement, json_t **out, struct ft_error *err
         json_array_append_new(features, json_string(t.features[i].name));
     *out = json_pack(
         "{s:s, s:s, s:s, s:s, s:s, s:O, s:s, s:s, s:o, s:o, s:I, s:O, s:O}", "title", t.title, "purpose",
-        t.purpose, "owner", t.owner, "data", data_kind(&t), "label", t.label, "features", features, "model",
-        ft_model_kind_name(t.model), "unit", ft_unit_name(t.unit), "shops_named",
+        t.purpose, "owner", t.owner, "data", data_kind(&t), "label", t.kind == FT_TASK_STATISTICS ? "none" : t.label,
+        "features", features, "model", t.kind == FT_TASK_STATISTICS ? "none: figures" : ft_model_kind_name(t.model), "unit", ft_unit_name(t.unit), "shops_named",
         t.noise != 0 ? json_integer(t.privacy.shop_count) : json_null(), "customers_at_most_about",
         t.noise != 0 && t.unit != FT_UNIT_STORE /* which declares shops only */
             ? json_integer((json_int_t)bucket(ft_plan_customers(&t)))

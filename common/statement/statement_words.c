@@ -48,11 +48,15 @@ statement_covered(const struct statement *s)
     json_t *list = json_array();
     char text[400];
 
-    snprintf(text, sizeof text,
-             "every sum of this task: feature means and deviations, %u training rounds and the evaluation, "
-             "with the models "
-             "and figures made from them",
-             s->task->rounds);
+    if (s->task->kind == FT_TASK_STATISTICS)
+        snprintf(text, sizeof text, "the sum of this task, with all %u measures and every figure made from it",
+                 s->task->measure_count);
+    else
+        snprintf(text, sizeof text,
+                 "every sum of this task: feature means and deviations, %u training rounds and the evaluation, "
+                 "with the models "
+                 "and figures made from them",
+                 s->task->rounds);
     add(list, text);
     if (s->task->noise == 0)
         return list;
@@ -132,17 +136,17 @@ ft_statement_say(const struct ft_statement_claim *c, struct ft_buf *out)
                              (unsigned long long)c->planned, c->whole.rdp, c->whole.pld));
     FT_TRY(ft_buf_printf(
         out,
-        "In plain words: whatever anybody concludes from this model about one %s, they would have "
+        "In plain words: whatever anybody concludes from %s about one %s, they would have "
         "concluded with odds at most e^%.4g times different, had that %s never been in the data%s, but for a "
         "chance of %.3g. ",
-        one, c->spent.rdp, one, store ? " and taken part all the same" : "", c->delta));
+        c->figures ? "these figures" : "this model", one, c->spent.rdp, one, store ? " and taken part all the same" : "", c->delta));
     if (store)
         return ft_buf_printf(
             out,
-            "Mechanism: each shop is in each round (q = 1) with one vector, the change of the model over all its rows, "
+            "Mechanism: each shop is in each round (q = 1) with one vector, %s over all its rows, "
             "clipped to length %.6g%s; each shop adds discrete Gaussian noise before masking; t_min = %u shares are "
             "counted, a noise multiplier of z_eff = %.6g. ",
-            c->clip, c->adaptive_clip ? " (adapted from noisy sums)" : "", c->t_min, c->z);
+            c->figures ? "the mean" : "the change of the model", c->clip, c->adaptive_clip ? " (adapted from noisy sums)" : "", c->t_min, c->z);
     FT_TRY(ft_buf_printf(
         out,
         "Mechanism: each %s is in a round with probability q = %.6g; their vector is clipped to length "
@@ -163,7 +167,8 @@ say_noise(const struct statement *s, struct ft_buf *out)
                                                           .delta = p->delta,
                                                           .q = ft_plan_q(t),
                                                           .z = s->event.z,
-                                                          .clip = t->clip,
+                                                          .figures = t->kind == FT_TASK_STATISTICS,
+                                                          .clip = ft_plan_clip(t),
                                                           .adaptive_clip = p->clip_quantile > 0,
                                                           .t_min = p->t_min,
                                                           .m_stores = p->m_stores,
@@ -191,6 +196,12 @@ statement_words(const struct statement *s)
         r->committed[1] + r->committed[2] + r->committed[3], r->least_survivors, t->corrupted));
     if (t->noise != 0)
         FT_TRY(say_noise(s, &out));
+    else if (t->kind == FT_TASK_STATISTICS)
+        FT_TRY(ft_buf_printf(
+            &out,
+            "Unit of the data: %s, at most %u rows each, which count as one: their mean. Differential privacy: none; no "
+            "noise was added, so no bound is claimed on what the figures tell about one %s. ",
+            one_of(s), t->unit == FT_UNIT_CUSTOMER ? t->rows_per_customer : 1u, one_of(s)));
     else
         FT_TRY(ft_buf_printf(
             &out,

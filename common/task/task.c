@@ -3,6 +3,8 @@
 #include "common/base/alloc.h"
 #include "common/base/date.h"
 
+#include <string.h>
+
 bool
 task_is_network(const struct ft_task *task)
 {
@@ -33,6 +35,8 @@ ft_task_parameters(const struct ft_task *task)
         task->model == FT_MODEL_SOFTMAX || (network && task->classes > 2) ? task->classes : 1;
     uint64_t in = task->feature_count, parameters = 0;
 
+    if (task->kind == FT_TASK_STATISTICS)
+        return 0;
     if (task->model == FT_MODEL_CNN)
         parameters = task_convolutions(task, &in);
     for (uint32_t l = 0; network && l < task->hidden_count; l++) {
@@ -79,9 +83,40 @@ ft_unit_name(enum ft_unit unit)
                                     : "unknown";
 }
 
+const char *
+ft_measure_name(uint32_t kind)
+{
+    static const char *const names[] = { "unknown", "count", "mean", "deviation", "histogram", "quantiles", "cross" };
+    return kind < sizeof names / sizeof names[0] ? names[kind] : names[0];
+}
+
+uint32_t
+ft_measure_axes(uint32_t kind)
+{
+    return kind == FT_MEASURE_COUNT ? 0 : kind == FT_MEASURE_CROSS ? 2 : 1;
+}
+
+uint32_t
+ft_task_feature(const struct ft_task *task, const char *name)
+{
+    uint32_t i = 0;
+    while (i < task->feature_count && strcmp(task->features[i].name, name) != 0)
+        i++;
+    return i;
+}
+
 void
 ft_task_clear(struct ft_task *task)
 {
+    for (uint32_t i = 0; task->measures != NULL && i < task->measure_count; i++) {
+        struct ft_task_measure *m = &task->measures[i];
+        for (uint32_t a = 0; a < FT_TASK_AXES_MAX; a++) {
+            ft_free(m->axes[a].feature);
+            ft_free(m->axes[a].edges);
+        }
+        ft_free(m->quantiles);
+    }
+    ft_free(task->measures);
     ft_free(task->name);
     ft_free(task->purpose);
     ft_free(task->owner);

@@ -21,6 +21,10 @@
 #define FT_TASK_CONV_MAX     4
 #define FT_TASK_SQL_MAX      65536
 #define FT_TASK_BYTES_MAX    ((size_t)1 << 20)
+#define FT_TASK_MEASURES_MAX 256
+#define FT_TASK_BINS_MAX     4096 /* cells of one measure */
+#define FT_TASK_AXES_MAX     2
+#define FT_TASK_POINTS_MAX   64 /* quantiles of one measure */
 
 /*
  * Whom a task's privacy is about. STORE: all that one shop adds (privacy-accounting.md, section 8): one vector a shop,
@@ -32,6 +36,39 @@ enum ft_unit { FT_UNIT_CUSTOMER = 1, FT_UNIT_RECORD = 2, FT_UNIT_STORE = 3 };
 struct ft_task_feature {
     char *name;
     double min, max; /* declared range, min < max, finite */
+};
+
+/* What a task makes. The numbers are on the wire. */
+enum ft_task_kind {
+    FT_TASK_TRAIN = 0,      /* a model, after one round of statistics */
+    FT_TASK_STATISTICS = 1, /* figures, from one round: no model, no label, no split */
+};
+
+enum ft_measure_kind {
+    FT_MEASURE_COUNT = 1, /* always measured; listed for its weight */
+    FT_MEASURE_MEAN = 2,
+    FT_MEASURE_DEVIATION = 3, /* mean, variance and standard deviation */
+    FT_MEASURE_HISTOGRAM = 4,
+    FT_MEASURE_QUANTILES = 5, /* from dyadic counts over `bins`, a power of two */
+    FT_MEASURE_CROSS = 6,     /* counts over the cells of two features */
+};
+
+/* A feature's declared range in cells: `bins` of equal width, or cut at `edges`, (edge_count) ascending inside the
+ * range. */
+struct ft_task_axis {
+    char *feature;
+    uint32_t bins; /* 0: by edges, or not cut at all */
+    double *edges;
+    uint32_t edge_count;
+};
+
+/* One entry of `statistics`; common/plan/measure_plan.h says what a customer adds to it. */
+struct ft_task_measure {
+    uint32_t kind; /* enum ft_measure_kind */
+    struct ft_task_axis axes[FT_TASK_AXES_MAX]; /* none for a count, two for a cross table; the others' are empty */
+    double *quantiles; /* (quantile_count) ascending, inside 0 .. 1 */
+    uint32_t quantile_count;
+    double weight; /* above 0; 1 unless said */
 };
 
 #define FT_TASK_SHOPS_MAX 16384
@@ -71,6 +108,7 @@ struct ft_task_privacy {
 };
 
 struct ft_task {
+    uint32_t kind; /* enum ft_task_kind; statistics: label "" and everything of model and training 0 */
     char *name;    /* [a-z0-9_]{1,48} */
     char *purpose; /* verb/area: train, score, measure or synthesise, then segmentation, propensity, demand or
                       personalisation */
@@ -113,6 +151,9 @@ struct ft_task {
     uint32_t n_min, n_cap, h_min, corrupted, drop_permille, sigma, eta, suite, lane_bits;
     uint64_t join_ms, step_ms, session_ms, pause_ms;
     uint32_t bins, calibration_bins;
+
+    struct ft_task_measure *measures; /* kind statistics */
+    uint32_t measure_count;
 };
 
 /* Read a task from YAML text. `origin` names it in errors ("task.yaml"), which give origin:line:column, what
@@ -130,6 +171,7 @@ FT_NODISCARD enum ft_status ft_task_from_yaml_all(struct ft_bytes yaml, const ch
 /* A commented task to start from, as YAML that ft_task_from_yaml accepts once the marked lines are filled in.
  */
 const char *ft_task_template(void);
+const char *ft_task_statistics_template(void); /* the same for kind statistics */
 
 /* Every rule a task must keep whatever its form (ranges, dates, unbounded feature, ring that could wrap for
  * n_cap, cohort arithmetic). Both from_yaml and decode call it. Errors: CONFIG. */
@@ -156,7 +198,7 @@ FT_NODISCARD enum ft_status ft_task_open(struct ft_bytes signed_task, const uint
 /* The key that a signed task names; whether its signature holds is ft_task_open's to say. Errors: FORMAT, NOMEM. */
 FT_NODISCARD enum ft_status ft_task_signer(struct ft_bytes signed_task, uint8_t key[32], struct ft_error *err);
 
-/* Number of model parameters (weights and biases, all layers). */
+/* Number of model parameters (weights and biases, all layers); 0 of a task that only measures. */
 uint64_t ft_task_parameters(const struct ft_task *task);
 
 /* The cohort arithmetic of secure-aggregation.md, section 5, for a cohort of n. Classical profile: k = n - 1.
@@ -185,6 +227,11 @@ int64_t ft_task_review_day(const struct ft_task *task);
 
 const char *ft_model_kind_name(enum ft_model_kind kind); /* "logistic" */
 const char *ft_unit_name(enum ft_unit unit);             /* "customer" */
+const char *ft_measure_name(uint32_t kind);              /* "histogram" */
+/* Its axes: 0, 1 or 2. */
+uint32_t ft_measure_axes(uint32_t kind);
+/* The number of a feature, or feature_count when the task has none of that name. */
+uint32_t ft_task_feature(const struct ft_task *task, const char *name);
 
 void ft_task_clear(struct ft_task *task);
 

@@ -43,6 +43,10 @@
 #define TASK_NOISE_MIN       0.3 /* least noise multiplier, and most epsilon, that can be asked for */
 #define TASK_NOISE_MAX       1000.0
 #define TASK_BUDGET_MAX      1000.0
+#define TASK_WEIGHT_LEAST    1e-3
+#define TASK_WEIGHT_MOST     1e3
+#define TASK_QUANTILE_BINS   64
+#define TASK_CELLS_MAX       (UINT64_C(1) << 18) /* of all measures together */
 #define TASK_QUANT_MIN       64 /* fewer steps than this to one side make an update mostly rounding */
 
 /* One broken rule: the key's path in the YAML form, and the sentence. */
@@ -50,6 +54,8 @@ typedef void task_report(void *ctx, const char *path, const char *sentence);
 
 /* Every rule; each broken one is reported. Safe on any contents with non-NULL strings. */
 void task_check(const struct ft_task *task, task_report *report, void *ctx);
+/* task_measures.c: what a task of kind statistics measures, and that it has nothing of a training task. */
+void task_check_statistics(const struct ft_task *task, task_report *report, void *ctx);
 
 /* Checks of base/config.h. */
 const char *task_is_name(const char *text);       /* [a-z0-9_]{1,48} */

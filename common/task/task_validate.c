@@ -187,7 +187,7 @@ check_store_unit(const struct checker *c)
     if (p->m_stores != 1)
         tell(c, "privacy.m_stores", "privacy.m_stores is %u, expected 1 or no such key: with unit store a unit is one shop",
              p->m_stores);
-    if (p->contribution != FT_CONTRIBUTION_DELTA)
+    if (c->task->kind != FT_TASK_STATISTICS && p->contribution != FT_CONTRIBUTION_DELTA)
         tell(c, "privacy.contribution",
              "privacy.contribution is %s, expected local-delta or no such key: with unit store a shop adds one vector, the "
              "change of the model over all its rows",
@@ -236,7 +236,7 @@ check_privacy(const struct checker *c)
         whole(c, "privacy.m_stores", p->m_stores, 1, TASK_STORES_MAX);
     }
     whole(c, "privacy.spare_rounds", p->spare_rounds, 0, FT_TASK_SPARE_MAX);
-    if (t->unit != FT_UNIT_STORE && p->contribution != FT_CONTRIBUTION_GRADIENT &&
+    if (t->kind != FT_TASK_STATISTICS && t->unit != FT_UNIT_STORE && p->contribution != FT_CONTRIBUTION_GRADIENT &&
         p->contribution != FT_CONTRIBUTION_DELTA)
         tell(c, "privacy.contribution", "privacy.contribution is missing, expected gradient or local-delta");
     if (t->unit != FT_UNIT_STORE && p->contribution == FT_CONTRIBUTION_GRADIENT && t->model == FT_MODEL_CNN)
@@ -315,7 +315,8 @@ check_examples(const struct checker *c)
 {
     const struct ft_task *t = c->task;
     check_text(c, "examples.sql", t->sql, FT_TASK_SQL_MAX, true);
-    check_label(c);
+    if (t->kind != FT_TASK_STATISTICS)
+        check_label(c);
     check_features(c);
     whole(c, "examples.rows_per_customer", t->rows_per_customer, 1, TASK_ROWS_PER_MAX);
     whole(c, "examples.rows_max", t->rows_max, 1, TASK_ROWS_MAX);
@@ -536,6 +537,8 @@ check_schedule(const struct checker *c)
              "schedule.session is %llu ms, expected at least join %llu ms and step %llu ms",
              (unsigned long long)t->session_ms, (unsigned long long)t->join_ms,
              (unsigned long long)t->step_ms);
+    if (t->kind == FT_TASK_STATISTICS)
+        return;
     whole(c, "evaluation.bins", t->bins, 2, TASK_BINS_MAX);
     whole(c, "evaluation.calibration_bins", t->calibration_bins, 1, TASK_CALIBRATION_MAX);
 }
@@ -546,8 +549,16 @@ task_check(const struct ft_task *task, task_report *report, void *ctx)
     const struct checker c = { .task = task, .report = report, .ctx = ctx };
     check_identity(&c);
     check_examples(&c);
-    check_model(&c);
-    check_training(&c);
+    if (task->kind > FT_TASK_STATISTICS)
+        tell(&c, "kind", "kind is %u, expected train (0) or statistics (1)", task->kind);
+    else if (task->kind == FT_TASK_STATISTICS)
+        task_check_statistics(task, report, ctx);
+    else if (task->measure_count != 0)
+        tell(&c, "statistics", "statistics are measured by a task of kind statistics");
+    if (task->kind != FT_TASK_STATISTICS) {
+        check_model(&c);
+        check_training(&c);
+    }
     check_privacy(&c);
     check_cohort(&c);
     check_schedule(&c);

@@ -72,6 +72,45 @@ static const struct ft_config_field examples_fields[] = {
     WHOLE(rows_max, "rows_max", R, 1, TASK_ROWS_MAX),
     FT_CONFIG_END,
 };
+/* Kind statistics: no label. */
+static const struct ft_config_field measured_fields[] = {
+    T(sql, "sql", TEXT, .flags = R, .most = FT_TASK_SQL_MAX),
+    T(features, "features", LIST, .flags = R, .most = FT_TASK_FEATURES_MAX, .item = &feature_item,
+      .item_size = sizeof(struct ft_task_feature), .count_offset = offsetof(struct ft_task, feature_count)),
+    WHOLE(rows_per_customer, "rows_per_customer", R, 1, TASK_ROWS_PER_MAX),
+    WHOLE(rows_max, "rows_max", R, 1, TASK_ROWS_MAX),
+    FT_CONFIG_END,
+};
+#define M(member, name, kind, ...) FT_CFG(struct ft_task_measure, member, name, kind, __VA_ARGS__)
+#define POINTS(member, counter, name, entries, field)                                                        \
+    M(member, name, LIST, .most = (entries), .item = &(field), .item_size = sizeof(double),                  \
+      .count_offset = offsetof(struct ft_task_measure, counter))
+static const struct ft_config_choice measures[] = { { "count", FT_MEASURE_COUNT },
+                                                    { "mean", FT_MEASURE_MEAN },
+                                                    { "deviation", FT_MEASURE_DEVIATION },
+                                                    { "histogram", FT_MEASURE_HISTOGRAM },
+                                                    { "quantiles", FT_MEASURE_QUANTILES },
+                                                    { "cross", FT_MEASURE_CROSS },
+                                                    { 0 } };
+static const struct ft_config_field edge_item = {
+    .key = "edge", .type = FT_CONFIG_REAL, .min = -TASK_BOUND_MAX, .max = TASK_BOUND_MAX
+};
+static const struct ft_config_field point_item = {
+    .key = "quantile", .type = FT_CONFIG_REAL, .min = 0, .max = 1
+};
+static const struct ft_config_field measure_fields[] = {
+    M(kind, "measure", CHOICE, .flags = R, .choices = measures),
+    M(axes[0].feature, "feature", TEXT, .most = 64, .check = task_is_identifier),
+    M(axes[0].bins, "bins", UINT32, .least = 2, .most = FT_TASK_BINS_MAX),
+    POINTS(axes[0].edges, axes[0].edge_count, "edges", FT_TASK_BINS_MAX, edge_item),
+    M(axes[1].feature, "with", TEXT, .most = 64, .check = task_is_identifier),
+    M(axes[1].bins, "with_bins", UINT32, .least = 2, .most = FT_TASK_BINS_MAX),
+    POINTS(axes[1].edges, axes[1].edge_count, "with_edges", FT_TASK_BINS_MAX, edge_item),
+    POINTS(quantiles, quantile_count, "at", FT_TASK_POINTS_MAX, point_item),
+    M(weight, "weight", REAL, .min = TASK_WEIGHT_LEAST, .max = TASK_WEIGHT_MOST),
+    FT_CONFIG_END,
+};
+static const struct ft_config_field measure_item = GROUP("measure", 0, measure_fields);
 static const struct ft_config_field width_item = {
     .key = "width", .type = FT_CONFIG_UINT32, .least = 1, .most = TASK_WIDTH_MAX
 };
@@ -177,25 +216,39 @@ static const struct ft_config_field evaluation_fields[] = {
     WHOLE(calibration_bins, "calibration_bins", R, 1, TASK_CALIBRATION_MAX),
     FT_CONFIG_END,
 };
-/* struct ft_task comes first in struct task_file, so its offsets hold for both. */
+static const struct ft_config_choice task_kinds[] = { { "train", FT_TASK_TRAIN },
+                                                      { "statistics", FT_TASK_STATISTICS },
+                                                      { 0 } };
+/* What every task has. */
+#define COMMON_FIELDS                                                                                        \
+    FT_CFG(struct task_file, version, "version", UINT32, .flags = R, .least = 1, .most = 1),                 \
+        T(name, "task", TEXT, .flags = R, .most = 48, .check = task_is_name),                                \
+        T(title, "title", TEXT, .flags = R, .most = TASK_TITLE_MAX),                                         \
+        T(purpose, "purpose", TEXT, .flags = R, .most = 64, .check = ft_config_is_purpose),                  \
+        T(owner, "owner", TEXT, .flags = R, .most = TASK_OWNER_MAX),                                         \
+        T(expires, "expires", TEXT, .flags = R, .most = 10, .check = ft_config_is_date),                     \
+        T(review, "review", TEXT, .flags = R, .most = 10, .check = ft_config_is_date),                       \
+        CHOICE(kind, "kind", 0, task_kinds), CHOICE(unit, "unit", R, units),                                 \
+        GROUP("privacy", R, privacy_fields), GROUP("cohort", R, cohort_fields),                              \
+        GROUP("schedule", R, schedule_fields)
 static const struct ft_config_field task_fields[] = {
-    FT_CFG(struct task_file, version, "version", UINT32, .flags = R, .least = 1, .most = 1),
-    T(name, "task", TEXT, .flags = R, .most = 48, .check = task_is_name),
-    T(title, "title", TEXT, .flags = R, .most = TASK_TITLE_MAX),
-    T(purpose, "purpose", TEXT, .flags = R, .most = 64, .check = ft_config_is_purpose),
-    T(owner, "owner", TEXT, .flags = R, .most = TASK_OWNER_MAX),
-    T(expires, "expires", TEXT, .flags = R, .most = 10, .check = ft_config_is_date),
-    T(review, "review", TEXT, .flags = R, .most = 10, .check = ft_config_is_date),
-    CHOICE(unit, "unit", R, units),
+    COMMON_FIELDS,
     GROUP("examples", R, examples_fields),
     GROUP("model", R, model_fields),
     GROUP("training", R, training_fields),
-    GROUP("privacy", R, privacy_fields),
-    GROUP("cohort", R, cohort_fields),
-    GROUP("schedule", R, schedule_fields),
     GROUP("evaluation", 0, evaluation_fields),
     FT_CONFIG_END,
 };
+static const struct ft_config_field statistics_fields[] = {
+    COMMON_FIELDS,
+    GROUP("examples", R, measured_fields),
+    T(measures, "statistics", LIST, .flags = R, .most = FT_TASK_MEASURES_MAX, .item = &measure_item,
+      .item_size = sizeof(struct ft_task_measure), .count_offset = offsetof(struct ft_task, measure_count)),
+    FT_CONFIG_END,
+};
+/* The kind decides which keys a file may have, so it is read first. */
+static const struct ft_config_field kind_fields[] = { CHOICE(kind, "kind", 0, task_kinds), FT_CONFIG_END };
+/* struct ft_task comes first in struct task_file, so its offsets hold for both. */
 _Static_assert(offsetof(struct task_file, task) == 0, "the tables name offsets in struct ft_task");
 
 struct locating {
@@ -236,8 +289,78 @@ finish_shops(const struct ft_config *config, struct ft_task *task, struct ft_fin
     if (!store || task->noise == 0)
         return;
     p->m_stores = p->m_stores == 0 ? 1 : p->m_stores;
-    p->contribution = p->contribution == 0 ? FT_CONTRIBUTION_DELTA : p->contribution;
+    if (task->kind != FT_TASK_STATISTICS)
+        p->contribution = p->contribution == 0 ? FT_CONTRIBUTION_DELTA : p->contribution;
     p->expected_customers = p->expected_customers == 0 ? (double)p->shop_count : p->expected_customers;
+}
+
+/* FT_TASK_TRAIN too where the file does not say, or says it wrongly: that is told when all of it is read. */
+static enum ft_status
+read_kind(const struct ft_config *config, uint32_t *kind)
+{
+    struct task_file file = { 0 };
+    struct ft_findings *others = ft_calloc(1, sizeof *others);
+
+    if (others == NULL)
+        return FT_ERR_NOMEM;
+    ft_findings_init(others, "");
+    (void)!ft_config_read(config, kind_fields, &file, others);
+    ft_free(others);
+    *kind = file.task.kind;
+    return FT_OK;
+}
+
+static enum ft_status
+empty_text(char **text)
+{
+    if (*text == NULL)
+        *text = ft_strdup("");
+    return *text != NULL ? FT_OK : FT_ERR_NOMEM;
+}
+
+/* What a statistics task may leave out, and what of a training task it has no use for. */
+static enum ft_status
+complete_statistics(const struct ft_config *config, struct ft_task *task, struct ft_findings *findings)
+{
+    static const char *const others[] = { "examples.label", "model", "training", "evaluation" };
+    uint32_t line, column;
+    enum ft_status st;
+
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (ft_config_where(config, others[i], &line, &column))
+            ft_find(findings, line, column, "a task of kind statistics has no %s: leave it out",
+                    i == 0 ? "label" : others[i]);
+    FT_TRY(empty_text(&task->label));
+    for (uint32_t i = 0; i < task->measure_count; i++) {
+        struct ft_task_measure *m = &task->measures[i];
+        for (uint32_t a = 0; a < FT_TASK_AXES_MAX; a++)
+            FT_TRY(empty_text(&m->axes[a].feature));
+        if (m->weight == 0)
+            m->weight = 1;
+        if (m->kind == FT_MEASURE_QUANTILES && m->axes[0].bins == 0)
+            m->axes[0].bins = TASK_QUANTILE_BINS;
+    }
+out:
+    return st;
+}
+
+static enum ft_status
+read_any(const struct ft_config *config, struct task_file *file, struct ft_findings *findings)
+{
+    uint32_t kind;
+    enum ft_status st;
+
+    FT_TRY(read_kind(config, &kind));
+    if (kind == FT_TASK_STATISTICS) {
+        *file = (struct task_file){ 0 };
+        st = ft_config_read(config, statistics_fields, file, findings);
+        if (st != FT_ERR_NOMEM)
+            FT_TRY(complete_statistics(config, &file->task, findings));
+        return findings->total > 0 ? FT_ERR_CONFIG : st;
+    }
+    FT_TRY(ft_config_read(config, task_fields, file, findings));
+out:
+    return st;
 }
 
 enum ft_status
@@ -257,7 +380,7 @@ ft_task_from_yaml_all(struct ft_bytes yaml, const char *origin, const uint8_t de
     *out = (struct ft_task){ 0 };
     ft_findings_init(findings, origin);
     FT_TRY(ft_config_open(yaml, findings, &config));
-    FT_TRY(ft_config_read(config, task_fields, &file, findings));
+    FT_TRY(read_any(config, &file, findings));
     memcpy(file.task.deployment, deployment, sizeof file.task.deployment);
     finish_shops(config, &file.task, findings);
     task_check(&file.task, report_at, &(struct locating){ config, findings });

@@ -51,10 +51,38 @@ fill_privacy(const struct ft_task_privacy *p, Fedtill__V1__TaskPrivacy *out)
     out->t_min = p->t_min;
 }
 
+/* A measure as a message, with what it points to. */
+struct wire_measure {
+    Fedtill__V1__TaskMeasure message;
+    Fedtill__V1__TaskAxis axis[FT_TASK_AXES_MAX], *axes[FT_TASK_AXES_MAX];
+};
+
+static void
+fill_measure(const struct ft_task_measure *m, struct wire_measure *out)
+{
+    fedtill__v1__task_measure__init(&out->message);
+    out->message.kind = m->kind;
+    out->message.n_axes = ft_measure_axes(m->kind);
+    out->message.axes = out->axes;
+    for (uint32_t a = 0; a < out->message.n_axes; a++) {
+        fedtill__v1__task_axis__init(&out->axis[a]);
+        out->axis[a].feature = m->axes[a].feature;
+        out->axis[a].bins = m->axes[a].bins;
+        out->axis[a].n_edges = m->axes[a].edge_count;
+        out->axis[a].edges = m->axes[a].edges;
+        out->axes[a] = &out->axis[a];
+    }
+    out->message.n_quantiles = m->quantile_count;
+    out->message.quantiles = m->quantiles;
+    out->message.weight = m->weight;
+}
+
 enum ft_status
 ft_task_encode(const struct ft_task *t, struct ft_buf *out)
 {
     enum ft_status st;
+    struct wire_measure *measures = NULL;
+    Fedtill__V1__TaskMeasure **measure_list = NULL;
     Fedtill__V1__TaskShop *shops = NULL, **shop_list = NULL;
     Fedtill__V1__TaskFeature *features = NULL, **list = NULL;
     Fedtill__V1__Task task = FEDTILL__V1__TASK__INIT;
@@ -72,7 +100,10 @@ ft_task_encode(const struct ft_task *t, struct ft_buf *out)
     list = ft_calloc(t->feature_count, sizeof *list);
     shops = ft_calloc((size_t)t->privacy.shop_count + 1, sizeof *shops);
     shop_list = ft_calloc((size_t)t->privacy.shop_count + 1, sizeof *shop_list);
-    if (features == NULL || list == NULL || shops == NULL || shop_list == NULL) {
+    measures = ft_calloc((size_t)t->measure_count + 1, sizeof *measures);
+    measure_list = ft_calloc((size_t)t->measure_count + 1, sizeof *measure_list);
+    if (features == NULL || list == NULL || shops == NULL || shop_list == NULL || measures == NULL ||
+        measure_list == NULL) {
         st = FT_ERR_NOMEM;
         goto out;
     }
@@ -164,8 +195,17 @@ ft_task_encode(const struct ft_task *t, struct ft_buf *out)
     task.cohort = &cohort;
     task.schedule = &schedule;
     task.evaluation = &evaluation;
+    task.kind = t->kind;
+    for (uint32_t i = 0; i < t->measure_count; i++) {
+        fill_measure(&t->measures[i], &measures[i]);
+        measure_list[i] = &measures[i].message;
+    }
+    task.n_statistics = t->measure_count;
+    task.statistics = measure_list;
     st = pack(&task.base, out);
 out:
+    ft_free(measure_list);
+    ft_free(measures);
     ft_free(shop_list);
     ft_free(shops);
     ft_free(list);
@@ -239,6 +279,55 @@ copy_privacy(const Fedtill__V1__TaskPrivacy *from, struct ft_task_privacy *to)
     to->lambda = from->lambda;
     to->sigma_share = from->sigma_share;
     to->t_min = from->t_min;
+out:
+    return st;
+}
+
+static enum ft_status
+copy_points(const double *from, size_t count, size_t most, double **to, uint32_t *to_count)
+{
+    if (count > most)
+        return FT_ERR_LIMIT;
+    if (count == 0)
+        return FT_OK;
+    *to = ft_calloc(count, sizeof **to);
+    if (*to == NULL)
+        return FT_ERR_NOMEM;
+    memcpy(*to, from, count * sizeof **to);
+    *to_count = (uint32_t)count;
+    return FT_OK;
+}
+
+static enum ft_status
+copy_measures(const Fedtill__V1__Task *from, struct ft_task *to)
+{
+    enum ft_status st = FT_OK;
+
+    if (from->n_statistics > FT_TASK_MEASURES_MAX)
+        return FT_ERR_LIMIT;
+    if (from->n_statistics == 0)
+        return FT_OK;
+    to->measures = ft_calloc(from->n_statistics, sizeof *to->measures);
+    if (to->measures == NULL)
+        return FT_ERR_NOMEM;
+    to->measure_count = (uint32_t)from->n_statistics;
+    for (uint32_t i = 0; i < to->measure_count; i++) {
+        const Fedtill__V1__TaskMeasure *m = from->statistics[i];
+        struct ft_task_measure *out = &to->measures[i];
+        if (m->n_axes > FT_TASK_AXES_MAX)
+            return FT_ERR_LIMIT;
+        out->kind = m->kind;
+        out->weight = m->weight;
+        FT_TRY(copy_points(m->quantiles, m->n_quantiles, FT_TASK_POINTS_MAX, &out->quantiles, &out->quantile_count));
+        for (uint32_t a = 0; a < FT_TASK_AXES_MAX; a++) {
+            FT_TRY(copy_string(&out->axes[a].feature, a < m->n_axes ? m->axes[a]->feature : ""));
+            if (a >= m->n_axes)
+                continue;
+            out->axes[a].bins = m->axes[a]->bins;
+            FT_TRY(copy_points(m->axes[a]->edges, m->axes[a]->n_edges, FT_TASK_BINS_MAX, &out->axes[a].edges,
+                               &out->axes[a].edge_count));
+        }
+    }
 out:
     return st;
 }
@@ -318,6 +407,8 @@ copy_task(const Fedtill__V1__Task *task, struct ft_task *out)
     out->step_ms = task->schedule->step_ms;
     out->session_ms = task->schedule->session_ms;
     out->pause_ms = task->schedule->pause_ms;
+    out->kind = task->kind;
+    FT_TRY(copy_measures(task, out));
     out->bins = task->evaluation->bins;
     out->calibration_bins = task->evaluation->calibration_bins;
 out:

@@ -33,19 +33,28 @@ for file in "$work"/store-*.csv; do
             print "customer_id,purpose,decision,time,notice"
         }
         $1 == "" || $1 % 31 == 4 { next }
-        $1 % 11 == 3 {
-            print $1 ",train/propensity,refused,2017-01-01 00:00:00,2017-1"
-            no++
-            next
+        { asked[++n] = $1 }
+        # All that was said about one purpose, then about the next: they are asked for one by one.
+        function answers(purpose, i, h) {
+            for (i = 1; i <= n; i++) {
+                h = asked[i]
+                if (h % 11 == 3) {
+                    print h "," purpose ",refused,2017-01-01 00:00:00,2017-1"
+                    no++
+                    continue
+                }
+                print h "," purpose "," given
+                if (h % 29 == 7) {
+                    print h "," purpose ",withdrawn,2017-07-01 00:00:00,2017-1"
+                    no++
+                    continue
+                }
+                yes++
+            }
         }
-        { print $1 ",train/propensity," given }
-        $1 % 29 == 7 {
-            print $1 ",train/propensity,withdrawn,2017-07-01 00:00:00,2017-1"
-            no++
-            next
-        }
-        { yes++ }
         END {
+            answers("train/propensity")
+            answers("measure/propensity")
             if (no == 0 || yes == 0) {
                 print name ": the rule leaves no opt-out or no opt-in" > "/dev/stderr"
                 exit 65

@@ -118,6 +118,45 @@ state_that_breaks_a_rule_is_not_made(void **state)
     assert_null(s.params);
 }
 
+/* A result of a statistics task keeps its sums to the last bit and says of how many shops they are; sums in any other
+ * state, and a sum that is no number, are refused. */
+static void
+state_holds_the_sums_of_a_result(void **state)
+{
+    double sums[3] = { 12, -1.0 / 3, 1e300 };
+    const struct ft_model_found found = { sums, 3, 7, 900, 10 };
+    struct ft_model_state made, read;
+    struct ft_buf blob = { 0 };
+    (void)state;
+
+    assert_int_equal(ft_model_state_init_found(&made, task, &found), FT_OK);
+    assert_int_equal(ft_model_state_encode(&made, &blob), FT_OK);
+    assert_int_equal(ft_model_state_decode(ft_buf_bytes(&blob), &read, NULL), FT_OK);
+    assert_int_equal(read.stage, FT_STAGE_STATISTICS);
+    assert_int_equal(read.version, 1);
+    assert_int_equal(read.found.count, 3);
+    assert_memory_equal(read.found.sums, sums, sizeof sums);
+    assert_int_equal(read.found.shops, 7);
+    assert_int_equal(read.found.customers, 900);
+    assert_int_equal(read.found.min_group, 10);
+    for (size_t size = 0; size < blob.size; size++) {
+        struct ft_model_state cut;
+        (void)!ft_model_state_decode(FT_BYTES(blob.data, size), &cut, NULL);
+        ft_model_state_clear(&cut);
+    }
+    ft_model_state_clear(&read);
+    made.version = 2;
+    assert_int_equal(ft_model_state_encode(&made, &blob), FT_ERR_ARGUMENT);
+    made.version = 1;
+    made.found.shops = 0;
+    assert_int_equal(ft_model_state_encode(&made, &blob), FT_ERR_ARGUMENT);
+    sums[1] = NAN;
+    assert_int_equal(ft_model_state_init_found(&read, task, &found), FT_ERR_NONFINITE);
+    ft_model_state_clear(&made);
+    ft_model_state_clear(&read);
+    ft_buf_clear(&blob);
+}
+
 /* Fail each allocation in turn: a clean status, an empty state, no leak. */
 static void
 state_decode_survives_any_failed_allocation(void **state)
@@ -152,6 +191,7 @@ main(void)
         cmocka_unit_test(state_in_another_form_is_refused),
         cmocka_unit_test(state_decoder_keeps_its_rules_under_bit_flips),
         cmocka_unit_test(state_that_breaks_a_rule_is_not_made),
+        cmocka_unit_test(state_holds_the_sums_of_a_result),
         cmocka_unit_test(state_decode_survives_any_failed_allocation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
