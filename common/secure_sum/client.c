@@ -35,6 +35,17 @@ ft_ss_client_open(const struct ft_ss_client_config *config, struct ft_ss_client 
     return FT_OK;
 }
 
+/* Unmasked if masking failed half-way. */
+static void
+free_words(struct ft_ss_client *c)
+{
+    if (c->words == NULL)
+        return;
+    sodium_memzero(c->words, c->word_count * sizeof *c->words);
+    ft_big_free(c->words, c->word_count * sizeof *c->words);
+    c->words = NULL;
+}
+
 void
 client_wipe(struct ft_ss_client *c)
 {
@@ -45,11 +56,7 @@ client_wipe(struct ft_ss_client *c)
     c->edges = NULL;
     c->held = NULL;
     c->edge_count = c->held_count = 0;
-    if (c->words != NULL) { /* unmasked if masking failed half-way */
-        sodium_memzero(c->words, c->word_count * sizeof *c->words);
-        ft_big_free(c->words, c->word_count * sizeof *c->words);
-    }
-    c->words = NULL;
+    free_words(c);
     ft_free(c->u1);
     ft_free(c->s);
     ft_free(c->u3);
@@ -420,7 +427,7 @@ bool
 ft_ss_client_upload(const struct ft_ss_client *c, struct ft_ss_upload *out)
 {
     *out = (struct ft_ss_upload){ 0 };
-    if (c->trailer.size == 0)
+    if (c->trailer.size == 0 || c->words == NULL)
         return false;
     if (FT_PLANT(RESEND_DIFFERS))
         c->words[c->word_count - 1] += (uint64_t)1 << 40;
@@ -437,6 +444,13 @@ ft_ss_client_uploaded(struct ft_ss_client *c)
         c->uploaded = true;
         c->step = FT_SS_STEP_MASKED;
     }
+}
+
+void
+ft_ss_client_drop_upload(struct ft_ss_client *c)
+{
+    if (c->uploaded)
+        free_words(c);
 }
 
 enum ft_status

@@ -171,6 +171,10 @@ bool ft_ss_client_upload(const struct ft_ss_client *client, struct ft_ss_upload 
 /* The aggregator has all of it: the position moves to MASKED. */
 void ft_ss_client_uploaded(struct ft_ss_client *client);
 
+/* Give the memory of an upload back before the session ends, when the aggregator has it and will never ask for it
+ * again: one in the same process, which cannot be restarted alone. ft_ss_client_upload is false from here on. */
+void ft_ss_client_drop_upload(struct ft_ss_client *client);
+
 /* Withdraw: state ABORTED, secrets wiped; `answer` gets the Abort message (empty when no session is live). */
 FT_NODISCARD enum ft_status ft_ss_client_cancel(struct ft_ss_client *client, struct ft_buf *answer);
 

@@ -1,6 +1,6 @@
 #include "aggregator/simulate/audit/federation.h"
 
-#include "aggregator/simulate/audit/session.h"
+#include "aggregator/simulate/engine/session.h"
 #include "client/vault/contribute.h"
 #include "common/base/alloc.h"
 #include "common/plan/private_sum.h"
@@ -22,7 +22,8 @@ struct audit_federation {
     uint8_t hash[32];
     struct ft_round_plan plan;
     struct ft_model_state model;
-    struct ft_sim_session *session;
+    struct sim_pool *pool;
+    struct sim_session *session;
     struct member *members; /* (t_min) */
     uint32_t honest;
     uint64_t rounds;  /* done */
@@ -200,12 +201,13 @@ audit_open(const struct ft_audit_wish *wish, const struct audit_setting *setting
     FT_TRY(ft_round_plan_init(&f->plan, &f->task, FT_STAGE_TRAIN, err));
     FT_TRY(open_model(f));
     FT_TRY(open_members(f));
-    const struct ft_sim_session_config config = { .task = &f->task,
-                                                  .task_hash = f->hash,
-                                                  .shops = wish->shops,
-                                                  .seed = wish->seed,
-                                                  .threads = wish->threads };
-    FT_TRY(ft_sim_session_open(&config, &f->session, err));
+    FT_TRY(sim_pool_open(wish->threads > 0 ? wish->threads : 1, &f->pool));
+    const struct sim_session_config config = { .clients = wish->shops,
+                                               .corrupted = f->task.corrupted,
+                                               .deployment = f->task.deployment,
+                                               .seed = wish->seed,
+                                               .pool = f->pool };
+    FT_TRY(sim_session_open(&config, &f->session, err));
     f->words = ft_calloc(wish->shops, sizeof *f->words);
     f->sum = ft_calloc(f->plan.codec.words, sizeof *f->sum);
     f->z = ft_calloc(f->plan.layout.dim, sizeof *f->z);
@@ -230,7 +232,8 @@ audit_close(struct audit_federation *f)
         ft_contributor_close(f->members[i].contributor);
         ft_examples_clear(&f->members[i].examples);
     }
-    ft_sim_session_close(f->session);
+    sim_session_close(f->session);
+    sim_pool_close(f->pool);
     ft_model_state_clear(&f->model);
     ft_task_clear(&f->task);
     ft_free(f->members);
@@ -317,6 +320,7 @@ audit_round(struct audit_federation *f, const float *params, const int64_t **z, 
 {
     const uint32_t shops = f->wish.shops, staying = f->wish.shops - f->wish.dropouts;
     const size_t size = (size_t)f->plan.codec.words * sizeof(uint64_t);
+    struct ft_ss_descriptor terms;
     uint32_t survivors = 0;
     uint64_t weight;
     enum ft_status st = FT_OK;
@@ -326,7 +330,14 @@ audit_round(struct audit_federation *f, const float *params, const int64_t **z, 
     for (uint32_t i = 0; i < staying; i++)
         FT_TRY(contribution_of(f, i, &f->words[i], err));
     f->rounds++;
-    FT_TRY(ft_sim_session_sum(f->session, &f->plan, f->rounds, f->words, f->sum, &survivors, err));
+    ft_round_plan_describe(&f->plan, &f->task, f->hash, &terms);
+    terms.round = f->rounds;
+    terms.attempt = 1;
+    ft_put_u64(terms.model_hash, f->rounds); /* a model of its own in every round */
+    ft_put_u64(terms.lineage_hash, f->rounds);
+    FT_TRY(sim_session_begin(f->session, &terms, err));
+    FT_TRY(sim_session_put_all(f->session, f->words));
+    FT_TRY(sim_session_end(f->session, f->sum, &survivors, err));
     if (survivors != staying) {
         st = ft_fail(err, FT_ERR_COHORT, "%u shops in the sum, expected %u", survivors, staying);
         goto out;

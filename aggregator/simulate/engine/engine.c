@@ -65,15 +65,23 @@ open_workers(struct ft_sim_engine *g, struct ft_error *err)
     return st;
 }
 
+/* Words of 64 bits with lanes of 32 and more: as large as the vector, or a little more. */
+static bool
+passes_words_on(const struct ft_sim_engine *g)
+{
+    return g->in.e->secure.kind == FT_SIM_SECURE_EXACT && ft_sim_ranks() > 1;
+}
+
 static enum ft_status
 open_wave(struct ft_sim_engine *g)
 {
-    const uint64_t each = (g->vector + (g->own != NULL ? g->server.parameters : 0)) * sizeof(float);
-    uint64_t fit = WAVE_BYTES / each;
+    const bool waits = !secure(g) || passes_words_on(g); /* a contribution stays until the wave is over */
+    const uint64_t each = ((waits ? g->vector : 0) + (g->own != NULL ? g->server.parameters : 0)) * sizeof(float);
+    uint64_t fit = each > 0 ? WAVE_BYTES / each : g->most;
     const unsigned threads = sim_pool_threads(g->pool);
     fit = fit < 2 * threads ? 2 * threads : fit;
     g->wave = fit < g->most ? (uint32_t)fit : g->most;
-    g->vectors = ft_calloc(g->wave, g->vector * sizeof *g->vectors);
+    g->vectors = ft_calloc(secure(g) ? threads : g->wave, g->vector * sizeof *g->vectors);
     g->changes = g->own != NULL ? ft_calloc(g->wave, g->server.parameters * sizeof *g->changes) : NULL;
     g->weights = ft_calloc(g->most, sizeof *g->weights);
     g->secure_sum = secure(g) ? ft_calloc(g->vector, sizeof *g->secure_sum) : NULL;
@@ -183,7 +191,7 @@ take_turn(struct ft_sim_engine *g, unsigned number, uint32_t at)
                           .theta = p->theta,
                           .own = g->own != NULL ? g->own[p->client] : NULL,
                           .own_change = g->changes != NULL ? g->changes + at * g->server.parameters : NULL,
-                          .vector = g->vectors + at * g->vector,
+                          .vector = g->vectors + (secure(g) ? number : at) * g->vector,
                           .scratch = g->workers[number].scratch };
     enum ft_status st;
 
@@ -263,29 +271,48 @@ my_places(const struct ft_sim_engine *g, uint32_t *from, uint32_t *to)
     *to = self + 1 == ranks ? g->place_count : i;
 }
 
+static enum ft_status
+run_wave(struct ft_sim_engine *g, struct ft_error *err)
+{
+    enum ft_status st;
+
+    FT_TRY(own_states(g));
+    atomic_store(&g->next, 0);
+    atomic_store(&g->status, FT_OK);
+    sim_pool_run(g->pool, train_wave, g);
+    st = (enum ft_status)atomic_load(&g->status);
+    if (st != FT_OK) {
+        st = ft_fail(err, st, "round %llu: %s", (unsigned long long)g->rounds + 1,
+                     st == FT_ERR_NONFINITE ? "training diverged: use a smaller learning rate" : ft_status_str(st));
+        goto out;
+    }
+    if (!secure(g))
+        FT_TRY(sim_sum_add(&g->sum, g->pool, g->vectors, g->weights + g->from, g->from, g->to - g->from));
+    change_own_states(g);
+out:
+    return st;
+}
+
 /* Train and add up this process's places. */
 static enum ft_status
 run_mine(struct ft_sim_engine *g, struct ft_error *err)
 {
     uint32_t from, to;
+    uint64_t waves;
     enum ft_status st = FT_OK;
 
     my_places(g, &from, &to);
-    for (g->from = from; g->from < to; g->from = g->to) {
+    waves = (to - from + g->wave - 1) / g->wave;
+    if (passes_words_on(g))
+        sim_ranks_most_u64(&waves, 1); /* all pass on what they have after each */
+    for (g->from = from; waves > 0; waves--, g->from = g->to) {
         g->to = to - g->from < g->wave ? to : g->from + g->wave;
-        FT_TRY(own_states(g));
-        atomic_store(&g->next, 0);
-        atomic_store(&g->status, FT_OK);
-        sim_pool_run(g->pool, train_wave, g);
-        st = (enum ft_status)atomic_load(&g->status);
-        if (st != FT_OK) {
-            st = ft_fail(err, st, "round %llu: %s", (unsigned long long)g->rounds + 1,
-                         st == FT_ERR_NONFINITE ? "training diverged: use a smaller learning rate" : ft_status_str(st));
-            goto out;
+        st = run_wave(g, err);
+        if (passes_words_on(g)) {
+            FT_TRY(sim_ranks_agree(st, err));
+            FT_TRY(sim_secure_gather(g));
         }
-        if (!secure(g))
-            FT_TRY(sim_sum_add(&g->sum, g->pool, g->vectors, g->weights + g->from, g->from, g->to - g->from));
-        change_own_states(g);
+        FT_TRY(st);
     }
 out:
     return st;

@@ -50,9 +50,9 @@ struct ft_sim_engine {
     uint32_t most;      /* places */
     uint32_t place_count;
 
-    /* Contributions of one wave: as many clients as fit the room. */
+    /* Contributions of one wave: as many clients as fit the room. Under secure sum each is packed at once. */
     uint32_t wave;
-    float *vectors, *changes; /* (wave, vector), (wave, parameters) */
+    float *vectors, *changes; /* (wave, vector), or (threads, vector) under secure sum; (wave, parameters) */
     double *weights;          /* (most) of the round's places; 0: did not come */
     uint32_t from, to;        /* the wave at hand, of places */
     atomic_uint next;
@@ -64,7 +64,7 @@ struct ft_sim_engine {
 
     struct ft_ss_codec codec; /* secure sum */
     struct sim_session *session; /* exact: of the round at hand, in process 0 */
-    uint64_t **packed;           /* exact: (places) in the other processes */
+    uint64_t **packed;           /* exact: (places) in the other processes, of a wave */
     double number_most;       /* largest extra number */
     struct sim_flight *flight; /* FedBuff */
     struct sim_private *private; /* rounds under differential privacy; NULL: none */
@@ -83,6 +83,9 @@ FT_NODISCARD enum ft_status sim_secure_begin(struct ft_sim_engine *g, struct ft_
 void sim_secure_done(struct ft_sim_engine *g); /* whatever happened */
 FT_NODISCARD enum ft_status sim_secure_add(struct ft_sim_engine *g, unsigned number, const struct sim_place *p,
                                            uint64_t weight, float *vector);
+/* exact, on several processes: what the others have packed since comes to process 0, which masks and uploads for their
+ * clients. All together. */
+FT_NODISCARD enum ft_status sim_secure_gather(struct ft_sim_engine *g);
 FT_NODISCARD enum ft_status sim_secure_end(struct ft_sim_engine *g, uint32_t came, double *weight, struct ft_error *err);
 
 /* buffered.c */

@@ -80,13 +80,15 @@ sim_secure_possible(const struct ft_sim_engine *g)
 enum ft_status
 sim_secure_begin(struct ft_sim_engine *g, struct ft_error *err)
 {
-    const struct sim_session_config config = { .codec = &g->codec,
-                                               .clients = g->place_count,
-                                               .corrupted = g->in.e->secure.corrupted,
-                                               .clip = g->in.e->secure.clip,
+    const uint32_t corrupted = g->in.e->secure.corrupted;
+    const struct sim_session_config config = { .clients = g->place_count,
+                                               .corrupted = corrupted,
                                                .seed = g->in.e->seed,
-                                               .round = g->rounds,
+                                               .stream = g->rounds,
                                                .pool = g->pool };
+    struct ft_ss_descriptor terms;
+    uint32_t lost;
+    enum ft_status st;
     for (unsigned i = 0; i < sim_pool_threads(g->pool); i++) {
         memset(g->workers[i].total, 0, g->codec.words * sizeof *g->workers[i].total);
         g->workers[i].masks_ns = 0;
@@ -97,7 +99,12 @@ sim_secure_begin(struct ft_sim_engine *g, struct ft_error *err)
         g->packed = ft_calloc(g->place_count, sizeof *g->packed);
         return g->packed != NULL ? FT_OK : FT_ERR_NOMEM;
     }
-    return sim_session_open(&config, &g->session, err);
+    if (!sim_session_tolerates(g->place_count, corrupted, &lost))
+        return ft_fail(err, FT_ERR_CONFIG, "a secure sum of %u clients of which %u may collude cannot be", g->place_count,
+                       corrupted);
+    sim_session_terms(&g->codec, g->place_count, corrupted, lost, g->rounds + 1, &terms);
+    st = sim_session_open(&config, &g->session, err);
+    return st == FT_OK ? sim_session_begin(g->session, &terms, err) : st;
 }
 
 void
@@ -154,9 +161,8 @@ out:
     return st;
 }
 
-/* Contributions packed by other processes come to process 0, which masks and uploads for their clients. */
-static enum ft_status
-gather_packed(struct ft_sim_engine *g)
+enum ft_status
+sim_secure_gather(struct ft_sim_engine *g)
 {
     const size_t size = g->codec.words * sizeof(uint64_t);
     const unsigned ranks = ft_sim_ranks(), self = ft_sim_rank();
@@ -166,12 +172,15 @@ gather_packed(struct ft_sim_engine *g)
     if (st != FT_OK)
         sim_ranks_give_up(st);
     for (uint32_t i = 0; st == FT_OK && self > 0 && i < g->place_count; i++)
-        owner[i] = g->packed[i] != NULL ? self + 1 : 0;
+        owner[i] = g->packed != NULL && g->packed[i] != NULL ? self + 1 : 0;
     if (st == FT_OK && ranks > 1)
         sim_ranks_add_u64(owner, g->place_count);
     for (uint32_t i = 0; st == FT_OK && i < g->place_count; i++) {
-        if (self > 0 && owner[i] == self + 1)
+        if (self > 0 && owner[i] == self + 1) {
             sim_ranks_send(0, g->packed[i], size);
+            ft_big_free(g->packed[i], size);
+            g->packed[i] = NULL;
+        }
         if (self > 0 || owner[i] == 0)
             continue;
         uint64_t *words = ft_big_alloc(size);
@@ -200,9 +209,8 @@ sim_secure_end(struct ft_sim_engine *g, uint32_t came, double *weight, struct ft
         for (uint64_t k = 0; k < g->codec.words; k++)
             total[k] += g->workers[i].total[k];
     if (g->in.e->secure.kind == FT_SIM_SECURE_EXACT) {
-        FT_TRY(gather_packed(g));
         if (g->session != NULL)
-            st = sim_session_end(g->session, total, err);
+            st = sim_session_end(g->session, total, NULL, err);
         FT_TRY(sim_ranks_agree(st, err));
         sim_ranks_tell(total, g->codec.words * sizeof *total);
     } else {

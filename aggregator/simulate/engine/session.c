@@ -24,12 +24,14 @@ struct member {
     struct ft_ss_client *client;
     struct ft_ss_facts facts;
     struct ft_buf answer;
-    bool asked; /* for its contribution */
+    uint64_t *words; /* of put_all */
+    bool asked;      /* for its contribution */
     bool put;
     enum ft_ss_abort refusal;
     enum ft_status status;
 };
 
+/* The server, the members' clients and what follows are of the round at hand. */
 struct sim_session {
     struct sim_session_config c;
     struct ft_env_seeded env;
@@ -42,7 +44,7 @@ struct sim_session {
     pthread_mutex_t lock; /* of the server */
     atomic_uint next;
     atomic_uint moved;
-    bool collected; /* clients that did not put are silent from here on */
+    struct ft_ss_codec codec;
 };
 
 static struct ft_ss_rules
@@ -122,7 +124,7 @@ make_keys(void *ctx, unsigned thread)
     for (uint32_t i; (m = next_member(s, &i)) != NULL;) {
         uint8_t seed[32];
         ft_env_seeded_init(&m->env, s->c.seed ^ UINT64_C(0x736573736e),
-                           s->c.round << 32 | (i + 1)); /* "sessn" */
+                           s->c.stream << 32 | (i + 1)); /* "sessn" */
         m->env.wall = WALL;
         m->env.env.random(m->env.env.ctx, seed, sizeof seed);
         (void)crypto_sign_seed_keypair(s->roster.members[i].ed25519_pk, m->sk, seed);
@@ -147,33 +149,51 @@ make_directory(struct sim_session *s, struct ft_error *err)
         FT_TRY(ft_ss_directory_put(&s->directory, &s->members[i].key, err));
 out:
     ft_buf_clear(&signed_roster);
+    sodium_memzero(registrar_sk, sizeof registrar_sk);
     return st;
 }
 
 static void
-describe(struct sim_session *s, uint32_t lost)
+open_pairs(void *ctx, unsigned thread)
 {
-    const struct ft_ss_rules r = rules_of(s->c.clients, s->c.corrupted, lost);
-    struct ft_ss_descriptor *d = &s->descriptor;
+    struct sim_session *s = ctx;
+    struct member *m;
+    (void)thread;
+    for (uint32_t i; (m = next_member(s, &i)) != NULL;)
+        m->status =
+            ft_ss_pairs_open(s->c.clients, i, m->xsk, m->key.xpk, s->roster.deployment, EPOCH, &m->pairs);
+}
+
+void
+sim_session_terms(const struct ft_ss_codec *codec, uint32_t n, uint32_t corrupted, uint32_t lost,
+                  uint64_t round, struct ft_ss_descriptor *d)
+{
+    const struct ft_ss_rules r = rules_of(n, corrupted, lost);
     *d = (struct ft_ss_descriptor){ .version = FT_SS_VERSION,
                                     .suite = FT_SS_SUITE_AES256CTR,
-                                    .round = s->c.round + 1,
+                                    .round = round,
                                     .attempt = 1,
-                                    .epoch = EPOCH,
-                                    .n_cap = s->c.codec->n_cap, /* the lanes were cut for it */
+                                    .n_cap = codec->n_cap, /* the lanes were cut for it */
                                     .n_min = r.n_min - lost < 3 ? 2 : 3,
                                     .h_min = r.h_min,
                                     .corrupted = r.corrupted,
                                     .drop_permille = r.drop_permille,
                                     .sigma = r.sigma,
-                                    .eta = r.eta,
-                                    .deadline_ms = WALL + SESSION_MS };
+                                    .eta = r.eta };
+    ft_put_u64(d->model_hash, round); /* a model of its own in every round */
+    ft_ss_codec_describe(codec, d);
+}
+
+static void
+describe(struct sim_session *s, const struct ft_ss_descriptor *terms)
+{
+    struct ft_ss_descriptor *d = &s->descriptor;
+    *d = *terms;
+    d->epoch = EPOCH;
+    d->deadline_ms = WALL + SESSION_MS;
     memcpy(d->deployment, s->roster.deployment, sizeof d->deployment);
-    s->env.env.random(s->env.env.ctx, d->task_hash, sizeof d->task_hash);
-    s->env.env.random(s->env.env.ctx, d->model_hash, sizeof d->model_hash);
     s->env.env.random(s->env.env.ctx, d->server_nonce, sizeof d->server_nonce);
     ft_ss_directory_root(&s->directory, d->directory_root);
-    ft_ss_codec_describe(s->c.codec, d);
 }
 
 static void
@@ -187,6 +207,7 @@ open_members(void *ctx, unsigned thread)
         struct ft_ss_client_config config = {
             .env = &m->env.env,
             .directory = &s->directory,
+            .pairs = m->pairs,
             .id = i,
             .identity_sk = m->sk,
             .limits = { .n_min = d->n_min,
@@ -196,7 +217,7 @@ open_members(void *ctx, unsigned thread)
                         .drop_permille = d->drop_permille,
                         .clip = d->clip,
                         .deadline_ms_max = SESSION_MS,
-                        .words_max = s->c.codec->words,
+                        .words_max = s->codec.words,
                         .suites = { false, true, true },
                         .results_visible = true },
             .journal = journal,
@@ -204,11 +225,9 @@ open_members(void *ctx, unsigned thread)
         memcpy(config.aggregator_pk, s->pk, sizeof config.aggregator_pk);
         m->facts = (struct ft_ss_facts){ .expected = *d, .ledger_can_pay = true };
         memcpy(m->facts.model_hash, d->model_hash, sizeof m->facts.model_hash);
-        m->status =
-            ft_ss_pairs_open(s->c.clients, i, m->xsk, m->key.xpk, s->roster.deployment, EPOCH, &m->pairs);
-        config.pairs = m->pairs;
-        if (m->status == FT_OK)
-            m->status = ft_ss_client_open(&config, &m->client);
+        m->asked = m->put = false;
+        m->refusal = FT_SS_ABORT_NONE;
+        m->status = ft_ss_client_open(&config, &m->client);
     }
 }
 
@@ -261,9 +280,9 @@ refused(const struct sim_session *s, enum ft_status st, struct ft_error *err)
         const struct member *m = &s->members[i];
         if (m->refusal != FT_SS_ABORT_NONE)
             return ft_fail(err, FT_ERR_INTERNAL, "round %llu: client %u of the secure sum refuses: %s",
-                           (unsigned long long)s->c.round + 1, i, ft_ss_abort_text(m->refusal));
+                           (unsigned long long)s->descriptor.round, i, ft_ss_abort_text(m->refusal));
     }
-    return ft_fail(err, st, "round %llu: the secure sum fails: %s", (unsigned long long)s->c.round + 1,
+    return ft_fail(err, st, "round %llu: the secure sum fails: %s", (unsigned long long)s->descriptor.round,
                    ft_status_str(st));
 }
 
@@ -298,12 +317,23 @@ open_server(struct sim_session *s, struct ft_error *err)
     return ft_ss_server_open(&config, &s->descriptor, &s->server, err);
 }
 
+static void
+close_round(struct sim_session *s)
+{
+    ft_ss_server_close(s->server);
+    s->server = NULL;
+    for (uint32_t i = 0; s->members != NULL && i < s->c.clients; i++) {
+        ft_ss_client_close(s->members[i].client);
+        s->members[i].client = NULL;
+        ft_buf_clear(&s->members[i].answer);
+    }
+}
+
 enum ft_status
 sim_session_open(const struct sim_session_config *config, struct sim_session **out, struct ft_error *err)
 {
     struct sim_session *s = ft_calloc(1, sizeof *s);
     uint8_t seed[32];
-    uint32_t lost;
     enum ft_status st = FT_ERR_NOMEM;
 
     *out = NULL;
@@ -311,33 +341,24 @@ sim_session_open(const struct sim_session_config *config, struct sim_session **o
         return st;
     (void)pthread_mutex_init(&s->lock, NULL);
     s->c = *config;
-    if (!sim_session_tolerates(config->clients, config->corrupted, &lost)) {
-        st = ft_fail(err, FT_ERR_CONFIG, "a secure sum of %u clients of which %u may collude cannot be",
-                     config->clients, config->corrupted);
-        goto out;
-    }
+    s->c.deployment = NULL; /* the roster has it */
     s->members = ft_calloc(config->clients, sizeof *s->members);
     s->roster =
         (struct ft_ss_roster){ .serial = 1, .count = config->clients, .corrupted = config->corrupted };
     s->roster.members = ft_calloc(config->clients, sizeof *s->roster.members);
     if (s->members == NULL || s->roster.members == NULL)
         goto out;
-    ft_env_seeded_init(&s->env, config->seed ^ UINT64_C(0x736573736e), config->round << 32);
+    ft_env_seeded_init(&s->env, config->seed ^ UINT64_C(0x736573736e), config->stream << 32);
     s->env.wall = WALL;
-    s->env.env.random(s->env.env.ctx, s->roster.deployment, sizeof s->roster.deployment);
+    if (config->deployment != NULL)
+        memcpy(s->roster.deployment, config->deployment, sizeof s->roster.deployment);
+    else
+        s->env.env.random(s->env.env.ctx, s->roster.deployment, sizeof s->roster.deployment);
     s->env.env.random(s->env.env.ctx, seed, sizeof seed);
     (void)crypto_sign_seed_keypair(s->pk, s->sk, seed);
     FT_TRY(for_all(s, make_keys));
     FT_TRY(make_directory(s, err));
-    describe(s, lost);
-    FT_TRY(for_all(s, open_members));
-    FT_TRY(open_server(s, err));
-    FT_TRY(exchange(s, err));
-    for (uint32_t i = 0; i < config->clients; i++)
-        if (!s->members[i].asked) {
-            st = refused(s, FT_ERR_INTERNAL, err);
-            goto out;
-        }
+    FT_TRY(for_all(s, open_pairs));
     *out = s;
     s = NULL;
 out:
@@ -350,11 +371,11 @@ sim_session_close(struct sim_session *s)
 {
     if (s == NULL)
         return;
-    ft_ss_server_close(s->server);
+    close_round(s);
     for (uint32_t i = 0; s->members != NULL && i < s->c.clients; i++) {
-        ft_ss_client_close(s->members[i].client);
         ft_ss_pairs_close(s->members[i].pairs);
-        ft_buf_clear(&s->members[i].answer);
+        sodium_memzero(s->members[i].sk, sizeof s->members[i].sk);
+        sodium_memzero(s->members[i].xsk, sizeof s->members[i].xsk);
     }
     ft_free(s->members);
     ft_ss_directory_clear(&s->directory);
@@ -362,6 +383,27 @@ sim_session_close(struct sim_session *s)
     pthread_mutex_destroy(&s->lock);
     sodium_memzero(s->sk, sizeof s->sk);
     ft_free(s);
+}
+
+enum ft_status
+sim_session_begin(struct sim_session *s, const struct ft_ss_descriptor *terms, struct ft_error *err)
+{
+    enum ft_status st;
+
+    describe(s, terms);
+    FT_TRY(ft_ss_codec_of(&s->descriptor, &s->codec, err));
+    FT_TRY(for_all(s, open_members));
+    FT_TRY(open_server(s, err));
+    FT_TRY(exchange(s, err));
+    for (uint32_t i = 0; i < s->c.clients; i++)
+        if (!s->members[i].asked) {
+            st = refused(s, FT_ERR_INTERNAL, err);
+            goto out;
+        }
+out:
+    if (st != FT_OK)
+        close_round(s);
+    return st;
 }
 
 static uint64_t
@@ -380,9 +422,10 @@ sim_session_put(struct sim_session *s, uint32_t client, uint64_t *words, uint64_
     struct ft_ss_slot_ref slot;
     uint64_t offset = 0;
     const uint64_t begin = thread_ns();
-    enum ft_status st = ft_ss_client_mask(m->client, words, (size_t)s->c.codec->words);
+    enum ft_status st = ft_ss_client_mask(m->client, words, (size_t)s->codec.words);
 
-    *mask_ns = thread_ns() - begin;
+    if (mask_ns != NULL)
+        *mask_ns = thread_ns() - begin;
     if (st != FT_OK || !ft_ss_client_upload(m->client, &upload))
         return st != FT_OK ? st : FT_ERR_INTERNAL;
     pthread_mutex_lock(&s->lock);
@@ -396,14 +439,36 @@ sim_session_put(struct sim_session *s, uint32_t client, uint64_t *words, uint64_
     pthread_mutex_unlock(&s->lock);
     if (st == FT_OK) {
         ft_ss_client_uploaded(m->client);
+        ft_ss_client_drop_upload(m->client); /* this server never asks twice */
         m->put = true;
     }
 out:
     return st;
 }
 
+static void
+put_members(void *ctx, unsigned thread)
+{
+    struct sim_session *s = ctx;
+    struct member *m;
+    (void)thread;
+    for (uint32_t i; (m = next_member(s, &i)) != NULL;)
+        if (m->words != NULL)
+            m->status = sim_session_put(s, i, m->words, NULL);
+}
+
 enum ft_status
-sim_session_end(struct sim_session *s, uint64_t *total, struct ft_error *err)
+sim_session_put_all(struct sim_session *s, uint64_t **words)
+{
+    for (uint32_t i = 0; i < s->c.clients; i++) {
+        s->members[i].words = words[i];
+        words[i] = NULL;
+    }
+    return for_all(s, put_members);
+}
+
+enum ft_status
+sim_session_end(struct sim_session *s, uint64_t *total, uint32_t *survivors, struct ft_error *err)
 {
     struct ft_ss_sum sum;
     enum ft_status st;
@@ -416,19 +481,23 @@ sim_session_end(struct sim_session *s, uint64_t *total, struct ft_error *err)
     FT_TRY(ft_ss_server_tick(s->server));
     if (ft_ss_server_phase(s->server) != FT_SS_UNMASKING) {
         st = ft_fail(err, FT_ERR_COHORT, "round %llu: the secure sum stays in phase %s: %s",
-                     (unsigned long long)s->c.round + 1, ft_ss_phase_name(ft_ss_server_phase(s->server)),
+                     (unsigned long long)s->descriptor.round, ft_ss_phase_name(ft_ss_server_phase(s->server)),
                      ft_ss_end_text(ft_ss_server_failure(s->server)));
         goto out;
     }
     FT_TRY(ft_ss_server_unmask(s->server));
     FT_TRY(ft_ss_server_finish(s->server));
-    if (!ft_ss_server_result(s->server, &sum)) {
-        st = ft_fail(err, FT_ERR_INTERNAL, "round %llu: the masks do not come off the sum: %s",
-                     (unsigned long long)s->c.round + 1, ft_ss_end_text(ft_ss_server_failure(s->server)));
+    if (!ft_ss_server_result(s->server, &sum) || sum.word_count != s->codec.words) {
+        st =
+            ft_fail(err, FT_ERR_INTERNAL, "round %llu: the masks do not come off the sum: %s",
+                    (unsigned long long)s->descriptor.round, ft_ss_end_text(ft_ss_server_failure(s->server)));
         goto out;
     }
     memcpy(total, sum.words, (size_t)sum.word_count * sizeof *total);
+    if (survivors != NULL)
+        *survivors = sum.survivors;
     ft_ss_server_publish(s->server);
 out:
+    close_round(s);
     return st;
 }

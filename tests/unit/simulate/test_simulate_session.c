@@ -21,6 +21,18 @@ struct round {
 };
 
 static void
+begin_round(struct round *r, uint32_t clients, uint32_t corrupted, uint64_t number)
+{
+    struct ft_ss_descriptor terms;
+    struct ft_error err = { 0 };
+    uint32_t lost;
+    assert_true(sim_session_tolerates(clients, corrupted, &lost));
+    sim_session_terms(&r->codec, clients, corrupted, lost, number, &terms);
+    if (sim_session_begin(r->session, &terms, &err) != FT_OK)
+        fail_msg("%s", err.text);
+}
+
+static void
 open_round(struct round *r, uint32_t clients, uint32_t n_cap, uint32_t corrupted)
 {
     const struct ft_ss_codec_choice choice = {
@@ -29,9 +41,10 @@ open_round(struct round *r, uint32_t clients, uint32_t n_cap, uint32_t corrupted
     struct ft_error err = { 0 };
     assert_int_equal(sim_pool_open(3, &r->pool), FT_OK);
     assert_int_equal(ft_ss_codec_init(&choice, &r->codec, NULL), FT_OK);
-    const struct sim_session_config config = { &r->codec, clients, corrupted, 1, 77, 4, r->pool };
+    const struct sim_session_config config = { .clients = clients, .corrupted = corrupted, .seed = 77, .pool = r->pool };
     if (sim_session_open(&config, &r->session, &err) != FT_OK)
         fail_msg("%s", err.text);
+    begin_round(r, clients, corrupted, 5);
 }
 
 static void
@@ -71,7 +84,7 @@ session_sums_up_those_who_came(void **state)
             weight += 1 + i % 9;
         }
         total = ft_calloc(r.codec.words, sizeof *total);
-        assert_int_equal(sim_session_end(r.session, total, NULL), FT_OK);
+        assert_int_equal(sim_session_end(r.session, total, NULL, NULL), FT_OK);
         assert_int_equal(ft_ss_unpack(&r.codec, total, came, z, &weights), FT_OK);
         assert_int_equal(weights, weight);
         for (int64_t i = 0; i < DIM; i++)
@@ -79,6 +92,41 @@ session_sums_up_those_who_came(void **state)
         ft_free(total);
         close_round(&r);
     }
+}
+
+/* One federation, round after round, each with others lost, by as many threads as there are: each sum is its own round's. */
+static void
+a_federation_sums_round_after_round(void **state)
+{
+    enum { N = 7 };
+    struct round r;
+    (void)state;
+    open_round(&r, N, N, 1);
+    for (uint64_t number = 5; number < 8; number++) {
+        uint64_t *words[N] = { NULL }, *total, weights;
+        int64_t z[DIM], want = 0;
+        uint32_t survivors;
+        if (number > 5)
+            begin_round(&r, N, 1, number);
+        for (uint32_t i = 0; i < N; i++) {
+            if (i == number % N)
+                continue;
+            for (int64_t k = 0; k < DIM; k++)
+                z[k] = (int64_t)(number * 100 + i);
+            want += z[0];
+            words[i] = ft_big_alloc(r.codec.words * sizeof *words[i]);
+            assert_int_equal(ft_ss_pack(&r.codec, 1, z, words[i]), FT_OK);
+        }
+        assert_int_equal(sim_session_put_all(r.session, words), FT_OK);
+        total = ft_calloc(r.codec.words, sizeof *total);
+        assert_int_equal(sim_session_end(r.session, total, &survivors, NULL), FT_OK);
+        assert_int_equal(survivors, N - 1);
+        assert_int_equal(ft_ss_unpack(&r.codec, total, survivors, z, &weights), FT_OK);
+        assert_int_equal(weights, N - 1);
+        assert_true(z[0] == want && z[DIM - 1] == want);
+        ft_free(total);
+    }
+    close_round(&r);
 }
 
 /* One more lost than the cohort bears: no sum, a sentence, and the caller's words stay. */
@@ -95,7 +143,7 @@ session_without_enough_survivors_reveals_nothing(void **state)
     for (uint32_t i = lost + 1; i < 9; i++)
         put(&r, i);
     total = ft_calloc(r.codec.words, sizeof *total);
-    assert_int_not_equal(sim_session_end(r.session, total, &err), FT_OK);
+    assert_int_not_equal(sim_session_end(r.session, total, NULL, &err), FT_OK);
     assert_int_not_equal(err.status, FT_OK);
     for (uint64_t i = 0; i < r.codec.words; i++)
         assert_int_equal(total[i], 0);
@@ -124,6 +172,7 @@ main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(session_sums_up_those_who_came),
+        cmocka_unit_test(a_federation_sums_round_after_round),
         cmocka_unit_test(session_without_enough_survivors_reveals_nothing),
         cmocka_unit_test(session_tolerates_what_the_protocol_does),
     };
