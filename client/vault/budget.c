@@ -330,12 +330,29 @@ enum ft_status
 ft_budget_seen(struct ft_budget *b, const struct ft_ledger_head *seen, struct ft_error *err)
 {
     struct ft_error own = { 0 };
-    if (b->ledger == NULL || b->fault != 0)
+    if (b->fault != 0)
         return FT_OK;
-    const enum ft_status st = ft_ledger_check_head(b->ledger, seen, &own);
+    const enum ft_status st =
+        b->ledger != NULL ? ft_ledger_check_head(b->ledger, seen, &own)
+                          : ft_fail(&own, FT_ERR_VERIFY,
+                                    "LEDGER_ROLLBACK: there is no ledger, but its record %llu has been seen; put its newest "
+                                    "copy back",
+                                    (unsigned long long)seen->seq);
     if (st != FT_OK) {
         set_fault(b, st, &own);
         (void)!ft_fail(err, st, "%s", own.text);
     }
     return st;
+}
+
+enum ft_status
+ft_budget_check_state(struct ft_budget *b, struct ft_vault_store *store, struct ft_error *err)
+{
+    struct ft_ledger_head known = { 0 };
+    const enum ft_status st = store->calls->ledger_get(store, &known.seq, known.chain);
+
+    if (st == FT_ERR_NOTFOUND)
+        return FT_OK;
+    return st == FT_OK ? ft_budget_seen(b, &known, err)
+                       : ft_fail(err, st, "the state cannot say how far the privacy ledger has come");
 }

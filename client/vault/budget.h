@@ -19,6 +19,7 @@
 #include "client/policy/policy.h"
 #include "client/source/pseudonym.h"
 #include "client/vault/ledger/ledger.h"
+#include "client/vault/store.h"
 #include "common/base/env.h"
 
 struct ft_budget;
@@ -31,6 +32,11 @@ FT_NODISCARD enum ft_status ft_budget_open(const char *state_dir, const char *sh
                                            enum ft_budget_use use, struct ft_budget **out,
                                            struct ft_error *err);
 void ft_budget_close(struct ft_budget *b); /* NULL is allowed */
+
+/* The state remembers how far the ledger has come; an older one put back, or none, is a fault from now on:
+ * VERIFY. The store's errors. */
+FT_NODISCARD enum ft_status ft_budget_check_state(struct ft_budget *b, struct ft_vault_store *store,
+                                                  struct ft_error *err);
 
 uint32_t ft_budget_fault(const struct ft_budget *b,
                          const char **text); /* LEDGER_*; 0: none. text may be NULL */
@@ -56,7 +62,8 @@ FT_NODISCARD enum ft_status ft_budget_end_task(struct ft_budget *b, const uint8_
                                                enum ft_ledger_close_reason reason, struct ft_error *err);
 
 bool ft_budget_head(const struct ft_budget *b, struct ft_ledger_head *head); /* false: nothing to show */
-/* The highest head a peer has seen of this shop. VERIFY: ours is older or another, a fault from now on. */
+/* The highest head that a peer, or the shop's own state, has seen of this ledger. VERIFY: ours is older or
+ * another, a fault from now on. */
 FT_NODISCARD enum ft_status ft_budget_seen(struct ft_budget *b, const struct ft_ledger_head *seen,
                                            struct ft_error *err);
 

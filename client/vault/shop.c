@@ -120,6 +120,17 @@ refresh(struct ft_shop *s)
     return st;
 }
 
+/* After what was written to the ledger. A head that is not noted makes that check a weaker one, and nothing else. */
+static void
+note_ledger_head(struct ft_shop *s)
+{
+    struct ft_vault_store *store = s->config.store;
+    struct ft_ledger_head head;
+
+    if (ft_budget_head(s->budget, &head) && store->calls->ledger_put(store, head.seq, head.chain) != FT_OK)
+        ft_log(FT_LOG_WARN, "ledger.head_unsaved", "seq=%llu", (unsigned long long)head.seq);
+}
+
 enum ft_status
 ft_shop_open(const struct ft_shop_config *config, struct ft_shop **out, struct ft_error *err)
 {
@@ -141,6 +152,9 @@ ft_shop_open(const struct ft_shop_config *config, struct ft_shop **out, struct f
     tzset(); /* reads the zone now; later only localtime_r, which does not look again */
     FT_TRY(ft_home_secret(config->state_dir, FT_HOME_NODE, s->key.bytes, sizeof s->key.bytes, err));
     FT_TRY(ft_budget_open(config->state_dir, s->name, &s->key, config->env, config->budget, &s->budget, err));
+    st = config->store != NULL ? ft_budget_check_state(s->budget, config->store, err) : FT_OK;
+    if (config->budget == FT_BUDGET_KEEP) /* else the fault is there to be looked at */
+        FT_TRY(st);
     FT_TRY(ft_db_open(&s->db, err));
     FT_TRY(ft_contributor_open(config->env, &s->contributor));
     if (config->basis == FT_BASIS_CONSENT)
@@ -313,6 +327,7 @@ end_expired(struct ft_shop *s, const struct ft_task *task, const uint8_t task_ha
     if (task->noise != 0 && ft_date_of_seconds((int64_t)(wall_of(s) / 1000)) > ft_task_expires_day(task) &&
         ft_budget_end_task(s->budget, task_hash, FT_LEDGER_FINISHED, &err) != FT_OK)
         ft_log(FT_LOG_ERROR, "ledger.unsaved", "what=close reason=%s", err.text);
+    note_ledger_head(s);
 }
 
 /* Everything is agreed: the task is charged before anybody is told. */
@@ -324,8 +339,10 @@ reserve(struct ft_shop *s, const struct ft_policy *policy, const struct ft_task 
     struct ft_error err = { 0 };
     uint32_t code = FT_REFUSAL_BUDGET_MISSING;
 
-    if (budget != NULL && ft_budget_reserve(s->budget, budget, task, task_hash, &code, &err) == FT_OK)
+    if (budget != NULL && ft_budget_reserve(s->budget, budget, task, task_hash, &code, &err) == FT_OK) {
+        note_ledger_head(s);
         return;
+    }
     ft_log(FT_LOG_WARN, "task.unpaid", "task=%s reason=%s", task->name, err.text);
     refuse_with(out, FT_WORD_REFUSED, code);
 }
@@ -671,6 +688,8 @@ spend(void *ctx, const uint8_t task_hash[32], uint64_t round, const uint8_t sess
     const enum ft_status st = ft_budget_spend(s->budget, task_hash, round, session, &err);
     if (st != FT_OK)
         ft_log(FT_LOG_ERROR, "ledger.unspent", "round=%llu reason=%s", (unsigned long long)round, err.text);
+    else
+        note_ledger_head(s);
     return st;
 }
 
@@ -681,6 +700,7 @@ task_over(void *ctx, const uint8_t task_hash[32])
     struct ft_error err = { 0 };
     if (ft_budget_end_task(s->budget, task_hash, FT_LEDGER_FINISHED, &err) != FT_OK)
         ft_log(FT_LOG_ERROR, "ledger.unsaved", "what=close reason=%s", err.text);
+    note_ledger_head(s);
 }
 
 static bool

@@ -34,11 +34,14 @@ static const char schema[] =
     "NULL,"
     " PRIMARY KEY(task, round)) WITHOUT ROWID;"
     "CREATE INDEX IF NOT EXISTS participation_at ON participation(at_s);"
+    "CREATE TABLE IF NOT EXISTS ledger_head(one INTEGER PRIMARY KEY CHECK(one = 1), seq INTEGER NOT NULL, "
+    "chain BLOB NOT NULL);"
     "CREATE TABLE IF NOT EXISTS previous(task BLOB PRIMARY KEY, round INTEGER NOT NULL, model BLOB NOT NULL,"
     " lineage BLOB NOT NULL, result BLOB NOT NULL, result_known INTEGER NOT NULL);"
     /* Every model a contribution was made on, noted with `previous` in one statement. (OR IGNORE in a trigger
      * gives way to how the statement that fires it takes conflicts.) */
-    "CREATE TABLE IF NOT EXISTS trained(task BLOB NOT NULL, model BLOB NOT NULL, PRIMARY KEY(task, model)) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS trained(task BLOB NOT NULL, model BLOB NOT NULL, PRIMARY KEY(task, model)) "
+    "WITHOUT ROWID;"
     "CREATE TRIGGER IF NOT EXISTS trained_first AFTER INSERT ON previous BEGIN"
     " INSERT INTO trained SELECT NEW.task, NEW.model WHERE NOT EXISTS"
     " (SELECT 1 FROM trained WHERE task = NEW.task AND model = NEW.model); END;"
@@ -503,6 +506,35 @@ clock_get(struct ft_vault_store *s, int64_t *wall_s)
     return meta_get(s, "clock", wall_s);
 }
 
+static enum ft_status
+ledger_put(struct ft_vault_store *s, uint64_t seq, const uint8_t chain[32])
+{
+    sqlite3 *db = db_of(s);
+    const enum ft_status st = begin_lazy(db);
+    if (st != FT_OK)
+        return st;
+    return end_lazy(db, change(db, NULL,
+                               "INSERT INTO ledger_head VALUES(1, ?1, ?2) ON CONFLICT(one) DO UPDATE"
+                               " SET seq=?1, chain=?2 WHERE seq < ?1",
+                               "ih", (int64_t)seq, chain));
+}
+
+static enum ft_status
+ledger_get(struct ft_vault_store *s, uint64_t *seq, uint8_t chain[32])
+{
+    sqlite3_stmt *stmt;
+    const enum ft_status st = query(db_of(s), &stmt, "SELECT seq, chain FROM ledger_head", "");
+    if (st != FT_OK)
+        return st;
+    const int rc = sqlite3_step(stmt);
+    if (rc == SQLITE_ROW) {
+        *seq = (uint64_t)sqlite3_column_int64(stmt, 0);
+        column_hash(stmt, 1, chain);
+    }
+    put_back(stmt);
+    return rc == SQLITE_DONE ? FT_ERR_NOTFOUND : status_of(rc);
+}
+
 static void
 store_close(struct ft_vault_store *s)
 {
@@ -528,6 +560,8 @@ static const struct ft_vault_store_calls calls = {
     .trained_on = trained_on,
     .clock_put = clock_put,
     .clock_get = clock_get,
+    .ledger_put = ledger_put,
+    .ledger_get = ledger_get,
     .close = store_close,
 };
 

@@ -4,8 +4,8 @@
  *
  * Invariants
  *   1. A call that writes is durable when it returns FT_OK. What it allows (a message, an upload) comes
- * after. Two are durable with the next one only, at the cost of a weaker check after a power cut and of
- * nothing else: previous_put (journal_put follows it before anything is sent) and clock_put.
+ * after. Three are durable with the next one only, at the cost of a weaker check after a power cut and of
+ * nothing else: previous_put and ledger_put (journal_put follows them before anything is sent) and clock_put.
  *   2. A round once spent stays spent; the newest (round, attempt) of a task and the newest roster serial
  * never fall.
  *   3. Nothing here is derived from a row: hashes, numbers, times and the tasks themselves.
@@ -84,6 +84,11 @@ struct ft_vault_store_calls {
     /* The latest wall clock seen, so that a clock set back is noticed. put never lowers it. */
     enum ft_status (*clock_put)(struct ft_vault_store *s, int64_t wall_s);
     enum ft_status (*clock_get)(struct ft_vault_store *s, int64_t *wall_s);
+
+    /* The highest head of the privacy ledger that was written, so that an older ledger put back, or one that is gone, is
+     * noticed whatever the aggregator remembers. put keeps a higher one. get: NOTFOUND without one. */
+    enum ft_status (*ledger_put)(struct ft_vault_store *s, uint64_t seq, const uint8_t chain[32]);
+    enum ft_status (*ledger_get)(struct ft_vault_store *s, uint64_t *seq, uint8_t chain[32]);
 
     void (*close)(struct ft_vault_store *s);
 };

@@ -38,6 +38,9 @@ struct memory_store {
     struct ft_buf roster;
     bool has_roster;
     int64_t clock_s;
+    bool has_head;
+    uint64_t head_seq;
+    uint8_t head_chain[32];
 };
 
 static struct memory_store *
@@ -319,6 +322,29 @@ clock_get(struct ft_vault_store *s, int64_t *wall_s)
     return FT_OK;
 }
 
+static enum ft_status
+ledger_put(struct ft_vault_store *s, uint64_t seq, const uint8_t chain[32])
+{
+    struct memory_store *m = of(s);
+    if (m->has_head && seq <= m->head_seq)
+        return FT_OK;
+    m->has_head = true;
+    m->head_seq = seq;
+    memcpy(m->head_chain, chain, 32);
+    return FT_OK;
+}
+
+static enum ft_status
+ledger_get(struct ft_vault_store *s, uint64_t *seq, uint8_t chain[32])
+{
+    const struct memory_store *m = of(s);
+    if (!m->has_head)
+        return FT_ERR_NOTFOUND;
+    *seq = m->head_seq;
+    memcpy(chain, m->head_chain, 32);
+    return FT_OK;
+}
+
 static void
 store_close(struct ft_vault_store *s)
 {
@@ -352,6 +378,8 @@ static const struct ft_vault_store_calls calls = {
     .trained_on = trained_on,
     .clock_put = clock_put,
     .clock_get = clock_get,
+    .ledger_put = ledger_put,
+    .ledger_get = ledger_get,
     .close = store_close,
 };
 

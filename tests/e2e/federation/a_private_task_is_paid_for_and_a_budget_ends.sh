@@ -57,7 +57,7 @@ jq -e '.models | length == 1 and (.[0] | .treatment == "dp_bound" and .epsilon >
     .contributions == 4 and .erased_customers == 1 and .group_epsilon == null)' "$dir/receipt.2" >/dev/null || fail "the receipt"
 jq -e '.models[0] | .erased_customers == 2 and .group_epsilon > .epsilon' "$dir/receipt.3" >/dev/null || fail "the group's bound"
 
-# Without its last record the ledger is good in itself; the aggregator has seen more of it.
+# Without its last record the ledger is good in itself; the shop's own state has seen more of it, and the aggregator.
 ledger=$(shop_home "$first")/state/ledger.bin
 cp -p "$ledger" "$dir/newest"
 python3 - "$ledger" <<'END'
@@ -71,6 +71,17 @@ END
 start_shop "$first"
 ended "$(shop_pid "$first")" 76
 grep -q LEDGER_ROLLBACK "$dir/log/$first" || fail "no word of the rollback"
+! grep -q "shop.ledger_behind" "$dir/log/aggregator" || fail "the shop spoke to the aggregator although its own state knows better"
+expect 76 "$client" budget --home "$(shop_home "$first")"
+says LEDGER_ROLLBACK
+mv "$ledger" "$dir/behind"
+expect 76 "$client" budget --home "$(shop_home "$first")"
+says "LEDGER_ROLLBACK: there is no ledger"
+mv "$dir/behind" "$ledger"
+# The same where its own state was put back too, and has forgotten: then the aggregator tells.
+sqlite3 "$(shop_home "$first")/state/state.db" "DELETE FROM ledger_head" || fail "the state of $first"
+start_shop "$first"
+ended "$(shop_pid "$first")" 76
 grep -q "shop.ledger_behind" "$dir/log/aggregator" || fail "the aggregator says nothing of it"
 
 # A damaged one: nothing starts.

@@ -341,6 +341,60 @@ has_paid(struct rig *r, void *ctx)
     return w->uploads >= 2;
 }
 
+static enum ft_status
+no_head(struct ft_vault_store *s, uint64_t *seq, uint8_t chain[32])
+{
+    (void)s;
+    (void)seq;
+    (void)chain;
+    return FT_ERR_NOTFOUND;
+}
+
+/* The shop's state was put back with its ledger, or began anew: it remembers no head. */
+static void
+forget_head(struct whole *w)
+{
+    struct ft_vault_store *store = w->rig.shops[0].store;
+    w->calls = *store->calls;
+    w->calls.ledger_get = no_head;
+    store->calls = &w->calls;
+}
+
+/* An older ledger put back, or none at all, beside a state that has seen more of it: nothing starts, with a new task or an
+ * old one, and whatever the aggregator remembers. The newest copy starts again. */
+static void
+private_ledger_behind_the_shops_own_state_starts_nothing(void **state)
+{
+    (void)state;
+    for (int lost = 0; lost < 2; lost++) {
+        struct whole w;
+        struct ft_buf old = { 0 }, newest = { 0 };
+        char path[112];
+        open_private(&w, ENOUGH, CUSTOMERS, 500);
+        ledger_path(&w, path);
+        assert_int_equal(ft_file_read(path, 1 << 20, &old, NULL), FT_OK);
+        w.rig.task.rounds = 20;
+        publish_private(&w);
+        assert_true(rig_run(&w.rig, has_paid, &w, 60000));
+        whole_kill(&w);
+        assert_int_equal(ft_file_read(path, 1 << 20, &newest, NULL), FT_OK);
+        if (lost == 1)
+            assert_int_equal(unlink(path), 0);
+        else
+            assert_int_equal(ft_file_write(path, ft_buf_bytes(&old), 0600, NULL), FT_OK);
+        for (int again = 0; again < 2; again++) {
+            assert_false(whole_start(&w));
+            assert_int_equal(w.error.status, FT_ERR_VERIFY);
+            assert_non_null(strstr(w.error.text, "LEDGER_ROLLBACK"));
+        }
+        assert_int_equal(ft_file_write(path, ft_buf_bytes(&newest), 0600, NULL), FT_OK);
+        assert_true(whole_start(&w));
+        ft_buf_clear(&old);
+        ft_buf_clear(&newest);
+        whole_close(&w);
+    }
+}
+
 /* An older ledger put back, or none at all: the aggregator's memory of it, kept over its own restart, shows it at the
  * first call. Nothing is joined any more, and the client is to end. */
 static void
@@ -366,6 +420,7 @@ private_ledger_put_back_is_noticed(void **state)
             assert_int_equal(ft_file_write(path, ft_buf_bytes(&old), 0600, NULL), FT_OK);
         rig_engine_down(&w.rig);
         rig_engine_up(&w.rig);
+        forget_head(&w);
         assert_true(whole_start(&w));
         const uint64_t before = w.uploads, joined = w.contributions;
         (void)rig_run(&w.rig, rig_never, NULL, 5000);
@@ -403,6 +458,7 @@ private_ledger_put_back_is_found_without_the_aggregator(void **state)
         else
             assert_int_equal(ft_file_write(path, ft_buf_bytes(&old), 0600, NULL), FT_OK);
         w.heads_forgotten = true;
+        forget_head(&w);
         assert_true(whole_start(&w));
         const uint64_t before = w.uploads, joined = w.contributions;
         (void)rig_run(&w.rig, rig_never, NULL, 60000);
@@ -451,8 +507,13 @@ private_ledger_that_cannot_be_trusted_starts_nothing(void **state)
                      FT_ERR_VERIFY);
     assert_non_null(strstr(err.text, "LEDGER_FOREIGN"));
 
+    /* A record that the state has noted was durable: that it is torn now is no crash's doing. */
     const uint64_t spent = entry(&w).spent;
     assert_int_equal(ft_file_write(path, FT_BYTES(good.data, good.size - 9), 0600, NULL), FT_OK);
+    assert_false(whole_start(&w));
+    assert_non_null(strstr(w.error.text, "LEDGER_ROLLBACK"));
+    assert_int_equal(ft_file_write(path, FT_BYTES(good.data, good.size - 9), 0600, NULL), FT_OK);
+    forget_head(&w);
     assert_true(whole_start(&w));
     assert_int_equal(entry(&w).spent + entry(&w).recovered, spent);
     assert_int_equal(entry(&w).recovered, 1);
@@ -517,6 +578,7 @@ main(void)
         cmocka_unit_test(private_task_does_not_drop_out_when_consent_changes),
         cmocka_unit_test(private_ledger_put_back_is_found_without_the_aggregator),
         cmocka_unit_test(private_ledger_put_back_is_noticed),
+        cmocka_unit_test(private_ledger_behind_the_shops_own_state_starts_nothing),
         cmocka_unit_test(private_ledger_that_cannot_be_trusted_starts_nothing),
         cmocka_unit_test(private_shop_killed_anywhere_never_pays_too_little),
     };

@@ -167,6 +167,20 @@ clock_get(struct ft_vault_store *s, int64_t *wall_s)
     return shop->disk->calls->clock_get(shop->disk, wall_s);
 }
 
+static enum ft_status
+ledger_put(struct ft_vault_store *s, uint64_t seq, const uint8_t chain[32])
+{
+    struct sim_shop *shop = shop_of(s);
+    return shop->disk->calls->ledger_put(shop->disk, seq, chain);
+}
+
+static enum ft_status
+ledger_get(struct ft_vault_store *s, uint64_t *seq, uint8_t chain[32])
+{
+    struct sim_shop *shop = shop_of(s);
+    return shop->disk->calls->ledger_get(shop->disk, seq, chain);
+}
+
 static void
 keep_disk(struct ft_vault_store *s)
 {
@@ -304,7 +318,8 @@ sim_shop_open(struct sim *s, const struct sim_world *w, uint32_t id)
     shop->id = id;
     shop->calls = (struct ft_vault_store_calls){
         journal_put, journal_view, roster_put, roster_get, task_put, task_get, task_list, task_approve, task_decided,
-        approvals_changed, participations, last_of_task, previous_put, previous_get, trained_on, clock_put, clock_get, keep_disk,
+        approvals_changed, participations, last_of_task, previous_put, previous_get, trained_on, clock_put, clock_get,
+        ledger_put, ledger_get, keep_disk,
     };
     shop->failing.calls = &shop->calls;
     ft_env_seeded_init(&shop->env, sim_draw(s, UINT64_MAX), id);

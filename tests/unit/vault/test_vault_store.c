@@ -179,6 +179,16 @@ previous_and_clock_rules(struct ft_vault_store *s)
     assert_int_equal(s->calls->clock_put(s, 400), FT_OK);
     assert_int_equal(s->calls->clock_get(s, &clock), FT_OK);
     assert_int_equal(clock, 500);
+    /* The ledger's head moves up alone. */
+    uint64_t seq = 0;
+    uint8_t chain[32], first[32] = { 1 }, second[32] = { 2 };
+    assert_int_equal(s->calls->ledger_get(s, &seq, chain), FT_ERR_NOTFOUND);
+    assert_int_equal(s->calls->ledger_put(s, 7, second), FT_OK);
+    assert_int_equal(s->calls->ledger_put(s, 6, first), FT_OK);
+    assert_int_equal(s->calls->ledger_put(s, 7, first), FT_OK);
+    assert_int_equal(s->calls->ledger_get(s, &seq, chain), FT_OK);
+    assert_int_equal(seq, 7);
+    assert_memory_equal(chain, second, 32);
 }
 
 static void
