@@ -11,6 +11,7 @@ enum ft_model_kind {
     FT_MODEL_POISSON = 4,  /* y a count */
     FT_MODEL_MLP = 5,      /* hidden layers; logistic output when classes is 0 or 2, else softmax */
     FT_MODEL_CNN = 6,      /* an MLP behind convolutional layers */
+    FT_MODEL_KMEANS = 7,   /* centroids of clusters; no y */
 };
 enum ft_activation { FT_ACT_RELU = 1, FT_ACT_TANH = 2 };
 enum ft_server_kind { FT_SERVER_FEDAVG = 1, FT_SERVER_MOMENTUM = 2, FT_SERVER_FEDADAM = 3 };

@@ -53,7 +53,7 @@ floats_free(struct floats *v)
 const struct model_kernel *
 fused_kernel(const struct ft_model_spec *spec, uint32_t batch_rows)
 {
-    if (spec->kind == FT_MODEL_CNN)
+    if (spec->kind == FT_MODEL_CNN || ft_model_is_clusters(spec))
         return NULL;
     return batch_rows > 0 && batch_rows <= FUSED_ROWS_MAX ? model_kernel_chosen() : NULL;
 }

@@ -1,4 +1,4 @@
-/* The four output layers: losses, gradients and predictions from z, without overflow. */
+/* The output layers: losses, gradients and predictions from z, without overflow. */
 #include "common/model/model_internal.h"
 
 #include <math.h>
@@ -40,6 +40,15 @@ softmax_loss(const float *z, uint32_t classes, float y)
     return log(sum) + top - (double)z[label];
 }
 
+static uint32_t
+nearest_of(const float *z, uint32_t clusters)
+{
+    uint32_t best = 0;
+    for (uint32_t k = 1; k < clusters; k++)
+        best = z[k] < z[best] ? k : best;
+    return best;
+}
+
 void
 head_losses(enum model_head head, uint32_t outputs, const float *z, const float *y, size_t rows, double *losses)
 {
@@ -61,6 +70,10 @@ head_losses(enum model_head head, uint32_t outputs, const float *z, const float 
     case HEAD_POISSON:
         for (size_t i = 0; i < rows; i++)
             losses[i] = exp((double)z[i]) - (double)y[i] * (double)z[i];
+        break;
+    case HEAD_CLUSTERS:
+        for (size_t i = 0; i < rows; i++)
+            losses[i] = (double)z[i * outputs + nearest_of(z + i * outputs, outputs)];
         break;
     }
 }
@@ -97,6 +110,13 @@ head_predict(enum model_head head, uint32_t outputs, float *z, size_t rows)
     case HEAD_POISSON:
         for (size_t i = 0; i < rows; i++)
             z[i] = expf(z[i]);
+        break;
+    case HEAD_CLUSTERS:
+        for (size_t i = 0; i < rows; i++) {
+            const uint32_t best = nearest_of(z + i * outputs, outputs);
+            for (uint32_t k = 0; k < outputs; k++)
+                z[i * outputs + k] = k == best;
+        }
         break;
     }
 }

@@ -28,6 +28,16 @@ sum_unit_of(uint64_t rows_max)
     return ldexp(1, bits - SUM_BITS);
 }
 
+/* Coordinates that are sums in fixed point. */
+static size_t
+sums_of(const struct ft_layout_params *p)
+{
+    const struct ft_model_spec *spec = &p->metrics.model;
+    if (p->stage == FT_STAGE_STATISTICS)
+        return p->sums > 0 ? p->sums : 2 * (size_t)spec->features;
+    return p->stage == FT_STAGE_TRAIN && ft_model_is_clusters(spec) ? (size_t)spec->classes * (spec->features + 1) : 0;
+}
+
 static enum ft_status
 params_check(const struct ft_layout_params *p, struct ft_error *err)
 {
@@ -40,7 +50,7 @@ params_check(const struct ft_layout_params *p, struct ft_error *err)
         return ft_fail(err, FT_ERR_ARGUMENT, "lane_bits is %u; 12 to 64 are allowed", p->lane_bits);
     if (p->weight_cap < 1)
         return ft_fail(err, FT_ERR_ARGUMENT, "weight_cap is 0; it must be 1 or more");
-    if (p->stage == FT_STAGE_TRAIN && (!(p->clip > 0) || !isfinite(p->clip)))
+    if (p->stage == FT_STAGE_TRAIN && sums_of(p) == 0 && (!(p->clip > 0) || !isfinite(p->clip)))
         return ft_fail(err, FT_ERR_ARGUMENT, "clip is %g; it must be above 0", p->clip);
     return FT_OK;
 }
@@ -73,7 +83,7 @@ ft_layout_init(struct ft_layout *layout, const struct ft_layout_params *params, 
     FT_TRY(params_check(params, err));
     layout->stage = params->stage;
     layout->n_cap = params->n_cap;
-    layout->lane_bits = params->stage == FT_STAGE_STATISTICS ? FT_STATISTICS_LANE_BITS : params->lane_bits;
+    layout->lane_bits = sums_of(params) > 0 ? FT_STATISTICS_LANE_BITS : params->lane_bits;
     layout->limb_bits = limb_bits_of(layout->lane_bits, params->n_cap);
     if (params->sums == 0) /* else there is no model */
         FT_TRY(ft_metrics_plan_init(&layout->metrics, &params->metrics, err));
@@ -81,12 +91,15 @@ ft_layout_init(struct ft_layout *layout, const struct ft_layout_params *params, 
         const struct ft_metrics_spec spec = layout->metrics.spec;
         memset(&layout->metrics, 0, sizeof layout->metrics);
         layout->metrics.spec = spec;
-        layout->real_coordinates = params->sums > 0 ? params->sums : 2 * (size_t)params->metrics.model.features;
+    } else {
+        FT_TRY(place_metrics(layout, err));
+    }
+    if (sums_of(params) > 0) {
+        layout->real_coordinates = sums_of(params);
         layout->real_clip = (double)params->metrics.rows_max; /* u is at most 1 in each row */
         layout->sum_unit = sum_unit_of(params->metrics.rows_max);
         layout->weight_max = params->metrics.rows_max;
     } else {
-        FT_TRY(place_metrics(layout, err));
         layout->weight_max = params->weight_cap;
         if (params->stage == FT_STAGE_TRAIN) {
             layout->real_coordinates = (size_t)ft_model_parameters(&params->metrics.model);
@@ -144,7 +157,7 @@ ft_layout_encode_update(const struct ft_layout *layout, const float *delta, uint
 enum ft_status
 ft_layout_encode_sums(const struct ft_layout *layout, const double *sums, int64_t *coordinates)
 {
-    assert(layout->stage == FT_STAGE_STATISTICS);
+    assert(layout->sum_unit > 0);
     for (size_t i = 0; i < layout->real_coordinates; i++) {
         if (!isfinite(sums[i]))
             return FT_ERR_NONFINITE;
@@ -161,7 +174,7 @@ ft_layout_decode_sums(const struct ft_layout *layout, const int64_t *coordinates
 {
     const int64_t most = (int64_t)(layout->real_clip / layout->sum_unit) * shops; /* below 2^62 */
 
-    assert(layout->stage == FT_STAGE_STATISTICS);
+    assert(layout->sum_unit > 0);
     if (shops < 1 || shops > layout->n_cap)
         return FT_ERR_ARGUMENT;
     for (size_t i = 0; i < layout->real_coordinates; i++)

@@ -11,6 +11,9 @@
  *                           incoming model (metrics.h)                                            rows, weight_cap)
  *   EVALUATE    lane_bits   as TRAIN                            none                              as TRAIN
  *
+ * TRAIN of k-means uses lanes of 64 and the train rows as weight, as STATISTICS: its reals are the block of kmeans.h in sums
+ * of u and numbers of rows, fixed point in units of sum_unit.
+ *
  * A metric of b bits is cut into limbs of limb_bits = floor(log2((2^(W-1) - 1) / n_cap)), lowest first, so that
  * no sum over n_cap shops leaves its lane. The reals of TRAIN are quantised by the codec, which clamps each to
  * +-real_clip. The sums of STATISTICS are rounded here, to 48 bits: a variance is a small difference of large sums,
@@ -46,7 +49,7 @@ struct ft_layout {
     size_t real_coordinates;
     size_t dim;         /* metric_coordinates + real_coordinates */
     double real_clip;   /* each real lies in +-real_clip: the codec's clip */
-    double sum_unit;    /* STATISTICS: value of one step of a coordinate */
+    double sum_unit;    /* STATISTICS, k-means: value of one step of a coordinate; else 0 */
     uint64_t weight_max; /* largest weight of one shop in this stage */
 };
 
@@ -65,8 +68,8 @@ FT_NODISCARD enum ft_status ft_layout_encode_metrics(const struct ft_layout *lay
 /* TRAIN: reals (real_coordinates) = weight * delta. */
 void ft_layout_encode_update(const struct ft_layout *layout, const float *delta, uint64_t weight, float *reals);
 
-/* STATISTICS: sums (2 * features) of one shop to coordinates. Errors: LIMIT (a sum below 0 or above rows_max),
- * NONFINITE; coordinates untouched. */
+/* STATISTICS: sums (2 * features) of one shop to coordinates; TRAIN of k-means: its block (real_coordinates). Errors: LIMIT
+ * (a sum below 0 or above rows_max), NONFINITE; coordinates untouched. */
 FT_NODISCARD enum ft_status ft_layout_encode_sums(const struct ft_layout *layout, const double *sums,
                                                   int64_t *coordinates);
 /* And back from the summed coordinates of `shops` contributions. Errors: VERIFY, ARGUMENT as decode_metrics. */

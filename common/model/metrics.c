@@ -56,6 +56,8 @@ static double
 loss_scale(const struct ft_metrics_spec *spec)
 {
     const double range = spec->label_max - spec->label_min;
+    if (ft_model_is_clusters(&spec->model))
+        return power_above(spec->model.features);
     if (spec->model.kind == FT_MODEL_LINEAR)
         return power_above(range * range / 8 > 0x1p-40 ? range * range / 8 : 0x1p-40);
     if (spec->model.kind == FT_MODEL_POISSON)
@@ -68,7 +70,8 @@ ft_metrics_plan_init(struct ft_metrics_plan *plan, const struct ft_metrics_spec 
 {
     const bool binary = ft_model_is_binary(&spec->model), regression = ft_model_is_regression(&spec->model);
     const bool poisson = spec->model.kind == FT_MODEL_POISSON;
-    const uint32_t classified = regression ? 0 : 1, calibration = regression ? 0 : spec->calibration_bins;
+    const bool clusters = ft_model_is_clusters(&spec->model), classes = !regression && !clusters;
+    const uint32_t classified = classes ? 1 : 0, calibration = classes ? spec->calibration_bins : 0;
     enum ft_status st;
     uint32_t count_bits, at = 0;
 
@@ -93,6 +96,7 @@ ft_metrics_plan_init(struct ft_metrics_plan *plan, const struct ft_metrics_spec 
             [FT_METRIC_TRAIN_ROWS] = { 1, 0, count_bits },
             [FT_METRIC_TRAIN_LOSS] = { 1, 0, FT_METRIC_BITS_MAX },
             [FT_METRIC_TRAIN_BASE] = { poisson, 0, FT_METRIC_BITS_MAX },
+            [FT_METRIC_CLUSTER_ROWS] = { clusters ? spec->model.classes : 0, 0, count_bits },
         };
         memcpy(plan->groups, groups, sizeof groups);
     }
@@ -184,6 +188,15 @@ tally_classes(struct tally *t, const float *z, const float *y, size_t rows, uint
     }
 }
 
+static void
+tally_clusters(struct tally *t, float *z, size_t rows, uint32_t clusters, const struct ft_model *m)
+{
+    ft_model_predict(m, z, rows); /* 1 at the nearest */
+    for (size_t i = 0; i < rows; i++)
+        for (uint32_t k = 0; k < clusters; k++)
+            *value_of(t, FT_METRIC_CLUSTER_ROWS, k) += z[i * clusters + k] > 0;
+}
+
 static double
 log_term(double y)
 {
@@ -199,7 +212,11 @@ tally_losses(struct tally *t, const float *y, size_t rows, double *losses)
             losses[i] += log_term((double)y[i]);
             t->base += log_term((double)y[i]) + 1;
         }
+    const double most = ft_model_is_clusters(&t->plan->spec.model)
+                            ? FT_CLUSTER_LOSS_CAP * (double)t->plan->spec.model.features
+                            : INFINITY;
     for (size_t i = 0; i < rows; i++) {
+        losses[i] = losses[i] > most ? most : losses[i];
         const double loss = losses[i] > 0 ? losses[i] : losses[i] <= 0 ? 0 : NAN; /* rounding may leave -1e-17 */
         t->loss += loss;
         t->loss_squared += loss * loss;
@@ -220,6 +237,8 @@ labels_check(const struct ft_metrics_spec *spec, const struct ft_dataset *data, 
             return ft_fail(err, FT_ERR_NONFINITE, "a label is not finite");
         if (spec->model.kind == FT_MODEL_POISSON && y < 0)
             return ft_fail(err, FT_ERR_FORMAT, "a label is below 0 where a count is needed");
+        if (ft_model_is_clusters(&spec->model)) /* none is read */
+            continue;
         if (!ft_model_is_regression(&spec->model) && !(y >= 0 && y < (float)classes && y == floorf(y)))
             return ft_fail(err, FT_ERR_FORMAT, "a label is not one of the %u classes", classes);
     }
@@ -238,7 +257,8 @@ measure_split(struct tally *t, struct ft_model *m, const float *params, const st
     t->loss = t->loss_squared = t->base = 0;
     FT_TRY(labels_check(spec, data, err));
     for (size_t from = 0, n; from < data->rows; from += n) {
-        const float *z = m->act[last], *y = data->y + from;
+        float *z = m->act[last];
+        const float *y = data->y + from;
         n = data->rows - from < m->chunk ? data->rows - from : m->chunk;
         model_forward(m, params, data->x + from * m->spec.features, n);
         if (!floats_finite(z, n * outputs))
@@ -247,6 +267,8 @@ measure_split(struct tally *t, struct ft_model *m, const float *params, const st
         tally_losses(t, y, n, m->losses);
         if (test && ft_model_is_binary(&spec->model))
             tally_binary(t, z, y, n);
+        else if (test && ft_model_is_clusters(&spec->model))
+            tally_clusters(t, z, n, outputs, m);
         else if (test && !ft_model_is_regression(&spec->model))
             tally_classes(t, z, y, n, outputs);
     }

@@ -8,6 +8,7 @@
  *
  *   linear    loss (z - y)^2 / 2
  *   logistic  loss log(1 + e^z) - y z
+ *   k-means   loss is the squared distance to the nearest centroid, a row's at most FT_CLUSTER_LOSS_CAP x features
  *   Poisson   loss is half the deviance: y log(y/mu) - (y - mu); `base` holds y log y - y + 1 so that the
  *             training loss e^z - y z = loss - (base - 1) is known too
  *
@@ -39,9 +40,11 @@ enum ft_metric {
     FT_METRIC_TRAIN_ROWS,
     FT_METRIC_TRAIN_LOSS,
     FT_METRIC_TRAIN_BASE, /* Poisson */
+    FT_METRIC_CLUSTER_ROWS, /* k-means, (clusters): test rows of each */
     FT_METRIC_COUNT
 };
 #define FT_PROBABILITY_UNIT (1.0 / (1 << 20))
+#define FT_CLUSTER_LOSS_CAP 256 /* so that the squares of a few far rows fit the field */
 
 struct ft_metrics_spec {
     struct ft_model_spec model;
@@ -90,6 +93,12 @@ struct ft_calibration_row {
     struct ft_estimate rate; /* share of positives (or correct), Wilson's interval */
 };
 
+struct ft_cluster_row {
+    uint64_t rows;            /* of the test split */
+    struct ft_estimate share; /* Wilson's interval */
+    bool withheld;            /* too few: its figures are in cluster_rest */
+};
+
 struct ft_metrics_report {
     uint64_t test_rows, train_rows, positives, negatives;
     bool test_withheld, train_withheld, classes_withheld; /* ft_metrics_withhold: these counts, and what comes of them */
@@ -102,6 +111,9 @@ struct ft_metrics_report {
     double objective;             /* train_loss + weight_decay/2 |w|^2 */
     uint32_t calibration_count;
     struct ft_calibration_row calibration[FT_CALIBRATION_BINS_MAX];
+    uint32_t cluster_count; /* k-means; 0 for the others */
+    struct ft_cluster_row clusters[FT_MODEL_CLUSTERS_MAX];
+    struct ft_cluster_row cluster_rest; /* those withheld, together */
 };
 
 /* What the summed values say about the model `params` (NULL: no penalty, objective is the train loss). */
@@ -112,6 +124,7 @@ void ft_metrics_report(const struct ft_metrics_plan *plan, const uint64_t *sums,
  * Keep to the minimum crowd: no figure about fewer than `group_min` rows stays in a report. Counts below it are withheld
  * with the figures that come of them (NAN), those of a class with the other's and the AUC; calibration bins are joined with
  * their neighbours until each has as many, so that no difference to the total says what a bin was.
+ * Clusters below it are told together, with the smallest of the others until they are as many.
  */
 void ft_metrics_withhold(struct ft_metrics_report *report, uint64_t group_min);
 

@@ -118,6 +118,40 @@ layer_forward(const struct model_layer *layer, const float *params, const float 
     product_plain(rows, layer->out, layer->in, in, w, true, out, room);
 }
 
+/* The sum of squares in eight parts, which vectorise. */
+static float
+square_length(const float *v, size_t count)
+{
+    float parts[8] = { 0 };
+    size_t i = 0;
+
+    for (; i + 8 <= count; i += 8)
+        for (size_t k = 0; k < 8; k++)
+            parts[k] += v[i + k] * v[i + k];
+    for (; i < count; i++)
+        parts[i % 8] += v[i] * v[i];
+    return (parts[0] + parts[4]) + (parts[1] + parts[5]) + ((parts[2] + parts[6]) + (parts[3] + parts[7]));
+}
+
+/* z = |x - c|^2 = |x|^2 - 2 x.c + |c|^2, (rows, clusters); rounding may not make it negative. */
+static void
+distances_forward(struct ft_model *m, const float *params, const float *x, size_t rows)
+{
+    const uint32_t features = m->spec.features, clusters = m->spec.classes;
+    float *z = m->act[0], *lengths = m->back[0];
+
+    product_right_turned(rows, clusters, features, x, params, false, z, m->room);
+    for (uint32_t k = 0; k < clusters; k++)
+        lengths[k] = square_length(params + (size_t)k * features, features);
+    for (size_t i = 0; i < rows; i++) {
+        const float own = square_length(x + i * features, features);
+        for (uint32_t k = 0; k < clusters; k++) {
+            const float d = own - 2 * z[i * clusters + k] + lengths[k];
+            z[i * clusters + k] = d < 0 ? 0 : d; /* a NaN stays */
+        }
+    }
+}
+
 /* tanh as a quotient of polynomials on [-7.905, 7.905], beyond which float32 has nothing left: within 3e-7, and
  * without branches or calls, so that it vectorises. Coefficients: Eigen's float tanh. */
 static float
@@ -174,6 +208,10 @@ model_forward(struct ft_model *m, const float *params, const float *x, size_t ro
 {
     const float *in;
 
+    if (m->shape.head == HEAD_CLUSTERS) {
+        distances_forward(m, params, x, rows);
+        return;
+    }
     if (m->conv != NULL)
         m->conv_out = conv_forward(m->conv, params, x, rows, m->room);
     in = model_input(m, x);
@@ -326,7 +364,7 @@ ft_model_gradient(struct ft_model *m, const float *params, const struct ft_datas
 {
     double sum;
 
-    if (data->rows == 0)
+    if (data->rows == 0 || m->shape.head == HEAD_CLUSTERS)
         return FT_ERR_ARGUMENT;
     sum = model_gradient(m, params, data, weight_decay, objective != NULL, grad);
     if (!floats_finite(grad, m->shape.parameters) || !isfinite(sum))

@@ -10,6 +10,7 @@
  *   Poisson   1               e^z - y z                              e^z
  *   MLP       as logistic (classes 0 or 2) or softmax (classes 3 and more)
  *   CNN       as MLP; convolutional layers (conv.h) before the hidden ones, their parameters first
+ *   k-means   clusters    its least squared distance                 1 at the nearest, else 0: see kmeans.h; no gradient
  *
  * The objective is the mean loss + weight_decay/2 |w|^2 over the weights; biases are free. Losses are computed
  * without overflow (log1p and shifted exponentials). A NaN or infinity in any result is NONFINITE.
@@ -29,6 +30,7 @@
 #define FT_MODEL_HIDDEN_MAX     8
 #define FT_MODEL_WIDTH_MAX      16384
 #define FT_MODEL_CLASSES_MAX    1024
+#define FT_MODEL_CLUSTERS_MAX   256
 #define FT_MODEL_PARAMETERS_MAX ((uint64_t)1 << 26)
 #define FT_MODEL_CHUNK          512 /* rows a pass: activations stay in cache; fewer with convolutions */
 #define FT_MODEL_CONV_MAX       4
@@ -47,7 +49,7 @@ struct ft_model_conv {
 struct ft_model_spec {
     enum ft_model_kind kind;
     uint32_t features;                    /* 1 .. FT_MODEL_WIDTH_MAX */
-    uint32_t classes;                     /* softmax 2 and more; MLP, CNN 0, 2 or more; other kinds: not read */
+    uint32_t classes;                     /* softmax 2 and more; MLP, CNN 0, 2 or more; k-means its clusters, 2 and more */
     uint32_t hidden[FT_MODEL_HIDDEN_MAX]; /* MLP and CNN widths, each 1 .. FT_MODEL_WIDTH_MAX */
     uint32_t hidden_count;                /* MLP 1 .. FT_MODEL_HIDDEN_MAX; CNN from 0; other kinds: not read */
     enum ft_activation activation;        /* MLP, CNN */
@@ -85,9 +87,11 @@ uint32_t ft_model_outputs(const struct ft_model_spec *spec);    /* z values a ro
 bool ft_model_is_binary(const struct ft_model_spec *spec);      /* one logistic output */
 bool ft_model_is_regression(const struct ft_model_spec *spec);  /* linear or Poisson */
 bool ft_model_is_network(const struct ft_model_spec *spec);     /* MLP or CNN */
+bool ft_model_is_clusters(const struct ft_model_spec *spec);    /* k-means: no labels, no gradient */
 
 /*
- * Initial parameters, the same bits on every machine. Regressions start at zero. MLP weights are uniform in
+ * Initial parameters, the same bits on every machine. Regressions start at zero; centroids within a standard deviation of
+ * the mean, apart from one another. MLP weights are uniform in
  * +-sqrt(6/inputs) (ReLU; He et al. 2015) or +-sqrt(6/(inputs+outputs)) (tanh and the last layer; Glorot and
  * Bengio 2010), drawn by number from SplitMix64; biases are zero.
  */
@@ -114,7 +118,7 @@ FT_NODISCARD enum ft_status ft_model_loss(struct ft_model *m, const float *param
                                           double *loss);
 
 /* Gradient of the objective, (parameters), and the objective itself (NULL is allowed: saves its time).
- * Errors: NONFINITE, ARGUMENT (no rows). */
+ * Errors: NONFINITE, ARGUMENT (no rows; k-means). */
 FT_NODISCARD enum ft_status ft_model_gradient(struct ft_model *m, const float *params,
                                               const struct ft_dataset *data, double weight_decay, float *grad,
                                               double *objective);

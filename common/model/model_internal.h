@@ -6,7 +6,7 @@
 #include "common/model/model.h"
 
 /* What turns the last layer's z into a loss. */
-enum model_head { HEAD_LINEAR, HEAD_LOGISTIC, HEAD_SOFTMAX, HEAD_POISSON };
+enum model_head { HEAD_LINEAR, HEAD_LOGISTIC, HEAD_SOFTMAX, HEAD_POISSON, HEAD_CLUSTERS };
 
 struct model_layer {
     uint32_t in, out;
@@ -74,6 +74,10 @@ void head_predict(enum model_head head, uint32_t outputs, float *z, size_t rows)
 /* The kernels of small batches; NULL for OpenBLAS. */
 struct model_kernel;
 const struct model_kernel *model_kernel_chosen(void);
+
+/* The i-th number of SplitMix64's sequence from `seed` (Steele et al. 2014): any element without the others. */
+uint64_t model_splitmix(uint64_t seed, uint64_t i);
+void model_kmeans_init(const struct ft_model_spec *spec, uint64_t seed, float *params);
 
 /* True when no element is a NaN or infinity. Integer arithmetic, so it vectorises. */
 bool floats_finite(const float *v, size_t count);

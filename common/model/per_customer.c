@@ -50,8 +50,8 @@ ft_per_customer_open(const struct ft_model_spec *spec, struct ft_per_customer **
     struct ft_per_customer *p = NULL;
 
     *out = NULL;
-    if (spec->kind == FT_MODEL_CNN)
-        return ft_fail(err, FT_ERR_ARGUMENT, "gradients by customer need a model without convolutions");
+    if (spec->kind == FT_MODEL_CNN || ft_model_is_clusters(spec))
+        return ft_fail(err, FT_ERR_ARGUMENT, "gradients by customer need a model that has them, without convolutions");
     p = ft_calloc(1, sizeof *p);
     if (p == NULL)
         return FT_ERR_NOMEM;

@@ -138,12 +138,17 @@ ft_metrics_report(const struct ft_metrics_plan *plan, const uint64_t *sums, cons
                       : unknown;
     r->auc = pos->count > 0 ? ft_auc_histogram(sums + pos->at, sums + neg->at, pos->count) : unknown;
     report_calibration(plan, sums, r);
+    r->cluster_count = plan->groups[FT_METRIC_CLUSTER_ROWS].count;
+    for (uint32_t k = 0; k < r->cluster_count; k++) {
+        r->clusters[k].rows = sums[plan->groups[FT_METRIC_CLUSTER_ROWS].at + k];
+        r->clusters[k].share = share_of((double)r->clusters[k].rows, test);
+    }
     r->train_loss = NAN;
     if (train > 0)
         r->train_loss = summed(plan, sums, FT_METRIC_TRAIN_LOSS, 0, plan->loss_unit) / train +
                         base_shift(plan, sums, FT_METRIC_TRAIN_BASE, train);
     r->objective = r->train_loss;
-    if (params != NULL)
+    if (params != NULL && !ft_model_is_clusters(&plan->spec.model))
         r->objective += ft_model_penalty(&plan->spec.model, params, weight_decay);
 }
 
@@ -179,6 +184,38 @@ join_calibration(struct ft_metrics_report *r, double least)
     r->calibration_count = kept > 0 && r->calibration[0].rows >= least ? kept : 0;
 }
 
+/* The small clusters go together, and with them the smallest of the others while they are still too few: nothing about
+ * one of them is left, nor a difference that would tell. */
+static void
+join_clusters(struct ft_metrics_report *r, uint64_t least)
+{
+    struct ft_cluster_row *rest = &r->cluster_rest;
+    uint64_t total = 0;
+    bool some = false;
+
+    for (uint32_t k = 0; k < r->cluster_count; k++) {
+        r->clusters[k].withheld = r->clusters[k].rows < least;
+        some |= r->clusters[k].withheld;
+        rest->rows += r->clusters[k].withheld ? r->clusters[k].rows : 0;
+        total += r->clusters[k].rows;
+    }
+    while (some && rest->rows < least) {
+        struct ft_cluster_row *smallest = NULL;
+        for (uint32_t k = 0; k < r->cluster_count; k++)
+            if (!r->clusters[k].withheld && (smallest == NULL || r->clusters[k].rows < smallest->rows))
+                smallest = &r->clusters[k];
+        if (smallest == NULL)
+            break;
+        smallest->withheld = true;
+        rest->rows += smallest->rows;
+    }
+    for (uint32_t k = 0; k < r->cluster_count; k++)
+        if (r->clusters[k].withheld)
+            r->clusters[k] = (struct ft_cluster_row){ .share = unknown, .withheld = true };
+    rest->withheld = rest->rows < least;
+    rest->share = some && !rest->withheld ? share_of((double)rest->rows, (double)total) : unknown;
+}
+
 void
 ft_metrics_withhold(struct ft_metrics_report *r, uint64_t group_min)
 {
@@ -196,6 +233,7 @@ ft_metrics_withhold(struct ft_metrics_report *r, uint64_t group_min)
     if (r->train_withheld)
         r->train_loss = r->objective = NAN;
     join_calibration(r, (double)group_min);
+    join_clusters(r, group_min);
     if (r->calibration_count == 0)
         r->calibration_error = NAN;
 }

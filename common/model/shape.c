@@ -64,6 +64,11 @@ ft_model_spec_check(const struct ft_model_spec *spec, struct ft_error *err)
             return ft_fail(err, FT_ERR_ARGUMENT, "a softmax model has %u classes; it needs 2 or more",
                            spec->classes);
         break;
+    case FT_MODEL_KMEANS:
+        if (spec->classes < 2 || spec->classes > FT_MODEL_CLUSTERS_MAX)
+            return ft_fail(err, FT_ERR_ARGUMENT, "k-means with %u clusters; 2 to %d are allowed", spec->classes,
+                           FT_MODEL_CLUSTERS_MAX);
+        break;
     case FT_MODEL_MLP:
     case FT_MODEL_CNN:
         if (spec->classes == 1)
@@ -108,11 +113,17 @@ ft_model_spec_check(const struct ft_model_spec *spec, struct ft_error *err)
 uint32_t
 ft_model_outputs(const struct ft_model_spec *spec)
 {
-    if (spec->kind == FT_MODEL_SOFTMAX)
+    if (spec->kind == FT_MODEL_SOFTMAX || ft_model_is_clusters(spec))
         return spec->classes;
     if (ft_model_is_network(spec) && spec->classes > 2)
         return spec->classes;
     return 1;
+}
+
+bool
+ft_model_is_clusters(const struct ft_model_spec *spec)
+{
+    return spec->kind == FT_MODEL_KMEANS;
 }
 
 bool
@@ -134,6 +145,8 @@ head_of(const struct ft_model_spec *spec)
         return HEAD_LINEAR;
     if (spec->kind == FT_MODEL_POISSON)
         return HEAD_POISSON;
+    if (ft_model_is_clusters(spec))
+        return HEAD_CLUSTERS;
     return ft_model_is_binary(spec) ? HEAD_LOGISTIC : HEAD_SOFTMAX;
 }
 
@@ -164,6 +177,8 @@ model_shape_of(const struct ft_model_spec *spec, struct model_shape *shape)
             shape->width_max = layer->out;
         in = layer->out;
     }
+    if (ft_model_is_clusters(spec)) /* no biases */
+        at = shape->layers[0].biases;
     shape->parameters = at;
 }
 
@@ -175,9 +190,8 @@ ft_model_parameters(const struct ft_model_spec *spec)
     return shape.parameters;
 }
 
-/* The i-th number of SplitMix64's sequence from `seed` (Steele et al. 2014): any element without the others. */
-static uint64_t
-splitmix(uint64_t seed, uint64_t i)
+uint64_t
+model_splitmix(uint64_t seed, uint64_t i)
 {
     uint64_t z = seed + (i + 1) * UINT64_C(0x9e3779b97f4a7c15);
     z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
@@ -193,7 +207,7 @@ draw(uint64_t seed, double fan, size_t from, size_t to, float *params)
     const double bound = sqrt(6.0 / fan);
 
     for (size_t i = from; i < to; i++) {
-        const int64_t k = (int64_t)(splitmix(seed, i) >> 40) - (1 << 23); /* 24 bits around zero */
+        const int64_t k = (int64_t)(model_splitmix(seed, i) >> 40) - (1 << 23); /* 24 bits around zero */
         params[i] = (float)(((double)k + 0.5) * bound * 0x1p-23);
     }
 }
@@ -204,6 +218,10 @@ ft_model_init(const struct ft_model_spec *spec, uint64_t seed, float *params)
     struct model_shape shape;
 
     model_shape_of(spec, &shape);
+    if (ft_model_is_clusters(spec)) {
+        model_kmeans_init(spec, seed, params);
+        return;
+    }
     memset(params, 0, shape.parameters * sizeof *params);
     if (!ft_model_is_network(spec))
         return;

@@ -267,7 +267,7 @@ ft_train_local(struct ft_trainer *t, const struct ft_dataset *data, const struct
     uint64_t state = 0;
     bool finite;
 
-    if (data->rows == 0)
+    if (data->rows == 0 || ft_model_is_clusters(ft_model_shape(t->model)))
         return FT_ERR_ARGUMENT;
     if (data->rows > t->rows_max)
         return FT_ERR_LIMIT;

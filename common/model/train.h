@@ -42,7 +42,7 @@ void ft_trainer_set_epochs(struct ft_trainer *t, uint32_t local_epochs);
 FT_NODISCARD enum ft_status ft_trainer_set_correction(struct ft_trainer *t, double pull, const float *shift);
 
 /* delta = theta_local - theta, (parameters), written only on FT_OK. Errors: NONFINITE (training diverged, or a
- * NaN in the rows), ARGUMENT (no rows), LIMIT (more than rows_max). */
+ * NaN in the rows), ARGUMENT (no rows; k-means), LIMIT (more than rows_max). */
 FT_NODISCARD enum ft_status ft_train_local(struct ft_trainer *t, const struct ft_dataset *data,
                                            const struct ft_env *env, const float *theta, float *delta);
 
