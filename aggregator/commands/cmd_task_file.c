@@ -21,7 +21,7 @@ const struct ft_cli_option ft_cmd_task_new_options[] = {
     { .name = "kind",
       .kind = FT_CLI_TEXT,
       .argument = "KIND",
-      .help = "train, or statistics: figures and no model",
+      .help = "train; segments, by k-means; or statistics: figures and no model",
       .fallback = "train" },
     { .name = "out",
       .kind = FT_CLI_TEXT,
@@ -59,9 +59,7 @@ int
 ft_cmd_task_new(struct ft_cli *cli)
 {
     const char *name = ft_cli_operand(cli, 0) != NULL ? ft_cli_operand(cli, 0) : TEMPLATE_NAME;
-    const char *kind = ft_cli_text(cli, "kind"), *out = ft_cli_text(cli, "out");
-    const bool statistics = strcmp(kind, "statistics") == 0;
-    const char *text = statistics ? ft_task_statistics_template() : ft_task_template(), *at = strstr(text, TEMPLATE_NAME);
+    const char *kind = ft_cli_text(cli, "kind"), *out = ft_cli_text(cli, "out"), *text = NULL, *at;
     struct ft_error err = { 0 };
     struct ft_buf buf = { 0 };
     enum ft_status st;
@@ -71,8 +69,15 @@ ft_cmd_task_new(struct ft_cli *cli)
         name[0] == '\0')
         return ft_cli_usage(cli, "'%s' is no name for a task: 1 to 48 small letters, digits and underscores",
                             name);
-    if (!statistics && strcmp(kind, "train") != 0)
-        return ft_cli_usage(cli, "--kind is '%.40s', expected train or statistics", kind);
+    if (strcmp(kind, "train") == 0)
+        text = ft_task_template();
+    else if (strcmp(kind, "segments") == 0)
+        text = ft_task_segments_template();
+    else if (strcmp(kind, "statistics") == 0)
+        text = ft_task_statistics_template();
+    else
+        return ft_cli_usage(cli, "--kind is '%.40s', expected train, segments or statistics", kind);
+    at = strstr(text, TEMPLATE_NAME);
     FT_TRY(ft_buf_append(&buf, text, (size_t)(at - text)));
     FT_TRY(ft_buf_str(&buf, name));
     FT_TRY(ft_buf_str(&buf, at + strlen(TEMPLATE_NAME)));
@@ -169,6 +174,13 @@ out:
 
 static const char *const stage_names[] = { "statistics", "training", "evaluation" };
 
+/* One step of a training coordinate. */
+static double
+step_of(const struct ft_round_plan *plan)
+{
+    return plan->layout.sum_unit > 0 ? plan->layout.sum_unit : plan->codec.quant_step;
+}
+
 static void
 print_verdict(const char *path, const struct ft_task *t, const struct ft_round_plan plans[3],
               const struct ft_task_privacy_answer *privacy)
@@ -186,14 +198,17 @@ print_verdict(const char *path, const struct ft_task *t, const struct ft_round_p
         printf("  model        %s, %u features, %llu parameters\n  rounds       1 statistics, %u training, 1 "
                "evaluation\n",
                ft_model_kind_name(t->model), t->feature_count, (unsigned long long)ft_task_parameters(t), t->rounds);
+    if (t->model == FT_MODEL_KMEANS)
+        printf("  segments     %u clusters by sums and numbers alone; fewer than %u members are not shown\n", t->clusters,
+               t->min_cluster);
     for (unsigned i = 0; i < last_stage(t); i++)
         printf("  %-12s %zu coordinates in %llu words of %u-bit lanes: %llu bytes up a shop and round\n",
                stage_names[i], plans[i].layout.dim, (unsigned long long)plans[i].codec.words,
                plans[i].codec.lane_bits, (unsigned long long)plans[i].codec.words * 8);
     if (t->kind != FT_TASK_STATISTICS)
-        printf("  precision    Q = floor((2^%u - 1) / %u) = %llu steps to each side; a step of the weighted "
-           "update is %.3g\n",
-           t->lane_bits - 1, t->n_cap, (unsigned long long)ft_task_quant_max(t), plans[1].codec.quant_step);
+        printf("  precision    Q = floor((2^%u - 1) / %u) = %llu steps to each side; a step of the %s is %.3g\n",
+               t->lane_bits - 1, t->n_cap, (unsigned long long)ft_task_quant_max(t),
+               plans[1].layout.sum_unit > 0 ? "sums, in lanes of 64," : "weighted update", step_of(&plans[1]));
     for (int i = 0; i < (t->n_cap > t->n_min ? 2 : 1); i++) {
         const struct ft_task_cohort c = ft_task_cohort(t, sizes[i]);
         printf("  cohort of %-3u D = %u may drop out, %u survive, %lld of them honest; q = %u, t = %u\n", c.n,
@@ -238,7 +253,7 @@ print_verdict_json(const struct ft_task *t, const struct ft_round_plan plans[3],
                   t->name, "purpose", t->purpose, "model", ft_model_kind_name(t->model), "features",
                   (int)t->feature_count, "parameters", (json_int_t)ft_task_parameters(t), "rounds",
                   (int)t->rounds, "quant_max", (json_int_t)ft_task_quant_max(t), "quant_step",
-                  plans[1].codec.quant_step, "stages", stages, "cohorts", cohorts, "privacy",
+                  step_of(&plans[1]), "stages", stages, "cohorts", cohorts, "privacy",
                   ft_task_privacy_json(t, privacy)));
 }
 

@@ -72,6 +72,8 @@ engine_after_statistics(const struct engine_task *task, const struct engine_sess
     if (params == NULL)
         goto out;
     ft_model_init(&s->plan.model, task->task.seed, params);
+    if (ft_model_is_clusters(&s->plan.model))
+        FT_TRY(engine_clamp_centroids(&task->task, &s->plan.model, means, stds, params));
     step->progress.stage = task->task.rounds > 0 ? FT_STAGE_TRAIN : FT_STAGE_EVALUATE;
     step->progress.version = 0;
     FT_TRY(ft_model_state_init(&step->next, task->row.hash, (enum ft_stage)step->progress.stage, 0, means,
@@ -106,6 +108,17 @@ out:
 }
 
 enum ft_status
+engine_next_version(const struct engine_task *task, const struct ft_model_state *model, struct engine_step *step)
+{
+    step->progress.trained++;
+    step->progress.version = model->version + 1;
+    step->progress.stage = step->progress.trained >= task->task.rounds ? FT_STAGE_EVALUATE : FT_STAGE_TRAIN;
+    return ft_model_state_init(&step->next, task->row.hash, (enum ft_stage)step->progress.stage,
+                               step->progress.version, model->means, model->stds, model->features, model->params,
+                               model->parameters);
+}
+
+enum ft_status
 engine_after_training(struct ft_engine *e, const struct engine_task *task, const struct ft_model_state *model,
                       double weight, struct engine_step *step)
 {
@@ -119,12 +132,7 @@ engine_after_training(struct ft_engine *e, const struct engine_task *task, const
     FT_TRY(e->config.store.optimiser(e->config.store.ctx, task->row.hash, &state));
     if (state.size > 0)
         FT_TRY(ft_server_decode(server, ft_buf_bytes(&state)));
-    step->progress.trained++;
-    step->progress.version = model->version + 1;
-    step->progress.stage = step->progress.trained >= task->task.rounds ? FT_STAGE_EVALUATE : FT_STAGE_TRAIN;
-    FT_TRY(ft_model_state_init(&step->next, task->row.hash, (enum ft_stage)step->progress.stage,
-                               step->progress.version, model->means, model->stds, model->features,
-                               model->params, model->parameters));
+    FT_TRY(engine_next_version(task, model, step));
     FT_TRY(ft_server_step(server, e->reals, weight, step->next.params));
     FT_TRY(ft_server_encode(server, &step->optimiser));
 out:
@@ -155,6 +163,9 @@ step_plain(struct ft_engine *e, const struct engine_task *task, const struct eng
 {
     enum ft_status st;
     const struct ft_layout *layout = &s->plan.layout;
+    const bool clusters = ft_model_is_clusters(&s->plan.model);
+    struct ft_kmeans_rules rules;
+    struct ft_kmeans_moved moved = { 0 };
     uint64_t *values = ft_calloc((size_t)layout->metrics.value_count + 1, sizeof *values);
 
     if (values == NULL)
@@ -163,9 +174,14 @@ step_plain(struct ft_engine *e, const struct engine_task *task, const struct eng
         FT_TRY(ft_layout_decode_metrics(layout, e->coordinates, survivors, values));
     ft_ss_dequantise(&s->plan.codec, e->coordinates + layout->metric_coordinates, layout->real_coordinates,
                      1.0, e->reals);
-    if (s->row.stage == FT_STAGE_STATISTICS)
-        FT_TRY(ft_layout_decode_sums(layout, e->coordinates, survivors, e->reals));
-    if (s->row.stage == FT_STAGE_TRAIN && !within_clip(e, task, s, weight_sum, survivors)) {
+    if (layout->sum_unit > 0)
+        FT_TRY(ft_layout_decode_sums(layout, e->coordinates + layout->metric_coordinates, survivors, e->reals));
+    if (clusters && s->row.stage == FT_STAGE_TRAIN) {
+        if (!engine_block_possible(layout, &s->plan.model, e->reals, weight_sum, survivors)) {
+            st = FT_ERR_VERIFY;
+            goto out;
+        }
+    } else if (s->row.stage == FT_STAGE_TRAIN && !within_clip(e, task, s, weight_sum, survivors)) {
         st = FT_ERR_VERIFY;
         goto out;
     }
@@ -175,12 +191,14 @@ step_plain(struct ft_engine *e, const struct engine_task *task, const struct eng
     }
     if (s->row.stage == FT_STAGE_STATISTICS)
         FT_TRY(after_statistics(e, task, s, weight_sum, step));
-    else if (s->row.stage == FT_STAGE_TRAIN)
+    else if (s->row.stage == FT_STAGE_TRAIN && clusters) {
+        ft_plan_kmeans_rules(&task->task, model->version, 0, 0, &rules);
+        FT_TRY(engine_after_clusters(e, task, s, model, &rules, &moved, step));
+    } else if (s->row.stage == FT_STAGE_TRAIN)
         FT_TRY(engine_after_training(e, task, model, (double)weight_sum, step));
     else
         step->task_done = true;
-    step->row.metrics = engine_metrics(s, values, model->params, task->task.weight_decay, weight_sum,
-                                       e->config.min_group);
+    step->row.metrics = engine_metrics(&task->task, s, values, model->params, weight_sum, &moved, e->config.min_group);
     st = step->row.metrics != NULL ? FT_OK : FT_ERR_NOMEM;
 out:
     ft_free(values);

@@ -36,7 +36,7 @@ after_statistics(const struct engine_task *task, const struct engine_session *s,
     FT_TRY(engine_after_statistics(task, s, means, stds, step));
     if (task->task.privacy.clip_quantile > 0)
         step->next.clip = task->task.clip;
-    step->row.metrics = engine_private_metrics(sum, &found, 0, 0, 0);
+    step->row.metrics = engine_private_metrics(sum, &found, NULL, 0, 0, 0);
 out:
     ft_free(means);
     ft_free(stds);
@@ -44,18 +44,37 @@ out:
 }
 
 static enum ft_status
-after_training(struct ft_engine *e, const struct engine_task *task, const struct ft_model_state *model,
+after_clusters(struct ft_engine *e, const struct engine_task *task, const struct engine_session *s,
+               const struct ft_model_state *model, struct ft_private_sum *sum, struct engine_step *step)
+{
+    struct ft_kmeans_rules rules;
+    struct ft_kmeans_moved moved;
+    double noise_sum, noise_number;
+    enum ft_status st;
+
+    ft_private_block(sum, model->params, &noise_sum, &noise_number); /* in e->reals */
+    ft_plan_kmeans_rules(&task->task, model->version, noise_sum, noise_number, &rules);
+    FT_TRY(engine_after_clusters(e, task, s, model, &rules, &moved, step));
+    step->row.metrics = engine_private_metrics(sum, NULL, &moved, moved.length, 0, 0);
+out:
+    return st;
+}
+
+static enum ft_status
+after_training(struct ft_engine *e, const struct engine_task *task, const struct engine_session *s, const struct ft_model_state *model,
                struct ft_private_sum *sum, struct engine_step *step)
 {
     const double clip = ft_private_next_clip(sum);
     enum ft_status st;
     double norm;
 
+    if (ft_model_is_clusters(&sum->plan->model))
+        return after_clusters(e, task, s, model, sum, step);
     ft_private_update(sum, model->params, &norm); /* in e->reals */
     FT_TRY(engine_after_training(e, task, model, 1, step));
     if (sum->plan->privacy.indicator)
         step->next.clip = clip;
-    step->row.metrics = engine_private_metrics(sum, NULL, norm, clip, 0);
+    step->row.metrics = engine_private_metrics(sum, NULL, NULL, norm, clip, 0);
 out:
     return st;
 }
@@ -80,10 +99,10 @@ engine_step_private(struct ft_engine *e, const struct engine_task *task, const s
     else if (s->row.stage == FT_STAGE_STATISTICS)
         FT_TRY(after_statistics(task, s, &sum, step));
     else if (s->row.stage == FT_STAGE_TRAIN)
-        FT_TRY(after_training(e, task, model, &sum, step));
+        FT_TRY(after_training(e, task, s, model, &sum, step));
     else {
         step->task_done = true;
-        step->row.metrics = engine_private_metrics(&sum, NULL, 0, 0, e->config.min_group);
+        step->row.metrics = engine_private_metrics(&sum, NULL, NULL, 0, 0, e->config.min_group);
     }
     st = step->row.metrics != NULL ? FT_OK : FT_ERR_NOMEM;
 out:

@@ -225,6 +225,19 @@ FT_NODISCARD enum ft_status engine_after_statistics(const struct engine_task *ta
 FT_NODISCARD enum ft_status engine_after_training(struct ft_engine *e, const struct engine_task *task,
                                                   const struct ft_model_state *model, double weight,
                                                   struct engine_step *step);
+/* A step's progress, and its model as a copy of the one before. */
+FT_NODISCARD enum ft_status engine_next_version(const struct engine_task *task, const struct ft_model_state *model,
+                                                struct engine_step *step);
+/* commit_clusters.c: k-means. The first centroids into the declared ranges; whether e->reals can be sums of rows within
+ * them; the next centroids from e->reals, with noise a block, else in units. */
+FT_NODISCARD enum ft_status engine_clamp_centroids(const struct ft_task *task, const struct ft_model_spec *spec,
+                                                   const double *means, const double *stds, float *params);
+bool engine_block_possible(const struct ft_layout *layout, const struct ft_model_spec *spec, const double *block,
+                           uint64_t weight_sum, uint32_t shops);
+FT_NODISCARD enum ft_status engine_after_clusters(struct ft_engine *e, const struct engine_task *task,
+                                                  const struct engine_session *s, const struct ft_model_state *model,
+                                                  const struct ft_kmeans_rules *rules, struct ft_kmeans_moved *moved,
+                                                  struct engine_step *step);
 /* A sum with noise, unpacked into e->coordinates: to the next model and the metrics. */
 FT_NODISCARD enum ft_status engine_step_private(struct ft_engine *e, const struct engine_task *task,
                                                 const struct engine_session *s, const struct ft_model_state *model,
@@ -250,10 +263,11 @@ struct engine_statistics {
     const double *means, *stds; /* (features) */
     struct ft_estimate count;
 };
-char *engine_private_metrics(const struct ft_private_sum *sum, const struct engine_statistics *statistics, double norm,
-                             double clip_next, uint64_t group_min); /* JSON; ft_free */
-char *engine_metrics(const struct engine_session *s, const uint64_t *values, const float *params,
-                     double weight_decay, uint64_t weight_sum, uint64_t group_min); /* JSON; ft_free */
+/* `moved` is of k-means; NULL: it is none, or none is moved. JSON; ft_free. */
+char *engine_private_metrics(const struct ft_private_sum *sum, const struct engine_statistics *statistics,
+                             const struct ft_kmeans_moved *moved, double norm, double clip_next, uint64_t group_min);
+char *engine_metrics(const struct ft_task *task, const struct engine_session *s, const uint64_t *values,
+                     const float *params, uint64_t weight_sum, const struct ft_kmeans_moved *moved, uint64_t group_min);
 FT_NODISCARD enum ft_status engine_recover(struct ft_engine *e);
 struct ft_blob *engine_blob_new(const uint8_t hash[32], struct ft_buf *bytes); /* takes the bytes over */
 struct ft_blob *engine_blob_ref(struct ft_blob *blob);

@@ -119,13 +119,41 @@ put_rows(json_t *object, const char *name, uint64_t rows, bool withheld)
     json_object_set_new(object, name, withheld ? json_null() : json_integer((json_int_t)rows));
 }
 
+/* What a step of the centroids did: nobody's figures. */
+static void
+put_moved(json_t *object, const struct ft_kmeans_moved *moved)
+{
+    json_object_set_new(object, "small_clusters", json_integer(moved->small));
+    json_object_set_new(object, "moved", number(moved->length));
+}
+
+/* Each cluster's share of the test rows; small ones are told together. */
+static void
+put_clusters(json_t *object, const struct ft_metrics_report *r)
+{
+    json_t *list = json_array(), *rest = json_object();
+
+    for (uint32_t k = 0; k < r->cluster_count; k++) {
+        json_t *one = json_pack("{s:i}", "cluster", (int)k);
+        put_rows(one, "rows", r->clusters[k].rows, r->clusters[k].withheld);
+        put_estimate(one, "share", &r->clusters[k].share);
+        json_array_append_new(list, one);
+    }
+    put_rows(rest, "rows", r->cluster_rest.rows, r->cluster_rest.withheld);
+    put_estimate(rest, "share", &r->cluster_rest.share);
+    json_object_set_new(object, "clusters", list);
+    json_object_set_new(object, "other_clusters", rest);
+}
+
 char *
-engine_metrics(const struct engine_session *s, const uint64_t *values, const float *params,
-               double weight_decay, uint64_t weight_sum, uint64_t group_min)
+engine_metrics(const struct ft_task *task, const struct engine_session *s, const uint64_t *values, const float *params,
+               uint64_t weight_sum, const struct ft_kmeans_moved *moved, uint64_t group_min)
 {
     json_t *object = json_object();
     struct ft_metrics_report *r;
 
+    if (task->min_cluster > group_min)
+        group_min = task->min_cluster;
     json_object_set_new(object, "min_group", json_integer((json_int_t)group_min));
     put_rows(object, "weight", weight_sum, weight_sum < group_min);
     if (s->row.stage == FT_STAGE_STATISTICS) {
@@ -137,18 +165,25 @@ engine_metrics(const struct engine_session *s, const uint64_t *values, const flo
         json_decref(object);
         return NULL;
     }
-    ft_metrics_report(&s->plan.layout.metrics, values, params, weight_decay, r);
+    ft_metrics_report(&s->plan.layout.metrics, values, params, task->weight_decay, r);
     ft_metrics_withhold(r, group_min);
     put_rows(object, "test_rows", r->test_rows, r->test_withheld);
     put_rows(object, "train_rows", r->train_rows, r->train_withheld);
+    put_estimate(object, "loss", &r->test_loss);
+    json_object_set_new(object, "train_loss", number(r->train_loss));
+    if (ft_model_is_clusters(&s->plan.model)) {
+        put_clusters(object, r);
+        if (s->row.stage == FT_STAGE_TRAIN)
+            put_moved(object, moved);
+        ft_free(r);
+        return dump(object);
+    }
     put_rows(object, "positives", r->positives, r->classes_withheld);
     put_rows(object, "negatives", r->negatives, r->classes_withheld);
-    put_estimate(object, "loss", &r->test_loss);
     put_estimate(object, "accuracy", &r->accuracy);
     put_estimate(object, "auc", &r->auc);
     json_object_set_new(object, "deviance", number(r->test_deviance));
     json_object_set_new(object, "calibration_error", number(r->calibration_error));
-    json_object_set_new(object, "train_loss", number(r->train_loss));
     json_object_set_new(object, "objective", number(r->objective));
     json_object_set_new(object, "calibration", calibration(r->calibration, r->calibration_count));
     ft_free(r);
@@ -190,6 +225,18 @@ put_evaluation(json_t *object, const struct ft_private_sum *sum, uint64_t group_
     json_object_set_new(object, "min_group", json_integer((json_int_t)group_min));
     if (!(m.customers.value >= (double)group_min))
         return;
+    if (m.cluster_count > 0) {
+        json_t *list = json_array();
+        for (uint32_t k = 0; k < m.cluster_count; k++) {
+            json_t *one = json_pack("{s:i}", "cluster", (int)k);
+            put_estimate(one, "share", &m.clusters[k]);
+            json_array_append_new(list, one);
+        }
+        put_estimate(object, "loss", &m.loss);
+        json_object_set_new(object, "loss_cap", number(sum->plan->privacy.loss_cap));
+        json_object_set_new(object, "clusters", list);
+        return;
+    }
     for (uint32_t i = 0; i < m.calibration_count; i++)
         if (m.calibration[i].rows >= (double)group_min)
             m.calibration[kept++] = m.calibration[i];
@@ -226,8 +273,8 @@ features_json(const struct ft_private_sum *sum, const struct engine_statistics *
 }
 
 char *
-engine_private_metrics(const struct ft_private_sum *sum, const struct engine_statistics *statistics, double norm,
-                       double clip_next, uint64_t group_min)
+engine_private_metrics(const struct ft_private_sum *sum, const struct engine_statistics *statistics,
+                       const struct ft_kmeans_moved *moved, double norm, double clip_next, uint64_t group_min)
 {
     json_t *object = json_object(), *noise = json_object();
     const size_t coordinates = sum->plan->privacy.coordinates;
@@ -243,7 +290,9 @@ engine_private_metrics(const struct ft_private_sum *sum, const struct engine_sta
         put_estimate(object, counted(sum), &statistics->count);
         json_object_set_new(object, "features", features_json(sum, statistics));
     }
-    if (sum->plan->stage == FT_STAGE_TRAIN) {
+    if (moved != NULL)
+        put_moved(object, moved);
+    else if (sum->plan->stage == FT_STAGE_TRAIN) {
         json_object_set_new(object, "length_of_update", number(norm));
         json_object_set_new(object, "clip", number(sum->plan->privacy.clip));
         json_object_set_new(object, "clip_next", number(clip_next));

@@ -106,12 +106,13 @@ contributor_trainer(struct ft_contributor *c, const struct ft_work *work, size_t
                                             .learning_rate = t->learning_rate,
                                             .momentum = t->momentum,
                                             .weight_decay = t->weight_decay };
+    const struct ft_train_config none = { .local_epochs = 1, .learning_rate = 1 }; /* k-means: only the model in it */
     if (c->trainer != NULL && c->trainer_rows >= rows && memcmp(c->trainer_task, work->task_hash, 32) == 0)
         return FT_OK;
     ft_trainer_close(c->trainer);
     c->trainer = NULL;
     const enum ft_status st =
-        ft_trainer_open(&work->plan->model, &config, rows > 0 ? rows : 1, &c->trainer, err);
+        ft_trainer_open(&work->plan->model, ft_model_is_clusters(&work->plan->model) ? &none : &config, rows > 0 ? rows : 1, &c->trainer, err);
     if (st == FT_OK) {
         c->trainer_rows = rows > 0 ? rows : 1;
         memcpy(c->trainer_task, work->task_hash, 32);
@@ -204,7 +205,9 @@ ft_contribute(struct ft_contributor *c, const struct ft_work *work, struct ft_ex
         const struct ft_dataset test = { e->x_test, e->y_test, e->rows_test };
         FT_TRY(contributor_trainer(c, work, e->rows_train, err));
         FT_TRY(measure(c, work, &test, &train, z, err));
-        if (plan->stage == FT_STAGE_TRAIN)
+        if (plan->stage == FT_STAGE_TRAIN && ft_model_is_clusters(&plan->model))
+            FT_TRY(contribute_clusters(c, work, train.x, train.rows, z + plan->layout.metric_coordinates));
+        else if (plan->stage == FT_STAGE_TRAIN)
             FT_TRY(update(c, work, &train, weight, z + plan->layout.metric_coordinates, err));
     }
     FT_TRY(ft_ss_pack(&plan->codec, weight, z, out));

@@ -3,7 +3,8 @@
  *
  *   STATISTICS  sum of u and of u^2 of each feature over the train rows; of a task of kind statistics: of what it
  *               measures, each customer's values (common/plan/measure_plan.h)
- *   TRAIN       metrics of the incoming model; local training from it; the update clipped in L2, weighted
+ *   TRAIN       metrics of the incoming model; local training from it; the update clipped in L2, weighted; of k-means
+ *               sums and numbers of each cluster's rows
  *   EVALUATE    metrics of the incoming model
  *
  * A task with noise: in every stage a sum of the vectors of customers drawn in secret, and this shop's share of the

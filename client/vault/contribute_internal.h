@@ -7,7 +7,7 @@
 #include "common/model/statistics.h"
 #include "common/model/train.h"
 #include "common/plan/measure_plan.h"
-#include "common/plan/measure_plan.h"
+#include "common/privacy/encode.h"
 
 /* A buffer that keeps its largest size. */
 struct room {
@@ -51,5 +51,13 @@ FT_NODISCARD enum ft_status contribute_measures(struct ft_contributor *c, const 
 FT_NODISCARD enum ft_status contribute_private(struct ft_contributor *c, const struct ft_work *work,
                                                const struct ft_examples *e, int64_t *z, struct ft_error *err);
 void contribute_private_clear(struct ft_contributor *c);
+
+/* contribute_clusters.c: the block of standardised rows to coordinates, z (plan->layout.real_coordinates); and the vectors
+ * of a block of customers to the encoder, in TRAIN and EVALUATE. Both need c->trainer. */
+FT_NODISCARD enum ft_status contribute_clusters(struct ft_contributor *c, const struct ft_work *work, const float *x,
+                                                size_t rows, int64_t *z);
+FT_NODISCARD enum ft_status contribute_cluster_customers(struct ft_contributor *c, const struct ft_work *work,
+                                                         const struct ft_customer_rows *block, uint64_t number,
+                                                         struct ft_encoder *encoder);
 
 #endif

@@ -14,7 +14,6 @@
 #include "client/vault/contribute_internal.h"
 
 #include "common/base/log.h"
-#include "common/privacy/encode.h"
 #include "common/privacy/sampler.h"
 
 #include <math.h>
@@ -217,6 +216,8 @@ add_deltas(const struct pass *p, const struct block *b)
 static enum ft_status
 add_block(const struct pass *p, const struct block *b)
 {
+    if (ft_model_is_clusters(&p->work->plan->model) && p->work->plan->stage != FT_STAGE_STATISTICS)
+        return contribute_cluster_customers(p->c, p->work, &b->rows, b->number, p->encoder);
     switch (p->work->plan->stage) {
     case FT_STAGE_STATISTICS:
         return p->work->task->kind == FT_TASK_STATISTICS ? add_measures(p, b) : add_statistics(p, b);
@@ -346,7 +347,8 @@ make_tools(struct pass *p)
         return ft_measure_plan_init(&p->measures, task);
     if (stage == FT_STAGE_STATISTICS)
         return FT_OK;
-    if (stage == FT_STAGE_EVALUATE || task->privacy.contribution == FT_CONTRIBUTION_DELTA)
+    if (stage == FT_STAGE_EVALUATE || task->privacy.contribution == FT_CONTRIBUTION_DELTA ||
+        ft_model_is_clusters(&p->work->plan->model))
         return contributor_trainer(c, p->work, p->most_rows, p->err);
     if (c->gradients != NULL && memcmp(c->gradients_task, p->work->task_hash, 32) == 0)
         return FT_OK;

@@ -11,7 +11,7 @@
  *   5. Unit customer, and unit store where the records have people: at most rows_per_customer rows of one customer in
  * each split, and every row's customer is an eligible one (else a query could give one customer's rows many names).
  *
- * Result columns by name, in any order: customer_id, split ('train' or 'test'), the label and every feature.
+ * Result columns by name, in any order: customer_id, split ('train' or 'test'), the label (k-means has none) and every feature.
  * A task of kind statistics has no label, and no split: all rows are train rows, and y is 0.
  * Further columns are read by nobody, but must be allowed all the same.
  */
@@ -92,7 +92,7 @@ struct ft_examples {
     bool ran; /* after an error too: it is in the rows, not in the rules or the query's text */
     size_t rows_train, rows_test, feature_count;
     float *x_train;                           /* (rows_train, feature_count), within the declared bounds */
-    float *y_train;                           /* (rows_train) */
+    float *y_train;                           /* (rows_train); zeros where the task has no label */
     float *x_test;                            /* (rows_test, feature_count) */
     float *y_test;                            /* (rows_test) */
     uint32_t *customer_train; /* (rows_train) whose row it is: 0 .. customers_train - 1 */

@@ -162,6 +162,12 @@ only_measures(const struct ft_task *task)
     return task->kind == FT_TASK_STATISTICS;
 }
 
+static bool
+has_label(const struct ft_task *task)
+{
+    return !only_measures(task) && task->model != FT_MODEL_KMEANS;
+}
+
 /* Find the declared columns in the result; every missing one is named. */
 static enum ft_status
 map_result(struct run *r)
@@ -170,7 +176,7 @@ map_result(struct run *r)
     if (!only_measures(r->task)) {
         st = map_one(r, "split", &r->at_split);
         first = first != FT_OK ? first : st;
-        st = map_one(r, r->task->label, &r->at_label);
+        st = has_label(r->task) ? map_one(r, r->task->label, &r->at_label) : FT_OK;
         first = first != FT_OK ? first : st;
     }
     for (uint32_t i = 0; i < r->task->feature_count; i++) {
@@ -304,7 +310,7 @@ fill_row(struct run *r, struct matrix *m)
         }
         x[i] = clip_count(value, task->features[i].min, task->features[i].max, &r->out.clipped_values);
     }
-    if (only_measures(task)) {
+    if (!has_label(task)) {
         m->y[m->rows] = 0;
         return good;
     }

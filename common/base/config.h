@@ -101,6 +101,11 @@ bool ft_config_where(const struct ft_config *config, const char *path, uint32_t 
 void ft_config_find(const struct ft_config *config, struct ft_findings *findings, const char *path,
                     const char *fmt, ...) FT_PRINTF(4, 5);
 
+/* A key that must be there only where another one says so: the finding for a missing key, of the table `fields` whose
+ * mapping lies at `parent`. Nothing where the mapping itself is missing, which was told. */
+void ft_config_need(const struct ft_config *config, struct ft_findings *findings, const char *parent,
+                    const struct ft_config_field *fields, const char *key);
+
 void ft_config_close(struct ft_config *config); /* NULL is allowed */
 
 /* Free every text, list and dictionary that `fields` name in `data`, and set them to NULL and 0. */

@@ -337,6 +337,23 @@ read_map(struct reader *r, const struct config_node *node, const struct ft_confi
                     f->key, expected(want, f));
 }
 
+void
+ft_config_need(const struct ft_config *config, struct ft_findings *findings, const char *parent,
+               const struct ft_config_field *fields, const char *key)
+{
+    const struct ft_config_field *f = fields;
+    uint32_t line, column;
+    char path[128], want[256];
+
+    while (f->key != NULL && strcmp(f->key, key) != 0)
+        f++;
+    snprintf(path, sizeof path, "%s.%s", parent, key);
+    if (f->key == NULL || ft_config_where(config, path, &line, &column) ||
+        !ft_config_where(config, parent, &line, &column))
+        return;
+    ft_find(findings, line, column, "missing key '%s', expected %s", key, expected(want, f));
+}
+
 /* LIST and DICT: one element a child. */
 static void
 read_elements(struct reader *r, const struct config_node *node, const struct ft_config_field *f, void *base)

@@ -81,8 +81,10 @@ coordinates_of(const struct ft_task *task, const struct ft_model_spec *spec, enu
             return ft_measure_cells(task);
         return 2 * (size_t)task->feature_count + 1;
     case FT_STAGE_TRAIN:
-        return (size_t)ft_task_parameters(task);
+        return (size_t)ft_task_parameters(task) + (ft_model_is_clusters(spec) ? task->clusters : 0);
     default:
+        if (ft_model_is_clusters(spec))
+            return 1 + (size_t)task->clusters;
         return 3 + (ft_model_is_binary(spec) ? 2 * FT_PRIVATE_BINS : 0);
     }
 }
@@ -147,6 +149,8 @@ ft_privacy_plan_init(struct ft_privacy_plan *plan, const struct ft_task *task, e
     plan->dim = dim_of(task, &spec, stage);
     const double range = task->label_max - task->label_min;
     plan->loss_cap = task->model == FT_MODEL_LINEAR ? range * range / 2 : FT_PRIVATE_LOSS_CAP;
+    if (ft_model_is_clusters(&spec))
+        plan->loss_cap = FT_PRIVATE_CLUSTER_CAP * task->feature_count;
     if (plan->dim == 0)
         return ft_fail(err, FT_ERR_LIMIT, "too many coordinates");
     return FT_OK;

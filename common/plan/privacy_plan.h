@@ -9,9 +9,11 @@
  *                kind statistics, whose only round it is: what measure_plan.h says
  *   TRAIN        the descent direction (ft_per_customer: without the penalty) or the local     the task's
  *                change of the model (parameters); private_sum.h says what the server does
+ *                k-means: the customer's block of sums and numbers by cluster (ft_kmeans_customer)
  *   EVALUATE     (1, right, loss/cap, scores of positive and of negative rows in bins) / 2,    1
  *                the mean of the customer's test rows; bins, equal steps of 1/(1 + e^(-z/2)), for models
  *                of two classes only; loss as in model/metrics.h, each row's at most the cap
+ *                k-means: (loss/cap, 1 at the nearest cluster) / sqrt(2), the mean of the rows    1
  *
  * With unit store, "customer" is the shop, once, in every round, with all of its rows; a shop without rows of the split
  * adds nothing at all: no count, no indicator. Zeroing a shop out is exactly that.
@@ -30,6 +32,7 @@
 
 #define FT_PRIVATE_BINS     32  /* of scores, for each of positives and negatives */
 #define FT_PRIVATE_LOSS_CAP 4.0 /* nats; a greater loss counts as this */
+#define FT_PRIVATE_CLUSTER_CAP 2.0 /* k-means: squared distance a feature; the one cluster of all rows has 1 */
 
 struct ft_privacy_plan {
     bool on; /* the task has noise; else the rest is zero */

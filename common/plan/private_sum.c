@@ -127,6 +127,19 @@ ft_private_update(struct ft_private_sum *sum, const float *params, double *norm)
         sum->values[i] *= task->learning_rate;
 }
 
+void
+ft_private_block(struct ft_private_sum *sum, const float *params, double *noise_sum, double *noise_number)
+{
+    const struct ft_model_spec *spec = &sum->plan->model;
+    double unit[2] = { 0, sum->noise }; /* noise in a number, as a block of one cluster and no features */
+    const struct ft_model_spec one = { .kind = FT_MODEL_KMEANS, .features = 1, .classes = 1 };
+
+    ft_kmeans_from_customers(&one, (const float[1]){ 0 }, sum->plan->privacy.clip, unit);
+    ft_kmeans_from_customers(spec, params, sum->plan->privacy.clip, sum->values);
+    *noise_sum = sum->noise;
+    *noise_number = unit[1];
+}
+
 double
 ft_private_next_clip(const struct ft_private_sum *sum)
 {
@@ -247,6 +260,30 @@ calibrate(struct ft_private_metrics *m, const double *positives, const double *n
     m->calibration_error = rows > 0 ? error / rows : NAN;
 }
 
+/* k-means: inertia and shares. The customers are the sum of all shares, each with its own noise. */
+static void
+cluster_metrics(const struct ft_private_sum *sum, struct ft_private_metrics *m)
+{
+    const uint32_t clusters = sum->plan->model.classes;
+    const double scale = sqrt(2), noise = scale * sum->noise, all = noise * sqrt(clusters);
+    double n = 0;
+
+    m->cluster_count = clusters;
+    for (uint32_t k = 0; k < clusters; k++) {
+        n += scale * sum->values[1 + k];
+        m->clusters[k] = unknown;
+    }
+    m->customers = normal(n, all);
+    if (!(n > CLEAR * all))
+        return;
+    m->loss = loss_of(scale * sum->values[0], n, fmax(noise, all), sum->plan->privacy.loss_cap);
+    for (uint32_t k = 0; k < clusters; k++) {
+        const double own = scale * sum->values[1 + k], p = portion(own, n);
+        if (own > CLEAR * noise && own >= sum->task->min_cluster)
+            m->clusters[k] = share_of(p, n, noise * noise * (1 + p * p * clusters));
+    }
+}
+
 void
 ft_private_metrics(const struct ft_private_sum *sum, struct ft_private_metrics *m)
 {
@@ -259,6 +296,10 @@ ft_private_metrics(const struct ft_private_sum *sum, struct ft_private_metrics *
     memset(m, 0, sizeof *m);
     m->loss = m->accuracy = m->auc = unknown;
     m->positives = m->negatives = m->calibration_error = NAN;
+    if (ft_model_is_clusters(&sum->plan->model)) {
+        cluster_metrics(sum, m);
+        return;
+    }
     for (size_t i = 0; i < plan->coordinates; i++)
         counts[i] = 2 * sum->values[i];
     m->customers = normal(counts[0], noise);

@@ -53,6 +53,10 @@ void ft_private_statistics(const struct ft_private_sum *sum, double *means, doub
  */
 void ft_private_update(struct ft_private_sum *sum, const float *params, double *norm);
 
+/* TRAIN of k-means: the block of all customers (kmeans.h), in place of sum->values, and the standard deviation of noise
+ * in its sums and numbers. */
+void ft_private_block(struct ft_private_sum *sum, const float *params, double *noise_sum, double *noise_number);
+
 /* TRAIN: the clip of the next round; the task's own where it is not adaptive. */
 double ft_private_next_clip(const struct ft_private_sum *sum);
 
@@ -66,6 +70,8 @@ struct ft_private_metrics {
     double calibration_error;     /* over the rows below; noise makes it larger, not smaller */
     uint32_t calibration_count;
     struct ft_calibration_row calibration[FT_PRIVATE_BINS]; /* rows: customers with noise */
+    uint32_t cluster_count;                                 /* k-means: loss is the inertia */
+    struct ft_estimate clusters[FT_MODEL_CLUSTERS_MAX];     /* share of each; NAN where the noise hides it or it has fewer than min_cluster */
 };
 void ft_private_metrics(const struct ft_private_sum *sum, struct ft_private_metrics *out);
 

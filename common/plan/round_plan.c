@@ -5,13 +5,15 @@
 
 #include <string.h>
 
+#define CLEAR 4 /* a number of so few standard deviations of its noise is not divided by */
+
 void
 ft_plan_model_spec(const struct ft_task *task, struct ft_model_spec *out)
 {
     memset(out, 0, sizeof *out);
     out->kind = task->model;
     out->features = task->feature_count;
-    out->classes = task->classes;
+    out->classes = task->model == FT_MODEL_KMEANS ? task->clusters : task->classes;
     out->hidden_count = task->hidden_count;
     memcpy(out->hidden, task->hidden, sizeof task->hidden);
     out->activation = task->activation;
@@ -19,6 +21,19 @@ ft_plan_model_spec(const struct ft_task *task, struct ft_model_spec *out)
     out->conv_count = task->channels_count;
     for (uint32_t l = 0; l < task->channels_count && l < FT_MODEL_CONV_MAX; l++)
         out->conv[l] = (struct ft_model_conv){ task->channels[l], task->kernels[l], task->pools[l] };
+}
+
+void
+ft_plan_kmeans_rules(const struct ft_task *task, uint64_t version, double noise_sum, double noise_number,
+                     struct ft_kmeans_rules *out)
+{
+    *out = (struct ft_kmeans_rules){ .least = task->min_cluster,
+                                     .noise = noise_sum,
+                                     .reseed = ft_kmeans_reseeds(version, task->rounds),
+                                     .seed = task->seed,
+                                     .version = version };
+    if (CLEAR * noise_number > out->least)
+        out->least = CLEAR * noise_number;
 }
 
 void
@@ -101,6 +116,11 @@ ft_round_plan_init(struct ft_round_plan *plan, const struct ft_task *task, enum 
     }
     if (task->noise != 0)
         return init_private(plan, task, err);
+    if (ft_model_is_clusters(&plan->model)) { /* no scores, and every row counts */
+        params.metrics.bins = 2;
+        params.metrics.calibration_bins = 1;
+        params.weight_cap = task->rows_max;
+    }
     params.metrics.model = plan->model;
     FT_TRY(ft_layout_init(&plan->layout, &params, err));
     choice.lane_bits = plan->layout.lane_bits;

@@ -10,6 +10,7 @@
 #ifndef FT_PLAN_ROUND_PLAN_H
 #define FT_PLAN_ROUND_PLAN_H
 
+#include "common/model/kmeans.h"
 #include "common/model/layout.h"
 #include "common/model/server.h"
 #include "common/model/statistics.h"
@@ -25,6 +26,11 @@ struct ft_round_plan {
     struct ft_ss_codec codec;
     struct ft_privacy_plan privacy;
 };
+
+/* A clustering's rules for the step after `version` of them: small clusters, and noise where there is some (standard
+ * deviation of each sum; of each number as well). */
+void ft_plan_kmeans_rules(const struct ft_task *task, uint64_t version, double noise_sum, double noise_number,
+                          struct ft_kmeans_rules *out);
 
 /* The task's model, metrics and optimiser as common/model wants them. */
 void ft_plan_model_spec(const struct ft_task *task, struct ft_model_spec *out);

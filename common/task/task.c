@@ -37,6 +37,9 @@ ft_task_parameters(const struct ft_task *task)
 
     if (task->kind == FT_TASK_STATISTICS)
         return 0;
+    if (task->model == FT_MODEL_KMEANS)
+        return in * task->clusters;
+
     if (task->model == FT_MODEL_CNN)
         parameters = task_convolutions(task, &in);
     for (uint32_t l = 0; network && l < task->hidden_count; l++) {
@@ -70,7 +73,7 @@ ft_task_review_day(const struct ft_task *task)
 const char *
 ft_model_kind_name(enum ft_model_kind kind)
 {
-    static const char *const names[] = { "unknown", "linear", "logistic", "softmax", "poisson", "mlp", "cnn" };
+    static const char *const names[] = { "unknown", "linear", "logistic", "softmax", "poisson", "mlp", "cnn", "kmeans" };
     return (unsigned)kind < sizeof names / sizeof names[0] ? names[kind] : names[0];
 }
 

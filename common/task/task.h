@@ -78,6 +78,7 @@ struct ft_task_measure {
 enum ft_contribution {
     FT_CONTRIBUTION_GRADIENT = 1, /* one gradient, over at most rows_per_customer rows */
     FT_CONTRIBUTION_DELTA = 2,    /* the model's change after local_epochs on those rows */
+    /* 0: k-means, sums and numbers by cluster */
 };
 
 struct ft_task_shop {
@@ -117,7 +118,7 @@ struct ft_task {
     uint8_t deployment[16];
 
     char *sql;   /* one SELECT */
-    char *label; /* column of the label */
+    char *label; /* column of the label; "": k-means has none */
     struct ft_task_feature *features;
     uint32_t feature_count;
     uint32_t rows_per_customer; /* at most this many rows of one customer in each split, where the data has customers */
@@ -133,7 +134,10 @@ struct ft_task {
     uint32_t image_count;
     uint32_t channels[FT_TASK_CONV_MAX], kernels[FT_TASK_CONV_MAX], pools[FT_TASK_CONV_MAX]; /* CNN */
     uint32_t channels_count, kernels_count, pools_count;
+    uint32_t clusters;    /* k-means */
+    uint32_t min_cluster; /* k-means: a cluster of fewer members is neither moved to their mean nor shown */
 
+    /* Of what follows, k-means has rounds, seed and, with noise, clip; the rest is 0. */
     uint32_t rounds; /* training rounds */
     uint32_t local_epochs;
     uint32_t batch_size; /* 0: all rows in one batch */
@@ -172,6 +176,7 @@ FT_NODISCARD enum ft_status ft_task_from_yaml_all(struct ft_bytes yaml, const ch
  */
 const char *ft_task_template(void);
 const char *ft_task_statistics_template(void); /* the same for kind statistics */
+const char *ft_task_segments_template(void);   /* the same for segments, by k-means */
 
 /* Every rule a task must keep whatever its form (ranges, dates, unbounded feature, ring that could wrap for
  * n_cap, cohort arithmetic). Both from_yaml and decode call it. Errors: CONFIG. */

@@ -13,6 +13,8 @@
 #define TASK_ROWS_MAX        (1u << 24)
 #define TASK_BOUND_MAX       1e9 /* a wider range than this bounds nothing */
 #define TASK_CLASSES_MAX     1000
+#define TASK_CLUSTERS_MAX    256
+#define TASK_CLUSTER_MIN     10 /* least members, where the task says nothing */
 #define TASK_WIDTH_MAX       16384
 #define TASK_CHANNELS_MAX    1024
 #define TASK_KERNEL_MAX      15

@@ -1,20 +1,36 @@
 #include "common/task/task.h"
 
-static const char template_text[] =
-    "# A task: what the shops are asked to train. Lines without a value are for you to fill in;\n"
-    "# `fedtill-aggregator task check FILE` then says what is missing and what it amounts to.\n"
-    "version: 1\n"
-    "task: my_task                 # small letters, digits, underscores\n"
-    "title:                        # one line for the shops' people\n"
-    "purpose:                      # train/segmentation, train/propensity, train/demand or "
-    "train/personalisation\n"
-    "owner:                        # who answers for it\n"
-    "expires:                      # YYYY-MM-DD: no round after this day\n"
-    "review:                       # YYYY-MM-DD, not after expires: no round after this day without a new "
-    "signature\n"
-    "unit: customer                # customer: each customer has consented; record: data without people; store: noise\n"
-    "                              # hides each shop as a whole (privacy: shops: [{shop: NAME}, ...]), for hundreds of "
+/* What both have. */
+#define HEAD(purposes, title)                                                                                \
+    "# A task: " title ". Lines without a value are for you to fill in;\n"                                   \
+    "# `fedtill-aggregator task check FILE` then says what is missing and what it amounts to.\n"             \
+    "version: 1\n"                                                                                           \
+    "task: my_task                 # small letters, digits, underscores\n"                                   \
+    "title:                        # one line for the shops' people\n"                                       \
+    "purpose:                      # " purposes "\n"                                                         \
+    "owner:                        # who answers for it\n"                                                   \
+    "expires:                      # YYYY-MM-DD: no round after this day\n"                                  \
+    "review:                       # YYYY-MM-DD, not after expires: no round after this day without a new "  \
+    "signature\n"                                                                                            \
+    "unit: customer                # customer: each customer has consented; record: data without people; store: noise\n" \
+    "                              # hides each shop as a whole (privacy: shops: [{shop: NAME}, ...]), for hundreds of " \
     "shops\n"
+
+#define COHORT                                                                                               \
+    "cohort:\n"                                                                                              \
+    "  n_min: 6                    # least shops of a round\n"                                               \
+    "  n_cap: 16                   # most\n"                                                                 \
+    "  h_min: 3                    # least honest survivors behind every sum\n"                              \
+    "  corrupted: 2                # F: shops that may collude, with the aggregator too\n"                   \
+    "  drop_permille: 250          # shops that may fall silent within a round\n"                            \
+    "  sigma: 40                   # statistical security, bits\n"                                           \
+    "  eta: 30                     # a round fails by bad luck with 2^-eta\n"                                \
+    "  suite: aes-256-ctr          # or chacha20\n"                                                          \
+    "  lane_bits: 32               # 12, 16, 21, 32 or 64: precision against bytes\n"                        \
+    "schedule: {join: 5s, step: 10s, session: 60s, pause: 0s}\n"
+
+static const char model_text[] =
+    HEAD("train/segmentation, train/propensity, train/demand or train/personalisation", "what the shops are asked to train")
     "examples:\n"
     "  # One SQLite SELECT over transactions, customers, products. Columns: customer_id, split ('train' or "
     "'test'),\n"
@@ -53,23 +69,48 @@ static const char template_text[] =
     "epsilon)\n"
     "  seed: 1                     # of the initial weights\n"
     "privacy: {noise: none}        # shops must accept sums without noise in their own policy\n"
-    "cohort:\n"
-    "  n_min: 6                    # least shops of a round\n"
-    "  n_cap: 16                   # most\n"
-    "  h_min: 3                    # least honest survivors behind every sum\n"
-    "  corrupted: 2                # F: shops that may collude, with the aggregator too\n"
-    "  drop_permille: 250          # shops that may fall silent within a round\n"
-    "  sigma: 40                   # statistical security, bits\n"
-    "  eta: 30                     # a round fails by bad luck with 2^-eta\n"
-    "  suite: aes-256-ctr          # or chacha20\n"
-    "  lane_bits: 32               # 12, 16, 21, 32 or 64: precision against bytes\n"
-    "schedule: {join: 5s, step: 10s, session: 60s, pause: 0s}\n"
+    COHORT
     "evaluation: {bins: 512, calibration_bins: 10}\n";
+
+static const char segments_text[] =
+    HEAD("train/segmentation", "segments that the shops are asked to find, by k-means")
+    "examples:\n"
+    "  # One SQLite SELECT over transactions, customers, products. Columns: customer_id, split ('train' or "
+    "'test')\n"
+    "  # and every feature; segments have no label.\n"
+    "  sql: |\n"
+    "    SELECT customer_id,\n"
+    "      CASE WHEN week <= 26 THEN 'train' ELSE 'test' END AS split,\n"
+    "      ln(count(*)) AS log_lines,\n"
+    "      ln(1 + sum(amount)) AS log_amount\n"
+    "    FROM transactions\n"
+    "    GROUP BY customer_id, split\n"
+    "  features:                   # every feature has bounds; values outside are clipped and counted\n"
+    "    - {name: log_lines, min: 0, max: 8}\n"
+    "    - {name: log_amount, min: 0, max: 10}\n"
+    "  rows_per_customer: 1        # at most this many rows of one customer in each split\n"
+    "  rows_max: 200000            # a query that returns more is refused\n"
+    "model:\n"
+    "  kind: kmeans\n"
+    "  clusters: 5                 # 2 to 256; a shop's limits.clusters_max may be lower\n"
+    "  min_cluster: 10             # a segment of fewer customers is neither moved to their mean nor shown\n"
+    "training:\n"
+    "  rounds: 20                  # each moves every centroid to the mean of its rows\n"
+    "  # clip: 3                   # only with noise: length of one customer's part at most, in standard deviations\n"
+    "  seed: 1                     # of the first centroids\n"
+    "privacy: {noise: none}        # shops must accept sums without noise in their own policy\n"
+    COHORT;
 
 const char *
 ft_task_template(void)
 {
-    return template_text;
+    return model_text;
+}
+
+const char *
+ft_task_segments_template(void)
+{
+    return segments_text;
 }
 
 static const char statistics_text[] =

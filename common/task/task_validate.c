@@ -236,9 +236,16 @@ check_privacy(const struct checker *c)
         whole(c, "privacy.m_stores", p->m_stores, 1, TASK_STORES_MAX);
     }
     whole(c, "privacy.spare_rounds", p->spare_rounds, 0, FT_TASK_SPARE_MAX);
-    if (t->kind != FT_TASK_STATISTICS && t->unit != FT_UNIT_STORE && p->contribution != FT_CONTRIBUTION_GRADIENT &&
-        p->contribution != FT_CONTRIBUTION_DELTA)
+    if (t->model == FT_MODEL_KMEANS) {
+        if (p->contribution != 0)
+            tell(c, "privacy.contribution", "privacy.contribution is given, but kmeans contributes sums and numbers");
+        if (p->clip_quantile != 0 || p->clip_rate != 0 || p->clip_min != 0 || p->clip_max != 0)
+            tell(c, "privacy.adaptive_clip", "privacy.adaptive_clip is given, but a customer's number in kmeans has a "
+                                             "fixed share of the clip");
+    } else if (t->kind != FT_TASK_STATISTICS && t->unit != FT_UNIT_STORE && p->contribution != FT_CONTRIBUTION_GRADIENT &&
+               p->contribution != FT_CONTRIBUTION_DELTA) {
         tell(c, "privacy.contribution", "privacy.contribution is missing, expected gradient or local-delta");
+    }
     if (t->unit != FT_UNIT_STORE && p->contribution == FT_CONTRIBUTION_GRADIENT && t->model == FT_MODEL_CNN)
         tell(c, "privacy.contribution", "a cnn contributes by local-delta");
     check_shops(c);
@@ -287,6 +294,11 @@ static void
 check_label(const struct checker *c)
 {
     const struct ft_task *t = c->task;
+    if (t->model == FT_MODEL_KMEANS) {
+        if (t->label[0] != '\0' || t->label_min != 0 || t->label_max != 0)
+            tell(c, "examples.label", "the task has a label, but kmeans finds segments without one");
+        return;
+    }
     const bool binary = t->model == FT_MODEL_LOGISTIC || (task_is_network(t) && t->classes <= 2);
     const bool classes = t->model == FT_MODEL_SOFTMAX || (task_is_network(t) && t->classes > 2);
     const double last = classes ? (double)t->classes - 1 : 1;
@@ -367,8 +379,8 @@ check_model(const struct checker *c)
     const struct ft_task *t = c->task;
     const bool network = task_is_network(t), cnn = t->model == FT_MODEL_CNN;
 
-    if (t->model < FT_MODEL_LINEAR || t->model > FT_MODEL_CNN) {
-        tell(c, "model.kind", "model.kind is %u, expected 1 to 6", (unsigned)t->model);
+    if (t->model < FT_MODEL_LINEAR || t->model > FT_MODEL_KMEANS) {
+        tell(c, "model.kind", "model.kind is %u, expected 1 to 7", (unsigned)t->model);
         return;
     }
     if (t->model == FT_MODEL_SOFTMAX)
@@ -377,6 +389,14 @@ check_model(const struct checker *c)
         tell(c, "model.classes", "model.classes is %u, expected 0 or 2 to %d", t->classes, TASK_CLASSES_MAX);
     else if (t->model != FT_MODEL_SOFTMAX && !network && t->classes != 0)
         tell(c, "model.classes", "model.classes is %u, but only softmax, mlp and cnn have classes", t->classes);
+    if (t->model == FT_MODEL_KMEANS) {
+        whole(c, "model.clusters", t->clusters, 2, TASK_CLUSTERS_MAX);
+        if (t->unit == FT_UNIT_STORE)
+            tell(c, "unit", "unit is store, but kmeans makes segments of customers or records: a shop has no nearest one");
+        whole(c, "model.min_cluster", t->min_cluster, 1, TASK_ROWS_MAX);
+    } else if (t->clusters != 0 || t->min_cluster != 0) {
+        tell(c, "model", "model has clusters or min_cluster, but only kmeans has clusters");
+    }
     if (network) {
         whole(c, "model.hidden", t->hidden_count, cnn ? 0 : 1, FT_TASK_HIDDEN_MAX);
         for (uint32_t i = 0; i < t->hidden_count && i < FT_TASK_HIDDEN_MAX; i++)
@@ -405,6 +425,18 @@ check_training(const struct checker *c)
 {
     const struct ft_task *t = c->task;
     whole(c, "training.rounds", t->rounds, 1, TASK_ROUNDS_MAX);
+    if (t->model == FT_MODEL_KMEANS) {
+        if ((t->local_epochs | t->batch_size | t->weight_cap | (uint32_t)t->server) != 0 || t->learning_rate != 0 ||
+            t->momentum != 0 || t->weight_decay != 0 || t->server_learning_rate != 0 || t->server_momentum != 0 ||
+            t->server_beta2 != 0 || t->server_epsilon != 0)
+            tell(c, "training", "kmeans has no local epochs, batches, learning rates, weight cap or server: a centroid "
+                                "moves to the mean of its rows");
+        if (t->noise != 0)
+            real(c, "training.clip", t->clip, 0, TASK_CLIP_MAX, true);
+        else if (t->clip != 0)
+            tell(c, "training.clip", "training.clip is %.9g, but without noise the declared ranges bound the sums", t->clip);
+        return;
+    }
     whole(c, "training.local_epochs", t->local_epochs, 1, TASK_EPOCHS_MAX);
     whole(c, "training.batch_size", t->batch_size, 0, TASK_BATCH_MAX);
     real(c, "training.learning_rate", t->learning_rate, 0, TASK_RATE_MAX, true);
@@ -539,6 +571,11 @@ check_schedule(const struct checker *c)
              (unsigned long long)t->step_ms);
     if (t->kind == FT_TASK_STATISTICS)
         return;
+    if (t->model == FT_MODEL_KMEANS) {
+        if (t->bins != 0 || t->calibration_bins != 0)
+            tell(c, "evaluation", "evaluation has bins, but kmeans has no scores");
+        return;
+    }
     whole(c, "evaluation.bins", t->bins, 2, TASK_BINS_MAX);
     whole(c, "evaluation.calibration_bins", t->calibration_bins, 1, TASK_CALIBRATION_MAX);
 }

@@ -33,7 +33,7 @@ static const struct ft_config_choice units[] = { { "customer", FT_UNIT_CUSTOMER 
 static const struct ft_config_choice kinds[] = {
     { "linear", FT_MODEL_LINEAR },   { "logistic", FT_MODEL_LOGISTIC }, { "softmax", FT_MODEL_SOFTMAX },
     { "poisson", FT_MODEL_POISSON }, { "mlp", FT_MODEL_MLP },           { "cnn", FT_MODEL_CNN },
-    { 0 }
+    { "kmeans", FT_MODEL_KMEANS },   { 0 }
 };
 static const struct ft_config_choice activations[] = { { "relu", FT_ACT_RELU },
                                                        { "tanh", FT_ACT_TANH },
@@ -65,7 +65,7 @@ static const struct ft_config_field feature_fields[] = {
 static const struct ft_config_field feature_item = GROUP("feature", 0, feature_fields);
 static const struct ft_config_field examples_fields[] = {
     T(sql, "sql", TEXT, .flags = R, .most = FT_TASK_SQL_MAX),
-    GROUP("label", R, label_fields),
+    GROUP("label", 0, label_fields), /* needed but by kmeans, as others below: see the end of this file */
     T(features, "features", LIST, .flags = R, .most = FT_TASK_FEATURES_MAX, .item = &feature_item,
       .item_size = sizeof(struct ft_task_feature), .count_offset = offsetof(struct ft_task, feature_count)),
     WHOLE(rows_per_customer, "rows_per_customer", R, 1, TASK_ROWS_PER_MAX),
@@ -139,6 +139,8 @@ static const struct ft_config_field model_fields[] = {
     NUMBERS(channels, "channels", FT_TASK_CONV_MAX, channels_item),
     NUMBERS(kernels, "kernels", FT_TASK_CONV_MAX, kernel_item),
     NUMBERS(pools, "pools", FT_TASK_CONV_MAX, pool_item),
+    WHOLE(clusters, "clusters", 0, 2, TASK_CLUSTERS_MAX),
+    WHOLE(min_cluster, "min_cluster", 0, 1, TASK_ROWS_MAX),
     FT_CONFIG_END,
 };
 static const struct ft_config_field server_fields[] = {
@@ -151,14 +153,14 @@ static const struct ft_config_field server_fields[] = {
 };
 static const struct ft_config_field training_fields[] = {
     WHOLE(rounds, "rounds", R, 1, TASK_ROUNDS_MAX),
-    WHOLE(local_epochs, "local_epochs", R, 1, TASK_EPOCHS_MAX),
-    WHOLE(batch_size, "batch_size", R, 0, TASK_BATCH_MAX),
-    REAL(learning_rate, "learning_rate", R, DBL_MIN, TASK_RATE_MAX),
+    WHOLE(local_epochs, "local_epochs", 0, 1, TASK_EPOCHS_MAX),
+    WHOLE(batch_size, "batch_size", 0, 0, TASK_BATCH_MAX),
+    REAL(learning_rate, "learning_rate", 0, DBL_MIN, TASK_RATE_MAX),
     REAL(momentum, "momentum", 0, 0, TASK_MOMENTUM_MAX),
     REAL(weight_decay, "weight_decay", 0, 0, TASK_DECAY_MAX),
-    REAL(clip, "clip", R, DBL_MIN, TASK_CLIP_MAX),
-    WHOLE(weight_cap, "weight_cap", R, 1, TASK_WEIGHT_MAX),
-    GROUP("server", R, server_fields),
+    REAL(clip, "clip", 0, DBL_MIN, TASK_CLIP_MAX),
+    WHOLE(weight_cap, "weight_cap", 0, 1, TASK_WEIGHT_MAX),
+    GROUP("server", 0, server_fields),
     T(seed, "seed", UINT64, .most = UINT64_MAX),
     FT_CONFIG_END,
 };
@@ -251,6 +253,72 @@ static const struct ft_config_field kind_fields[] = { CHOICE(kind, "kind", 0, ta
 /* struct ft_task comes first in struct task_file, so its offsets hold for both. */
 _Static_assert(offsetof(struct task_file, task) == 0, "the tables name offsets in struct ft_task");
 
+/* ---- what a task has depends on its model ---- */
+
+/* Keys that a model which learns labels needs, and k-means has not; `why` it has not. */
+static const struct {
+    const char *parent, *key;
+    const struct ft_config_field *fields; /* NULL: not needed by the others either */
+    const char *why;
+} labelled[] = {
+    { "examples", "label", examples_fields, "segments are found without one" },
+    { "training", "local_epochs", training_fields, "a round is one pass over the rows" },
+    { "training", "batch_size", training_fields, "a round is one pass over the rows" },
+    { "training", "learning_rate", training_fields, "a centroid moves to the mean of its rows" },
+    { "training", "momentum", NULL, "a centroid moves to the mean of its rows" },
+    { "training", "weight_decay", NULL, "a centroid moves to the mean of its rows" },
+    { "training", "weight_cap", training_fields, "every row counts the same" },
+    { "training", "server", training_fields, "a centroid moves to the mean of its rows" },
+    { "privacy", "contribution", NULL, "sums and numbers by cluster are contributed" },
+    { "privacy", "adaptive_clip", NULL, "training.clip is that of a customer's sums and numbers" },
+    { "evaluation", "bins", NULL, "there are no scores; inertia and shares are measured" },
+    { "evaluation", "calibration_bins", NULL, "there are no probabilities; inertia and shares are measured" },
+};
+
+static void
+check_keys(const struct ft_config *config, const struct ft_task *task, struct ft_findings *findings)
+{
+    const bool kmeans = task->model == FT_MODEL_KMEANS;
+    char path[64];
+
+    for (size_t i = 0; i < sizeof labelled / sizeof labelled[0]; i++) {
+        uint32_t line, column;
+        snprintf(path, sizeof path, "%s.%s", labelled[i].parent, labelled[i].key);
+        if (!kmeans && labelled[i].fields != NULL)
+            ft_config_need(config, findings, labelled[i].parent, labelled[i].fields, labelled[i].key);
+        else if (kmeans && ft_config_where(config, path, &line, &column))
+            ft_config_find(config, findings, path, "'%s' has no meaning for kmeans: %s", labelled[i].key,
+                           labelled[i].why);
+    }
+    if (!kmeans || task->noise != 0)
+        ft_config_need(config, findings, "training", training_fields, "clip");
+    if (kmeans)
+        ft_config_need(config, findings, "model", model_fields, "clusters");
+}
+
+static enum ft_status
+empty_text(char **text)
+{
+    if (*text == NULL)
+        *text = ft_strdup("");
+    return *text != NULL ? FT_OK : FT_ERR_NOMEM;
+}
+
+/* What a task may leave out. None of it touches privacy. */
+static enum ft_status
+fill_in(const struct ft_config *config, struct ft_task *task)
+{
+    uint32_t line, column;
+
+    if (task->model == FT_MODEL_KMEANS) {
+        if (!ft_config_where(config, "model.min_cluster", &line, &column))
+            task->min_cluster = TASK_CLUSTER_MIN;
+        task->server_momentum = task->server_beta2 = task->server_epsilon = 0;
+        task->bins = task->calibration_bins = 0;
+    }
+    return empty_text(&task->label);
+}
+
 struct locating {
     const struct ft_config *config;
     struct ft_findings *findings;
@@ -310,14 +378,6 @@ read_kind(const struct ft_config *config, uint32_t *kind)
     return FT_OK;
 }
 
-static enum ft_status
-empty_text(char **text)
-{
-    if (*text == NULL)
-        *text = ft_strdup("");
-    return *text != NULL ? FT_OK : FT_ERR_NOMEM;
-}
-
 /* What a statistics task may leave out, and what of a training task it has no use for. */
 static enum ft_status
 complete_statistics(const struct ft_config *config, struct ft_task *task, struct ft_findings *findings)
@@ -358,7 +418,15 @@ read_any(const struct ft_config *config, struct task_file *file, struct ft_findi
             FT_TRY(complete_statistics(config, &file->task, findings));
         return findings->total > 0 ? FT_ERR_CONFIG : st;
     }
-    FT_TRY(ft_config_read(config, task_fields, file, findings));
+    st = ft_config_read(config, task_fields, file, findings);
+    if (st == FT_ERR_NOMEM)
+        goto out;
+    check_keys(config, &file->task, findings);
+    if (findings->total > 0) {
+        st = FT_ERR_CONFIG;
+        goto out;
+    }
+    st = fill_in(config, &file->task);
 out:
     return st;
 }
@@ -369,7 +437,6 @@ ft_task_from_yaml_all(struct ft_bytes yaml, const char *origin, const uint8_t de
 {
     enum ft_status st;
     struct ft_config *config = NULL;
-    /* What a task may leave out. None of it touches privacy. */
     struct task_file file = { .task = { .server_momentum = 0.9,
                                         .server_beta2 = 0.99,
                                         .server_epsilon = 1e-3,

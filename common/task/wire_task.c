@@ -140,6 +140,8 @@ ft_task_encode(const struct ft_task *t, struct ft_buf *out)
     model.kernels = kernels;
     model.n_pools = t->pools_count;
     model.pools = pools;
+    model.clusters = t->clusters;
+    model.min_cluster = t->min_cluster;
     training.rounds = t->rounds;
     training.local_epochs = t->local_epochs;
     training.batch_size = t->batch_size;
@@ -377,6 +379,8 @@ copy_task(const Fedtill__V1__Task *task, struct ft_task *out)
     out->channels_count = copy_numbers(task->model->channels, task->model->n_channels, out->channels);
     out->kernels_count = copy_numbers(task->model->kernels, task->model->n_kernels, out->kernels);
     out->pools_count = copy_numbers(task->model->pools, task->model->n_pools, out->pools);
+    out->clusters = task->model->clusters;
+    out->min_cluster = task->model->min_cluster;
     out->rounds = task->training->rounds;
     out->local_epochs = task->training->local_epochs;
     out->batch_size = task->training->batch_size;

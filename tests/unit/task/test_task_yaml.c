@@ -112,7 +112,7 @@ task_yaml_single_rules_are_told_at_their_place(void **state)
     expect("min: 0, max: 1}", "min: 0, max: 2}",
            "11:3: the label runs from 0 to 2, expected 0 to 1 for this model");
     expect("kind: logistic", "kind: tree",
-           "17:15: 'kind' is 'tree', expected one of linear, logistic, softmax, poisson, mlp, cnn");
+           "17:15: 'kind' is 'tree', expected one of linear, logistic, softmax, poisson, mlp, cnn, kmeans");
     expect("{kind: logistic}", "{kind: logistic, hidden: [3]}",
            "17:25: model.hidden has 1 layers, but only mlp and cnn have hidden layers");
     expect("{kind: logistic}", "{kind: mlp, hidden: [3]}",
