@@ -80,6 +80,21 @@ print_metric(const json_t *metrics, const char *name, const char *title)
 }
 
 static void
+print_segments(const json_t *metrics)
+{
+    const json_t *list = json_object_get(metrics, "clusters"), *rest = json_object_get(metrics, "other_clusters");
+    char title[32];
+
+    for (size_t i = 0; i < json_array_size(list); i++) { /* "-": too few members */
+        const json_t *one = json_array_get(list, i);
+        snprintf(title, sizeof title, "segment %lld", (long long)json_integer_value(json_object_get(one, "cluster")));
+        print_metric(one, "share", title);
+    }
+    if (json_is_number(json_object_get(json_object_get(rest, "share"), "value")))
+        print_metric(rest, "share", "too small, together");
+}
+
+static void
 print_model(const char *task, const json_t *model)
 {
     static const char *const names[][2] = {
@@ -103,6 +118,7 @@ print_model(const char *task, const json_t *model)
     }
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         print_metric(metrics, names[i][0], names[i][1]);
+    print_segments(metrics);
     if (json_array_size(list) > 0)
         printf("\n%10s %10s %10s %22s\n", "rows", "predicted", "observed", "95% interval");
     for (size_t i = 0; i < json_array_size(list); i++) {

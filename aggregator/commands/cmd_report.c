@@ -186,6 +186,30 @@ estimate(struct ft_buf *out, const json_t *quality, const char *name)
     return FT_OK;
 }
 
+/* Share of each segment among the held-out members; loss is the mean squared distance to a segment's middle. */
+static enum ft_status
+segments(struct ft_buf *out, const json_t *quality)
+{
+    const json_t *list = json_object_get(quality, "clusters");
+    const json_t *rest = json_object_get(json_object_get(json_object_get(quality, "other_clusters"), "share"), "value");
+    enum ft_status st = FT_OK;
+
+    for (size_t i = 0; st == FT_OK && i < json_array_size(list); i++) {
+        const json_t *one = json_array_get(list, i), *share = json_object_get(one, "share");
+        const int number = (int)json_integer_value(json_object_get(one, "cluster"));
+        if (json_is_number(json_object_get(share, "value")))
+            st = ft_buf_printf(out, "  segment %-4d %.4f  (95 %%: %.4f to %.4f)\n", number,
+                               json_number_value(json_object_get(share, "value")),
+                               json_number_value(json_object_get(share, "low")),
+                               json_number_value(json_object_get(share, "high")));
+        else
+            st = ft_buf_printf(out, "  segment %-4d withheld: too few members\n", number);
+    }
+    if (st == FT_OK && json_is_number(rest))
+        st = ft_buf_printf(out, "  %-12s %.4f\n", "withheld", json_number_value(rest));
+    return st;
+}
+
 static enum ft_status
 lines(struct ft_buf *out, const char *head, const json_t *list)
 {
@@ -209,9 +233,10 @@ page(const json_t *report, struct ft_buf *out)
                          (long long)json_integer_value(json_object_get(report, "model_version")),
                          WORD(n, "title")));
     FT_TRY(ft_buf_printf(
-        out, "Purpose      %s\nOwner        %s\nData         %s\nModel        %s of %zu features, label %s\n",
+        out, "Purpose      %s\nOwner        %s\nData         %s\nModel        %s of %zu features, %s%s\n",
         WORD(n, "purpose"), WORD(n, "owner"), WORD(n, "data"), WORD(n, "model"),
-        json_array_size(json_object_get(n, "features")), WORD(n, "label")));
+        json_array_size(json_object_get(n, "features")), WORD(n, "label")[0] != '\0' ? "label " : "no label",
+        WORD(n, "label")));
     if (json_is_integer(customers))
         FT_TRY(ft_buf_printf(out, "Shops        %lld named, about %lld customers at most as declared\n",
                              (long long)json_integer_value(json_object_get(n, "shops_named")),
@@ -235,6 +260,7 @@ page(const json_t *report, struct ft_buf *out)
     FT_TRY(estimate(out, q, "auc"));
     FT_TRY(estimate(out, q, "accuracy"));
     FT_TRY(estimate(out, q, "loss"));
+    FT_TRY(segments(out, q));
     FT_TRY(ft_buf_printf(out, "Fairness     not measured: %s\n\n",
                          WORD(json_object_get(report, "fairness"), "why")));
     FT_TRY(lines(out, "Limits", json_object_get(report, "limits")));

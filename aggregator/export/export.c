@@ -6,8 +6,8 @@
 const char *
 ft_export_kind_name(enum ft_model_kind kind)
 {
-    static const char *const names[] = { NULL, "linear", "logistic", "softmax", "poisson", "mlp" };
-    return kind >= FT_MODEL_LINEAR && kind <= FT_MODEL_MLP ? names[kind] : NULL;
+    static const char *const names[] = { NULL, "linear", "logistic", "softmax", "poisson", "mlp", NULL, "kmeans" };
+    return (unsigned)kind < sizeof names / sizeof names[0] ? names[kind] : NULL;
 }
 
 const char *
@@ -24,7 +24,7 @@ ft_export_spec(const struct ft_task *task, struct ft_model_spec *spec)
     memset(spec, 0, sizeof *spec);
     spec->kind = task->model;
     spec->features = task->feature_count;
-    spec->classes = task->classes;
+    spec->classes = task->model == FT_MODEL_KMEANS ? task->clusters : task->classes;
     spec->activation = task->activation;
     spec->hidden_count = task->hidden_count < FT_MODEL_HIDDEN_MAX ? task->hidden_count : FT_MODEL_HIDDEN_MAX;
     for (uint32_t i = 0; i < spec->hidden_count; i++)
@@ -38,6 +38,8 @@ export_prediction(const struct ft_model_spec *spec)
         return "z";
     if (spec->kind == FT_MODEL_POISSON)
         return "exp(z)";
+    if (ft_model_is_clusters(spec))
+        return "the k with the least sum_j (x_j - c_kj)^2";
     return ft_model_is_binary(spec) ? "1 / (1 + exp(-z))" : "exp(z_k) / sum(exp(z))";
 }
 
@@ -60,6 +62,11 @@ export_layers(const struct ft_export *model, struct ft_model_spec *spec,
         return ft_fail(err, FT_ERR_ARGUMENT, "the model has %u features and %llu parameters, the task %u and %llu",
                        state->features, (unsigned long long)state->parameters, spec->features,
                        (unsigned long long)ft_model_parameters(spec));
+    if (ft_model_is_clusters(spec)) {
+        layers[0] = (struct export_layer){ spec->features, spec->classes, at, NULL };
+        *count = 1;
+        goto out;
+    }
     hidden = spec->kind == FT_MODEL_MLP ? spec->hidden_count : 0;
     in = spec->features;
     for (uint32_t l = 0; l <= hidden; l++) {

@@ -6,8 +6,9 @@
  *   then the kind's prediction (common/model/model.h)
  *
  * safetensors (format of the library of that name): tensors "layers.<n>.weight" F32 (inputs, outputs),
- * "layers.<n>.bias" F32 (outputs), "features.mean", "features.std", "features.min", "features.max" F64 (features);
- * every metadata value is a string. A privacy statement goes with the file, "privacy" in words and "statement" for
+ * "layers.<n>.bias" F32 (outputs), "features.mean", "features.std", "features.min", "features.max" F64 (features).
+ * k-means has no layers: "centroids" F32 (clusters, features) in standardised features; JSON has
+ * them in the features' own units too. Every metadata value is a string. A privacy statement goes with the file, "privacy" in words and "statement" for
  * programs: `fedtill-verify release FILE` works it out again.
  */
 #ifndef FT_EXPORT_EXPORT_H
@@ -52,7 +53,7 @@ FT_NODISCARD enum ft_status ft_export_read_safetensors(struct ft_bytes file, str
                                                        struct ft_error *err);
 void ft_exported_model_clear(struct ft_exported_model *model);
 
-/* "linear", "logistic", "softmax", "poisson", "mlp"; "relu", "tanh"; NULL for another number. */
+/* "linear", "logistic", "softmax", "poisson", "mlp", "kmeans"; "relu", "tanh"; NULL for another number. */
 const char *ft_export_kind_name(enum ft_model_kind kind);
 const char *ft_export_activation_name(enum ft_activation activation);
 

@@ -10,7 +10,8 @@ struct export_layer {
     const float *weights, *biases;
 };
 
-/* The spec and the layers of a model that can be exported; at most FT_MODEL_HIDDEN_MAX + 1. */
+/* The spec and the layers of a model that can be exported; at most FT_MODEL_HIDDEN_MAX + 1. Of k-means one: its weights are
+ * the centroids, (outputs, inputs), and there are no biases. */
 FT_NODISCARD enum ft_status export_layers(const struct ft_export *model, struct ft_model_spec *spec,
                                           struct export_layer layers[FT_MODEL_HIDDEN_MAX + 1], uint32_t *count,
                                           struct ft_error *err);

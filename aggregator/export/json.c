@@ -55,11 +55,31 @@ static json_t *
 layers_json(const struct export_layer *layers, uint32_t count)
 {
     json_t *list = json_array();
-    for (uint32_t l = 0; list != NULL && l < count; l++)
+    for (uint32_t l = 0; list != NULL && l < count && layers[l].biases != NULL; l++)
         if (json_array_append_new(list, layer_json(&layers[l])) != 0) {
             json_decref(list);
             return NULL;
         }
+    return list;
+}
+
+/* (clusters) of (features) numbers, standardised or in the features' own units. */
+static json_t *
+centroids_json(const struct ft_export *model, const struct export_layer *c, bool own_units)
+{
+    json_t *list = json_array();
+
+    for (uint32_t k = 0; list != NULL && k < c->outputs; k++) {
+        const float *at = c->weights + (size_t)k * c->inputs;
+        json_t *one = own_units ? json_array() : numbers_json(at, c->inputs);
+        for (uint32_t j = 0; own_units && one != NULL && j < c->inputs; j++)
+            (void)json_array_append_new(
+                one, json_real(model->state->means[j] + model->state->stds[j] * (double)at[j]));
+        if (json_array_append_new(list, one) != 0) {
+            json_decref(list);
+            return NULL;
+        }
+    }
     return list;
 }
 
@@ -98,6 +118,12 @@ ft_export_json(const struct ft_export *model, struct ft_buf *out, struct ft_erro
                      (json_int_t)model->state->version, "model", shape_json(&spec), "features",
                      features_json(model), "layers", layers_json(layers, count), "privacy", ft_statement_text(model->statement), "statement",
                      json_deep_copy(model->statement));
+    if (root != NULL && ft_model_is_clusters(&spec) &&
+        (json_object_set_new(root, "centroids", centroids_json(model, &layers[0], false)) != 0 ||
+         json_object_set_new(root, "centroids_in_units", centroids_json(model, &layers[0], true)) != 0)) {
+        json_decref(root);
+        root = NULL;
+    }
     if (root == NULL || json_dump_callback(root, append_text, out, JSON_COMPACT | JSON_REAL_PRECISION(17)) != 0 ||
         ft_buf_append(out, "\n", 1) != FT_OK) {
         out->size = before;

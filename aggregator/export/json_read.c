@@ -64,16 +64,26 @@ read_features(const json_t *list, struct ft_exported_model *m, struct ft_error *
 
 /* Kind, activation, and the widths that the layers themselves show. */
 static enum ft_status
-read_shape(const json_t *model, const json_t *layers, struct ft_model_spec *spec, struct ft_error *err)
+read_shape(const json_t *model, const json_t *layers, const json_t *centroids, struct ft_model_spec *spec,
+           struct ft_error *err)
 {
     const char *kind = json_string_value(json_object_get(model, "kind"));
     const char *activation = json_string_value(json_object_get(model, "activation"));
     const size_t count = json_array_size(layers);
     const json_int_t outputs = json_integer_value(json_object_get(json_array_get(layers, count - 1), "outputs"));
 
-    for (int k = FT_MODEL_LINEAR; kind != NULL && k <= FT_MODEL_MLP; k++)
-        if (strcmp(kind, ft_export_kind_name((enum ft_model_kind)k)) == 0)
+    for (int k = FT_MODEL_LINEAR; kind != NULL && k <= FT_MODEL_KMEANS; k++) {
+        const char *name = ft_export_kind_name((enum ft_model_kind)k);
+        if (name != NULL && strcmp(kind, name) == 0)
             spec->kind = (enum ft_model_kind)k;
+    }
+    if (ft_model_is_clusters(spec)) {
+        const size_t clusters = json_array_size(centroids);
+        spec->classes = clusters <= FT_MODEL_CLUSTERS_MAX ? (uint32_t)clusters : 0;
+        if (count != 0 || ft_model_spec_check(spec, NULL) != FT_OK)
+            return ft_fail(err, FT_ERR_FORMAT, "the exported model's centroids are not possible");
+        return FT_OK;
+    }
     for (int a = FT_ACT_RELU; activation != NULL && a <= FT_ACT_TANH; a++)
         if (strcmp(activation, ft_export_activation_name((enum ft_activation)a)) == 0)
             spec->activation = (enum ft_activation)a;
@@ -94,7 +104,7 @@ read_shape(const json_t *model, const json_t *layers, struct ft_model_spec *spec
 }
 
 static enum ft_status
-read_layers(const json_t *layers, struct ft_exported_model *m, struct ft_error *err)
+read_layers(const json_t *layers, const json_t *centroids, struct ft_exported_model *m, struct ft_error *err)
 {
     const uint32_t count = m->spec.kind == FT_MODEL_MLP ? m->spec.hidden_count + 1 : 1;
     uint32_t in = m->spec.features;
@@ -104,7 +114,10 @@ read_layers(const json_t *layers, struct ft_exported_model *m, struct ft_error *
     m->state.params = at = ft_calloc((size_t)m->state.parameters, sizeof *at);
     if (at == NULL)
         return FT_ERR_NOMEM;
-    for (uint32_t l = 0; l < count; l++) {
+    for (uint32_t k = 0; ft_model_is_clusters(&m->spec) && k < m->spec.classes; k++, at += in)
+        if (!read_numbers(json_array_get(centroids, k), in, at))
+            return ft_fail(err, FT_ERR_FORMAT, "centroid %u of the exported model is malformed", k + 1);
+    for (uint32_t l = 0; !ft_model_is_clusters(&m->spec) && l < count; l++) {
         const json_t *layer = json_array_get(layers, l), *rows = json_object_get(layer, "weights");
         const uint32_t out = l + 1 < count ? m->spec.hidden[l] : ft_model_outputs(&m->spec);
         bool good = json_is_array(rows) && json_array_size(rows) == in;
@@ -151,8 +164,8 @@ ft_export_read_json(struct ft_bytes json, struct ft_exported_model *out, struct 
     m.state.stage = FT_STAGE_EVALUATE;
     m.state.version = (uint64_t)json_integer_value(json_object_get(root, "model_version"));
     FT_TRY(read_features(json_object_get(root, "features"), &m, err));
-    FT_TRY(read_shape(json_object_get(root, "model"), layers, &m.spec, err));
-    FT_TRY(read_layers(layers, &m, err));
+    FT_TRY(read_shape(json_object_get(root, "model"), layers, json_object_get(root, "centroids"), &m.spec, err));
+    FT_TRY(read_layers(layers, json_object_get(root, "centroids"), &m, err));
     m.statement = json_incref(json_object_get(root, "statement"));
     *out = m;
     memset(&m, 0, sizeof m);

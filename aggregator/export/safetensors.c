@@ -46,6 +46,12 @@ list_tensors(const struct ft_export *model, const struct export_layer *layers, u
     tensor_f64(&tensors[n++], "std", model->state->stds, features);
     tensor_f64(&tensors[n++], "min", bounds, features);
     tensor_f64(&tensors[n++], "max", bounds + features, features);
+    if (layers[0].biases == NULL) {
+        tensors[n] = (struct tensor){ .f32 = layers[0].weights, .shape = { layers[0].outputs, layers[0].inputs },
+                                      .rank = 2, .count = (size_t)layers[0].inputs * layers[0].outputs };
+        (void)snprintf(tensors[n++].name, sizeof tensors[n].name, "centroids");
+        return n;
+    }
     for (uint32_t l = 0; l < layer_count; l++) {
         const size_t count = (size_t)layers[l].inputs * layers[l].outputs;
         tensors[n] = (struct tensor){ .f32 = layers[l].weights, .shape = { layers[l].inputs, layers[l].outputs },

@@ -90,7 +90,12 @@ read_layers(const struct file *f, struct ft_exported_model *m, struct ft_error *
     size_t n = 0, total = 0, at = 0;
     char name[32];
 
-    for (; n < sizeof parts / sizeof *parts; n++) {
+    if (json_object_get(f->header, "centroids") != NULL) { /* k-means */
+        FT_TRY(find_tensor(f, "centroids", 4, &parts[0], err));
+        total = parts[0].count;
+        n = 1;
+    }
+    for (bool layers = n == 0; layers && n < sizeof parts / sizeof *parts; n++) {
         snprintf(name, sizeof name, "layers.%zu.%s", n / 2, n % 2 == 0 ? "weight" : "bias");
         if (n % 2 == 0 && n > 0 && json_object_get(f->header, name) == NULL)
             break;

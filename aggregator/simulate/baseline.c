@@ -1,5 +1,6 @@
 #include "aggregator/simulate/baseline.h"
 #include "common/base/alloc.h"
+#include "common/model/kmeans.h"
 #include "common/model/metrics.h"
 #include "common/model/pooled.h"
 
@@ -87,6 +88,23 @@ out:
     return st;
 }
 
+/* The task's rounds from its first centroids; the objective is the inertia. */
+static enum ft_status
+fit_lloyd(struct scorer *s, const struct ft_task *task, const struct ft_dataset *train)
+{
+    struct ft_model *m = NULL;
+    enum ft_status st;
+
+    FT_TRY(ft_model_open(&s->spec, &m, NULL));
+    ft_model_init(&s->spec, task->seed, s->params);
+    ft_kmeans_clamp(&s->spec, s->bounds, s->means, s->stds, s->params);
+    FT_TRY(ft_kmeans_pooled(m, train->x, train->rows, task->rounds, task->min_cluster, task->seed, s->params));
+    st = ft_model_loss(m, s->params, train, &s->objective);
+out:
+    ft_model_close(m);
+    return st;
+}
+
 /* Train on `rows`' own train split, standardised by its own numbers. */
 static enum ft_status
 scorer_fit(struct scorer *s, const struct ft_task *task, const struct ft_examples *rows, const struct ft_env *env)
@@ -98,7 +116,9 @@ scorer_fit(struct scorer *s, const struct ft_task *task, const struct ft_example
     FT_TRY(ft_sim_statistics(&own, s->bounds, s->means, s->stds));
     FT_TRY(ft_sim_standardise(&own, s->bounds, s->means, s->stds));
     const struct ft_dataset train = { own.x_train, own.y_train, own.rows_train };
-    if (has_optimum(&s->spec))
+    if (ft_model_is_clusters(&s->spec))
+        FT_TRY(fit_lloyd(s, task, &train));
+    else if (has_optimum(&s->spec))
         FT_TRY(fit_optimum(s, task, &train));
     else
         FT_TRY(fit_sgd(s, task, &train, env));
@@ -123,7 +143,7 @@ accuracy_of(const struct ft_model_spec *spec, const float *z, const float *y, si
             best = row[0] > 0;
         correct += best == (uint32_t)y[i];
     }
-    return rows > 0 && !ft_model_is_regression(spec) ? (double)correct / (double)rows : NAN;
+    return rows > 0 && !ft_model_is_regression(spec) && !ft_model_is_clusters(spec) ? (double)correct / (double)rows : NAN;
 }
 
 /* Score raw test rows: AUC (NAN when a class is absent or the model is not binary), mean loss, accuracy. */

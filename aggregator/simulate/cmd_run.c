@@ -123,6 +123,11 @@ print_summary(const json_t *s, const char *dir)
                figure(privacy, "epsilon_rdp"), figure(privacy, "epsilon_pld"), figure(privacy, "delta"),
                privacy_unit(privacy), figure(privacy, "rounds"), figure(privacy, "q"),
                figure(privacy, "noise_multiplier"), figure(privacy, "t_min"));
+    if (isfinite(figure(metrics, "adjusted_rand_pooled")))
+        printf("same segments as pooled rows give: adjusted Rand index %.4f\n", figure(metrics, "adjusted_rand_pooled"));
+    if (isfinite(figure(metrics, "adjusted_rand_without_privacy")))
+        printf("stability, same segments as without privacy: adjusted Rand index %.4f\n",
+               figure(metrics, "adjusted_rand_without_privacy"));
     if (isfinite(figure(metrics, "personal_accuracy")))
         printf("personal models, on their own mix of labels: accuracy %.4f\n",
                figure(metrics, "personal_accuracy"));

@@ -14,7 +14,9 @@ model_name(enum ft_model_kind kind)
                                          "logistic regression",
                                          "softmax regression",
                                          "Poisson regression",
-                                         "multilayer perceptron" };
+                                         "multilayer perceptron",
+                                         "convolutional network",
+                                         "k-means clustering" };
     return (unsigned)kind < sizeof names / sizeof names[0] ? names[kind] : names[0];
 }
 
@@ -108,21 +110,35 @@ ft_task_print(const struct ft_task *t, const struct ft_vault_task *record, FILE 
         return;
     }
     fprintf(out, "\nWhat is computed here\n");
-    fprintf(out, "  A %s with %llu numbers learns \"%s\" from %u features of %s.\n", model_name(t->model),
-            (unsigned long long)ft_task_parameters(t), t->label, t->feature_count,
-            t->unit == FT_UNIT_CUSTOMER ? "customers who agreed to this purpose"
-            : t->unit == FT_UNIT_STORE  ? "this shop's rows: of customers who agreed to this purpose, or of no people"
-                                        : "records without people");
+    const char *whose =
+        t->unit == FT_UNIT_CUSTOMER ? "customers who agreed to this purpose"
+        : t->unit == FT_UNIT_STORE  ? "this shop's rows: of customers who agreed to this purpose, or of no people"
+                                    : "records without people";
+    if (t->model == FT_MODEL_KMEANS)
+        fprintf(out, "  A %s finds %u segments in %u features of %s.\n", model_name(t->model), t->clusters,
+                t->feature_count, whose);
+    else
+        fprintf(out, "  A %s with %llu numbers learns \"%s\" from %u features of %s.\n", model_name(t->model),
+                (unsigned long long)ft_task_parameters(t), t->label, t->feature_count, whose);
     fprintf(out, "  At most %u rows of one customer count; at most %u rows in all.\n", t->rows_per_customer,
             t->rows_max);
     fprintf(out, "\nWhat leaves this shop\n");
     fprintf(out,
             "  In each of %u training rounds, and in one before and one after: one vector of numbers, masked "
             "so that\n"
-            "  the aggregator can read nothing but the sum over at least %u shops. It holds the change of "
-            "the model\n"
-            "  (limited to length %g), how many rows were used, and counts of right and wrong predictions.\n",
-            t->rounds, t->n_min, t->clip);
+            "  the aggregator can read nothing but the sum over at least %u shops. It holds ",
+            t->rounds, t->n_min);
+    if (t->model == FT_MODEL_KMEANS)
+        fprintf(out,
+                "for each segment the\n"
+                "  sums of its members' features and their number, and how far members are from the middle. A segment\n"
+                "  of fewer than %u members is not shown, and no customer's segment is told to anybody.\n",
+                t->min_cluster);
+    else
+        fprintf(out,
+                "the change of the model\n"
+                "  (limited to length %g), how many rows were used, and counts of right and wrong predictions.\n",
+                t->clip);
     fprintf(out, "  No row, no customer number and no figure of this shop alone.\n");
     fprintf(out, "  Noise on the sum: %s.\n",
             t->noise == 0               ? "none"

@@ -242,12 +242,19 @@ rule_limits(struct ruling *r)
 
     const double clip = t->noise != 0 && t->privacy.clip_max > t->clip ? t->privacy.clip_max : t->clip;
 
-    state(r, "clip", "limits.clip_max", pass_if(clip <= p->limits.clip_max), FT_REFUSAL_CLIP_TOO_LARGE,
+    if (t->model == FT_MODEL_KMEANS && t->noise == 0)
+        state(r, "clip", "limits.clip_max", FT_RULE_PASS, 0, "sums by segment are bounded by the declared ranges");
+    else
+        state(r, "clip", "limits.clip_max", pass_if(clip <= p->limits.clip_max), FT_REFUSAL_CLIP_TOO_LARGE,
           "the task clips %s at %.9g; the policy allows up to %.9g", t->noise != 0 ? "a unit's vectors" : "updates",
           clip, p->limits.clip_max);
     state(r, "parameters", "limits.parameters_max", pass_if(parameters <= p->limits.parameters_max),
           FT_REFUSAL_PARAMETERS_TOO_MANY, "the model has %llu parameters; the policy allows %llu",
           (unsigned long long)parameters, (unsigned long long)p->limits.parameters_max);
+    if (t->model == FT_MODEL_KMEANS)
+        state(r, "clusters", "limits.clusters_max", pass_if(t->clusters <= p->limits.clusters_max),
+              FT_REFUSAL_CLUSTERS_TOO_MANY, "the task makes %u segments; the policy allows %u", t->clusters,
+              p->limits.clusters_max);
     state(r, "rounds", "limits.rounds_max", pass_if(t->rounds <= p->limits.rounds_max),
           FT_REFUSAL_ROUNDS_TOO_MANY, "the task trains %u rounds; the policy allows %u", t->rounds,
           p->limits.rounds_max);

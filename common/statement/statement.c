@@ -60,6 +60,16 @@ rounds_json(const struct statement *s)
                      (json_int_t)s->planned, "least_survivors", (json_int_t)r->least_survivors);
 }
 
+static const char *
+contribution_name(const struct ft_task *t)
+{
+    if (t->model == FT_MODEL_KMEANS)
+        return "sums and numbers by segment";
+    if (t->kind == FT_TASK_STATISTICS)
+        return "figures";
+    return t->privacy.contribution == FT_CONTRIBUTION_GRADIENT ? "gradient" : "local change";
+}
+
 static json_t *
 mechanism_json(const struct statement *s)
 {
@@ -76,9 +86,7 @@ mechanism_json(const struct statement *s)
                   (json_int_t)p->delta_int_sq, "scale", (json_int_t)p->scale, "lambda", (json_int_t)p->lambda,
                   "dim", (json_int_t)p->dim, "m_stores", (json_int_t)p->m_stores, "clip", ft_plan_clip(t),
                   "adaptive_clip", p->clip_quantile > 0, "rotation", (int)p->rotated, "contribution",
-                  t->kind == FT_TASK_STATISTICS                 ? "figures"
-                  : p->contribution == FT_CONTRIBUTION_GRADIENT ? "gradient"
-                                                                : "local change", "n_pub",
+                  contribution_name(t), "n_pub",
                   (json_int_t)ft_plan_customers(t), "shops", (json_int_t)p->shop_count);
     return m;
 }

@@ -179,6 +179,19 @@ say_noise(const struct statement *s, struct ft_buf *out)
                             out);
 }
 
+/* What a segment is, and how few people one may be about. */
+static enum ft_status
+say_segments(const struct ft_task *t, struct ft_buf *out)
+{
+    return ft_buf_printf(out,
+                         "Segments: of each of %u segments nothing was revealed but the sums and the number of its "
+                         "members over all shops of a round%s; a segment with fewer than %u members%s was not moved to "
+                         "their mean, and no figure about it is told. The model holds segment centres, no customer and "
+                         "no customer's segment. ",
+                         t->clusters, t->noise != 0 ? ", with noise" : "", t->min_cluster,
+                         t->noise != 0 ? ", or with a number that its noise hides," : "");
+}
+
 json_t *
 statement_words(const struct statement *s)
 {
@@ -202,6 +215,12 @@ statement_words(const struct statement *s)
             "Unit of the data: %s, at most %u rows each, which count as one: their mean. Differential privacy: none; no "
             "noise was added, so no bound is claimed on what the figures tell about one %s. ",
             one_of(s), t->unit == FT_UNIT_CUSTOMER ? t->rows_per_customer : 1u, one_of(s)));
+    else if (t->model == FT_MODEL_KMEANS)
+        FT_TRY(ft_buf_printf(
+            &out,
+            "Unit of the data: %s, at most %u rows each. Differential privacy: none; no noise was added, so no bound is "
+            "claimed on what the sums themselves tell about one %s. ",
+            one_of(s), t->unit == FT_UNIT_CUSTOMER ? t->rows_per_customer : 1u, one_of(s)));
     else
         FT_TRY(ft_buf_printf(
             &out,
@@ -209,6 +228,8 @@ statement_words(const struct statement *s)
             "%g. Differential privacy: none; no noise was added, so no bound is claimed on what the sums "
             "themselves tell about one %s. ",
             one_of(s), t->unit == FT_UNIT_CUSTOMER ? t->rows_per_customer : 1u, t->clip, one_of(s)));
+    if (t->model == FT_MODEL_KMEANS)
+        FT_TRY(say_segments(t, &out));
     FT_TRY(ft_buf_str(
         &out, is_store(s)
                   ? "Not covered: other tasks over the same shops, which add to this one; that a shop takes part, for one "

@@ -6,7 +6,7 @@
 
 static const struct sim_algorithm *const all[] = { &sim_fedsgd,  &sim_fedavg,  &sim_fedavgm,    &sim_fedprox,
                                                    &sim_scaffold, &sim_fedadam, &sim_fedyogi,    &sim_fedadagrad,
-                                                   &sim_fednova, &sim_ditto,   &sim_fedbuff };
+                                                   &sim_fednova, &sim_ditto,   &sim_fedbuff,   &sim_lloyd };
 
 const struct sim_algorithm *
 sim_algorithm(enum ft_sim_algorithm_kind kind)
@@ -54,7 +54,7 @@ sim_server_open(const struct ft_sim_experiment *e, const struct ft_model_spec *s
                 const float *params, struct sim_server *out, struct ft_error *err)
 {
     enum ft_status st = FT_ERR_NOMEM;
-    struct sim_server s = { .algorithm = sim_algorithm(e->algorithm.kind), .e = e, .population = population };
+    struct sim_server s = { .algorithm = sim_algorithm(e->algorithm.kind), .e = e, .population = population, .spec = *spec };
 
     *out = (struct sim_server){ 0 };
     if (s.algorithm == NULL)

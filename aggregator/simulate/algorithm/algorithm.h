@@ -24,6 +24,9 @@ struct sim_server {
     const struct ft_sim_experiment *e;
     uint64_t parameters;
     uint32_t population;        /* clients there are */
+    struct ft_model_spec spec;
+    uint64_t rounds;            /* done before the one at hand */
+    double noise_sum, noise_number; /* Lloyd's with privacy: standard deviations in each sum and number; else 0 */
     float *params;              /* (parameters) */
     float *shared;              /* (parameters) clients know it too: SCAFFOLD's c, Ditto's first model; NULL: nothing */
     double *m, *v;              /* (parameters) or NULL */
@@ -60,7 +63,7 @@ struct sim_algorithm {
 };
 
 const struct sim_algorithm *sim_algorithm(enum ft_sim_algorithm_kind kind);
-uint64_t sim_vector(const struct sim_algorithm *a, uint64_t parameters);
+uint64_t sim_vector(const struct sim_algorithm *a, uint64_t parameters); /* Lloyd's: with the clusters' numbers beside */
 
 /* params are copied. Errors: ARGUMENT, NOMEM. */
 FT_NODISCARD enum ft_status sim_server_open(const struct ft_sim_experiment *e, const struct ft_model_spec *spec,
@@ -79,6 +82,6 @@ FT_NODISCARD enum ft_status sim_apply(struct sim_server *s, double rate, double 
 FT_NODISCARD enum ft_status sim_apply_mean(struct sim_server *s, double rate, const double *sum, double divisor);
 
 extern const struct sim_algorithm sim_fedsgd, sim_fedavg, sim_fedavgm, sim_fedprox, sim_scaffold, sim_fedadam, sim_fedyogi,
-    sim_fedadagrad, sim_fednova, sim_ditto, sim_fedbuff;
+    sim_fedadagrad, sim_fednova, sim_ditto, sim_fedbuff, sim_lloyd;
 
 #endif

@@ -91,7 +91,7 @@ sim_read_task(const struct ft_sim_data_config *c, struct ft_sim_data *out, struc
     FT_TRY(ft_sim_pool(shops, files.count, &pool));
     FT_TRY(standardise(&task, c->declared_ranges, &pool));
     FT_TRY(hand_over(&pool, shops, &files, out));
-    out->classes = task.model == FT_MODEL_LINEAR || task.model == FT_MODEL_POISSON ? 0
+    out->classes = task.model == FT_MODEL_KMEANS || task.model == FT_MODEL_LINEAR || task.model == FT_MODEL_POISSON ? 0
                    : task.classes > 2                                              ? task.classes
                                                                                    : 2;
 out:

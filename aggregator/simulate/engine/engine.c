@@ -2,6 +2,7 @@
 #include "aggregator/simulate/engine/private.h"
 #include "aggregator/simulate/engine/ranks.h"
 #include "common/base/alloc.h"
+#include "common/model/kmeans.h"
 
 #include <math.h>
 #include <string.h>
@@ -52,7 +53,7 @@ open_workers(struct ft_sim_engine *g, struct ft_error *err)
     const struct ft_sim_experiment *e = g->in.e;
     const struct ft_train_config train = { .local_epochs = e->training.local_epochs,
                                            .batch_size = e->training.batch_size,
-                                           .learning_rate = e->training.learning_rate,
+                                           .learning_rate = ft_model_is_clusters(g->in.spec) ? 1 : e->training.learning_rate,
                                            .momentum = e->training.momentum,
                                            .weight_decay = e->training.weight_decay };
     enum ft_status st = sim_pool_open(g->in.threads, &g->pool);
@@ -110,6 +111,8 @@ ft_sim_engine_open(const struct ft_sim_input *input, struct ft_sim_engine **out,
     ft_model_init(input->spec, input->e->seed, params);
     FT_TRY(sim_server_open(input->e, input->spec, input->clients->count, params, &g->server, err));
     g->vector = sim_vector(g->algorithm, g->server.parameters);
+    if (ft_model_is_clusters(input->spec))
+        g->vector += input->spec->classes; /* a number of each cluster */
     FT_TRY(sim_sampling_open(input->e, input->clients->count, &g->sampling, err));
     g->most = g->algorithm->kind == FT_SIM_FEDBUFF ? input->e->algorithm.buffer : sim_sampling_most(&g->sampling);
     g->asked = ft_calloc(g->most, sizeof *g->asked);
@@ -388,6 +391,7 @@ ft_sim_engine_round(struct ft_sim_engine *g, struct ft_sim_round *out, struct ft
     FT_TRY(g->private != NULL ? sim_private_round(g, &sum, &weight, &out->came, err)
                               : sim_run_places(g, &sum, &weight, &out->came, err));
     if (out->came > 0) { /* a round of nobody leaves the model as it was */
+        g->server.rounds = g->rounds;
         st = g->algorithm->server(&g->server, sum, weight, out->came);
         if (st != FT_OK) {
             st = ft_fail(err, st, "round %llu: the server's step is not finite", (unsigned long long)out->round);
@@ -450,6 +454,29 @@ ft_sim_engine_score(struct ft_sim_engine *g, const float *params, struct ft_sim_
 }
 
 enum ft_status
+ft_sim_engine_agreement(struct ft_sim_engine *g, const float *a, const float *b, double *index)
+{
+    const struct ft_sim_part *rows = &g->in.data->train;
+    uint32_t *in_a = ft_calloc(2 * (size_t)rows->rows + 1, sizeof *in_a), *in_b = in_a + rows->rows;
+    struct ft_model *m = ft_trainer_model(g->trainers[0]);
+    enum ft_status st = in_a != NULL ? FT_OK : FT_ERR_NOMEM;
+
+    *index = NAN;
+    if (st != FT_OK || !ft_model_is_clusters(g->in.spec))
+        goto out;
+    ft_kmeans_assign(m, a, rows->x, (size_t)rows->rows, in_a, NULL);
+    ft_kmeans_assign(m, b, rows->x, (size_t)rows->rows, in_b, NULL);
+    for (uint64_t i = 0; i < 2 * rows->rows; i++)
+        if (in_a[i] == FT_KMEANS_NOWHERE)
+            st = FT_ERR_NONFINITE;
+    if (st == FT_OK)
+        st = ft_adjusted_rand(in_a, in_b, (size_t)rows->rows, g->in.spec->classes, index);
+out:
+    ft_free(in_a);
+    return st;
+}
+
+enum ft_status
 ft_sim_engine_own_mix(struct ft_sim_engine *g, uint32_t client, const float *params, double *accuracy)
 {
     const uint32_t classes = g->in.data->classes;
@@ -458,6 +485,10 @@ ft_sim_engine_own_mix(struct ft_sim_engine *g, uint32_t client, const float *par
     enum ft_status st = hits != NULL ? FT_OK : FT_ERR_NOMEM;
 
     *accuracy = NAN;
+    if (ft_model_is_clusters(g->in.spec)) { /* segments are no classes */
+        ft_free(hits);
+        return st;
+    }
     if (st == FT_OK && classes > 0)
         st = sim_class_hits(ft_trainer_model(g->trainers[0]), params, &g->in.data->test, g->in.data->features, hits,
                             hits + classes);

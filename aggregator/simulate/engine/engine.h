@@ -67,6 +67,10 @@ FT_NODISCARD enum ft_status ft_sim_engine_privacy(const struct ft_sim_engine *en
 FT_NODISCARD enum ft_status ft_sim_engine_score(struct ft_sim_engine *engine, const float *params,
                                                 struct ft_sim_score *out);
 
+/* Adjusted Rand index of two sets of centroids over the train rows; NAN for other models. Errors: NONFINITE, NOMEM. */
+FT_NODISCARD enum ft_status ft_sim_engine_agreement(struct ft_sim_engine *engine, const float *a, const float *b,
+                                                    double *index);
+
 /* Accuracy of parameters on the test rows, weighted to one client's own mix of labels; NAN without classes or rows.
  * Errors: NONFINITE, NOMEM. */
 FT_NODISCARD enum ft_status ft_sim_engine_own_mix(struct ft_sim_engine *engine, uint32_t client, const float *params,

@@ -2,6 +2,7 @@
 #include "aggregator/simulate/engine/ranks.h"
 
 #include "common/base/alloc.h"
+#include "common/model/kmeans.h"
 #include "common/privacy/encode.h"
 #include "common/privacy/sampler.h"
 
@@ -30,6 +31,8 @@ private_gather(const struct ft_sim_engine *g, struct private_worker *w, uint64_t
         }
         w->first[count + 1] = (uint32_t)rows;
     }
+    if (w->nearest != NULL)
+        ft_kmeans_assign(ft_trainer_model(g->trainers[w - p->workers]), g->server.params, w->x, rows, w->nearest, NULL);
     return (struct ft_customer_rows){ w->x, w->y, w->first, count };
 }
 
@@ -40,6 +43,11 @@ private_change(struct ft_sim_engine *g, unsigned number, const struct ft_custome
     const size_t from = rows->first[i], count = rows->first[i + 1] - from;
     const struct ft_dataset own = { rows->x + from * g->in.data->features, rows->y + from, count };
 
+    if (ft_model_is_clusters(g->in.spec)) {
+        ft_kmeans_customer(g->in.spec, g->server.params, own.x, g->private->workers[number].nearest + from, count,
+                           g->private->params.clip, vector);
+        return;
+    }
     ft_trainer_set_rate(g->trainers[number], g->rate);
     if (ft_train_local(g->trainers[number], &own, env, g->server.params, vector) != FT_OK)
         memset(vector, 0, g->vector * sizeof *vector);
@@ -126,6 +134,21 @@ to_step(struct ft_sim_engine *g, double weight)
         ft_model_decay(g->in.spec, g->server.params, decay * g->rate * weight, g->private->sum);
 }
 
+/* k-means: from customers' parts to sums and numbers, and the noise that is in them. */
+static void
+to_block(struct ft_sim_engine *g, uint32_t came)
+{
+    struct sim_private *p = g->private;
+    const struct ft_model_spec one = { .kind = FT_MODEL_KMEANS, .features = 1, .classes = 1 };
+    double noise[2] = { 0 };
+
+    g->server.noise_sum = p->central ? p->z * p->params.clip : p->params.sigma_share * sqrt(came) * p->codec.quant_step;
+    noise[1] = g->server.noise_sum;
+    ft_kmeans_from_customers(&one, (const float[1]){ 0 }, p->params.clip, noise);
+    g->server.noise_number = noise[1];
+    ft_kmeans_from_customers(g->in.spec, g->server.params, p->params.clip, p->sum);
+}
+
 static enum ft_status
 sum_of_shops(struct ft_sim_engine *g, uint32_t came)
 {
@@ -176,7 +199,9 @@ sim_private_round(struct ft_sim_engine *g, const double **sum, double *weight, u
         FT_TRY(sum_of_shops(g, *came));
         *weight = p->q * (double)declared;
     }
-    if (p->by_gradient)
+    if (ft_model_is_clusters(g->in.spec))
+        to_block(g, *came);
+    else if (p->by_gradient)
         to_step(g, *weight);
 out:
     return st == FT_OK

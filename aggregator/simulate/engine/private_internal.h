@@ -13,6 +13,7 @@ struct private_worker {
     uint32_t *drawn;                   /* (most customers of a client, or all) */
     float *x, *y;                      /* a block's rows */
     uint32_t *first;                   /* (BLOCK + 1) */
+    uint32_t *nearest;                 /* k-means: of the block's rows */
     float *vector;                     /* (parameters) */
     int64_t *z;                        /* (parameters) */
     uint64_t *words, *total;           /* packed */

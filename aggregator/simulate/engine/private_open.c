@@ -183,11 +183,13 @@ open_worker(struct ft_sim_engine *g, struct sim_private *p, struct private_worke
     w->y = ft_calloc(block + 1, sizeof *w->y);
     w->first = ft_calloc(PRIVATE_BLOCK + 1, sizeof *w->first);
     w->vector = ft_calloc(g->vector, sizeof *w->vector);
+    w->nearest = ft_model_is_clusters(g->in.spec) ? ft_calloc(block + 1, sizeof *w->nearest) : NULL;
     w->z = ft_calloc(g->vector, sizeof *w->z);
     w->words = ft_calloc(p->codec.words, sizeof *w->words);
     w->total = ft_calloc(p->codec.words, sizeof *w->total);
     if (w->drawn == NULL || w->x == NULL || w->y == NULL || w->first == NULL || w->vector == NULL ||
-        w->z == NULL || w->words == NULL || w->total == NULL)
+        w->z == NULL || w->words == NULL || w->total == NULL ||
+        (ft_model_is_clusters(g->in.spec) && w->nearest == NULL))
         return FT_ERR_NOMEM;
     return p->by_gradient ? ft_per_customer_open(g->in.spec, &w->gradients, err) : FT_OK;
 }
@@ -211,7 +213,7 @@ sim_private_open(struct ft_sim_engine *g, struct ft_error *err)
                        "a partition that keeps customers whole (iid, quantity)",
                        g->in.e->privacy.m_stores, g->in.data->customer_clients);
     p->central = g->in.e->privacy.central;
-    p->by_gradient = g->algorithm->kind == FT_SIM_FEDSGD && g->in.spec->kind != FT_MODEL_CNN;
+    p->by_gradient = !ft_model_is_clusters(g->in.spec) && g->algorithm->kind == FT_SIM_FEDSGD && g->in.spec->kind != FT_MODEL_CNN;
     p->sum = ft_calloc(g->vector, sizeof *p->sum);
     if (p->sum == NULL) {
         st = FT_ERR_NOMEM;
@@ -238,6 +240,7 @@ sim_private_close(struct ft_sim_engine *g)
         ft_free(w->x);
         ft_free(w->y);
         ft_free(w->first);
+        ft_free(w->nearest);
         ft_free(w->vector);
         ft_free(w->z);
         ft_free(w->words);

@@ -121,7 +121,7 @@ sim_score(struct sim_pool *pool, struct ft_trainer *const *trainers, const float
         right += answer(s.z + i * s.outputs, s.outputs) == (uint32_t)rows->y[i];
     }
     out->loss = sum / (double)rows->rows;
-    if (!ft_model_is_regression(spec))
+    if (!ft_model_is_regression(spec) && !ft_model_is_clusters(spec))
         out->accuracy = (double)right / (double)rows->rows;
     if (ft_model_is_binary(spec))
         st = ft_auc_exact(s.z, rows->y, (size_t)rows->rows, &out->auc);

@@ -7,8 +7,8 @@
 #include "common/model/train.h"
 
 struct ft_sim_score {
-    double loss;     /* mean; NAN without rows */
-    double accuracy; /* NAN for regressions */
+    double loss;     /* mean; NAN without rows; of k-means the inertia */
+    double accuracy; /* NAN for regressions and k-means */
     double auc;      /* exact; NAN unless binary */
 };
 

@@ -2,6 +2,7 @@
 #include "common/base/alloc.h"
 #include "common/base/config.h"
 #include "common/base/file.h"
+#include "common/model/metrics.h"
 
 #include <errno.h>
 #include <float.h>
@@ -31,13 +32,13 @@ static const struct ft_config_choice splits[] = { { "column", FT_SIM_COLUMN },  
 static const struct ft_config_choice kinds[] = { { "linear", FT_MODEL_LINEAR },   { "logistic", FT_MODEL_LOGISTIC },
                                                  { "softmax", FT_MODEL_SOFTMAX }, { "poisson", FT_MODEL_POISSON },
                                                  { "mlp", FT_MODEL_MLP },         { "cnn", FT_MODEL_CNN },
-                                                 { NULL, 0 } };
+                                                 { "kmeans", FT_MODEL_KMEANS },   { NULL, 0 } };
 static const struct ft_config_choice activations[] = { { "relu", FT_ACT_RELU }, { "tanh", FT_ACT_TANH }, { NULL, 0 } };
 static const struct ft_config_choice algorithms[] = {
     { "fedsgd", FT_SIM_FEDSGD },   { "fedavg", FT_SIM_FEDAVG },   { "fedavgm", FT_SIM_FEDAVGM },
     { "fedprox", FT_SIM_FEDPROX }, { "scaffold", FT_SIM_SCAFFOLD }, { "fedadam", FT_SIM_FEDADAM },
     { "fedyogi", FT_SIM_FEDYOGI }, { "fedadagrad", FT_SIM_FEDADAGRAD }, { "fednova", FT_SIM_FEDNOVA },
-    { "ditto", FT_SIM_DITTO },     { "fedbuff", FT_SIM_FEDBUFF }, { NULL, 0 }
+    { "ditto", FT_SIM_DITTO },     { "fedbuff", FT_SIM_FEDBUFF }, { "lloyd", FT_SIM_LLOYD }, { NULL, 0 }
 };
 static const struct ft_config_choice weightings[] = { { "rows", FT_SIM_BY_ROWS }, { "equal", FT_SIM_EQUAL }, { NULL, 0 } };
 static const struct ft_config_choice schedules[] = { { "constant", FT_SIM_CONSTANT },
@@ -102,6 +103,8 @@ static const struct ft_config_field model_fields[] = {
     NUMBERS(model.channels, "channels", FT_MODEL_CONV_MAX),
     NUMBERS(model.kernels, "kernels", FT_MODEL_CONV_MAX),
     NUMBERS(model.pools, "pools", FT_MODEL_CONV_MAX),
+    WHOLE(model.clusters, "clusters", 0, 2, FT_MODEL_CLUSTERS_MAX),
+    WHOLE(model.min_cluster, "min_cluster", 0, 1, 1000000000),
     FT_CONFIG_END,
 };
 static const struct ft_config_field algorithm_fields[] = {
@@ -120,7 +123,7 @@ static const struct ft_config_field training_fields[] = {
     WHOLE(training.rounds, "rounds", R, 1, 10000000),
     WHOLE(training.local_epochs, "local_epochs", 0, 1, 10000),
     WHOLE(training.batch_size, "batch_size", 0, 0, 1000000),
-    REAL(training.learning_rate, "learning_rate", R, DBL_MIN, 1e6),
+    REAL(training.learning_rate, "learning_rate", 0, DBL_MIN, 1e6), /* k-means has none */
     REAL(training.momentum, "momentum", 0, 0, 0.999999),
     REAL(training.weight_decay, "weight_decay", 0, 0, 1e6),
     CHOICE(training.schedule, "schedule", 0, schedules),
@@ -266,6 +269,29 @@ check_model(const struct checker *c)
 }
 
 static void
+check_clusters(const struct checker *c)
+{
+    const struct ft_sim_experiment *e = c->e;
+    const bool kmeans = e->model.kind == FT_MODEL_KMEANS, lloyd = e->algorithm.kind == FT_SIM_LLOYD;
+    const char *const why = "k-means moves a centroid to the mean of its rows";
+    needs(c, !kmeans || e->model.clusters > 0, "model.clusters", "how many kmeans makes");
+    has_no(c, !kmeans && e->model.clusters > 0, "model.clusters", "only kmeans has clusters");
+    has_no(c, !kmeans && e->model.min_cluster > 0, "model.min_cluster", "only kmeans has clusters");
+    if (kmeans != lloyd)
+        ft_config_find(c->config, c->findings, "algorithm.name", "%s", kmeans ? "kmeans is trained by lloyd's rounds, expected lloyd" : "lloyd's rounds are of kmeans, expected another algorithm");
+    if (!kmeans) {
+        ft_config_need(c->config, c->findings, "training", training_fields, "learning_rate");
+        return;
+    }
+    has_no(c, e->training.learning_rate > 0, "training.learning_rate", why);
+    has_no(c, e->training.momentum > 0, "training.momentum", why);
+    has_no(c, e->training.weight_decay > 0, "training.weight_decay", why);
+    has_no(c, e->training.batch_size > 0, "training.batch_size", why);
+    has_no(c, e->training.local_epochs > 1, "training.local_epochs", why);
+    has_no(c, e->algorithm.weighting == FT_SIM_EQUAL, "algorithm.weights", "every row counts the same");
+}
+
+static void
 check_algorithm(const struct checker *c)
 {
     const struct ft_sim_experiment *e = c->e;
@@ -303,7 +329,7 @@ static bool
 sums_changes_alone(enum ft_sim_algorithm_kind kind)
 {
     return kind == FT_SIM_FEDSGD || kind == FT_SIM_FEDAVG || kind == FT_SIM_FEDAVGM || kind == FT_SIM_FEDADAM ||
-           kind == FT_SIM_FEDYOGI || kind == FT_SIM_FEDADAGRAD;
+           kind == FT_SIM_FEDYOGI || kind == FT_SIM_FEDADAGRAD || kind == FT_SIM_LLOYD;
 }
 
 static void
@@ -395,9 +421,12 @@ ft_sim_experiment_parse(struct ft_bytes yaml, const char *origin, const char *fo
     ft_findings_init(findings, origin);
     FT_TRY(ft_config_open(yaml, findings, &config));
     FT_TRY(ft_config_read(config, experiment_fields, out, findings));
+    if (out->model.kind == FT_MODEL_KMEANS && out->model.min_cluster == 0)
+        out->model.min_cluster = FT_MIN_GROUP;
     const struct checker c = { out, config, findings };
     check_data(&c);
     check_model(&c);
+    check_clusters(&c);
     check_algorithm(&c);
     check_privacy(&c);
     check_stop(&c);
@@ -468,6 +497,10 @@ ft_sim_experiment_model(const struct ft_sim_experiment *e, const struct ft_sim_d
                                    .activation = e->model.activation,
                                    .hidden_count = e->model.hidden_count,
                                    .conv_count = e->model.channels_count };
+    if (e->model.kind == FT_MODEL_KMEANS) { /* whatever the labels are */
+        out->classes = e->model.clusters;
+        return ft_model_spec_check(out, err);
+    }
     memcpy(out->hidden, e->model.hidden, sizeof out->hidden);
     memcpy(out->image, e->model.image, sizeof out->image);
     for (uint32_t i = 0; i < e->model.channels_count; i++)

@@ -25,6 +25,7 @@ enum ft_sim_algorithm_kind {
     FT_SIM_FEDNOVA,
     FT_SIM_DITTO,
     FT_SIM_FEDBUFF,
+    FT_SIM_LLOYD, /* k-means, and nothing else */
 };
 const char *ft_sim_algorithm_name(enum ft_sim_algorithm_kind kind); /* "fedavg" */
 
@@ -48,6 +49,8 @@ struct ft_sim_experiment {
         uint32_t channels[FT_MODEL_CONV_MAX], channels_count;
         uint32_t kernels[FT_MODEL_CONV_MAX], kernels_count;
         uint32_t pools[FT_MODEL_CONV_MAX], pools_count;
+        uint32_t clusters;    /* k-means */
+        uint32_t min_cluster; /* k-means: a cluster of fewer rows is not moved to their mean; 10 where nothing is said */
     } model;
     struct {
         enum ft_sim_algorithm_kind kind;

@@ -25,6 +25,7 @@ struct ft_sim_baselines {
     double personal_accuracy;            /* Ditto's models, likewise */
     struct ft_sim_score without_privacy; /* the same rounds without clipping, lanes, masks and noise */
     struct ft_sim_score central;         /* central DP-SGD at the same epsilon */
+    double agreement_pooled, agreement_without_privacy; /* k-means: adjusted Rand index with them over train rows; NAN */
 };
 
 struct ft_sim_result {

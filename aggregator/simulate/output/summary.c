@@ -28,12 +28,21 @@ score_json(const struct ft_sim_score *s)
                      number(s->auc));
 }
 
+/* How far a baseline's clusters are those of the run. */
+static json_t *
+with_agreement(json_t *score, double index)
+{
+    if (isfinite(index))
+        json_object_set_new(score, "adjusted_rand", json_real(index));
+    return score;
+}
+
 static json_t *
 baselines_json(const struct ft_sim_baselines *b)
 {
     json_t *all = json_object();
     if (b->has_pooled)
-        json_object_set_new(all, "pooled", score_json(&b->pooled));
+        json_object_set_new(all, "pooled", with_agreement(score_json(&b->pooled), b->agreement_pooled));
     if (b->has_local) {
         json_t *local = score_json(&b->local);
         json_object_set_new(local, "clients", json_integer(b->local_clients));
@@ -41,7 +50,8 @@ baselines_json(const struct ft_sim_baselines *b)
         json_object_set_new(all, "local", local);
     }
     if (b->has_without_privacy)
-        json_object_set_new(all, "without_privacy", score_json(&b->without_privacy));
+        json_object_set_new(all, "without_privacy",
+                            with_agreement(score_json(&b->without_privacy), b->agreement_without_privacy));
     if (b->has_central)
         json_object_set_new(all, "central_dp", score_json(&b->central));
     return all;
@@ -74,6 +84,10 @@ ft_sim_summary_json(const struct ft_sim_experiment *e, const struct ft_sim_resul
     json_t *metrics = score_json(&r->score), *o;
     if (r->baselines.has_personal)
         json_object_set_new(metrics, "personal_accuracy", number(r->baselines.personal_accuracy));
+    if (r->baselines.has_pooled && isfinite(r->baselines.agreement_pooled))
+        json_object_set_new(metrics, "adjusted_rand_pooled", json_real(r->baselines.agreement_pooled));
+    if (r->baselines.has_without_privacy && isfinite(r->baselines.agreement_without_privacy))
+        json_object_set_new(metrics, "adjusted_rand_without_privacy", json_real(r->baselines.agreement_without_privacy));
     o = json_pack("{s:i, s:s, s:s, s:o, s:I, s:o, s:o, s:f, s:f, s:f, s:I, s:s}", "version", 1, "name",
                   e->name, "algorithm", ft_sim_algorithm_name(e->algorithm.kind), "seed",
                   e->seed <= INT64_MAX ? json_integer((json_int_t)e->seed)

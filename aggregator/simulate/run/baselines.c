@@ -3,6 +3,7 @@
 #include "aggregator/simulate/engine/pool.h"
 #include "common/base/alloc.h"
 #include "common/base/env.h"
+#include "common/model/kmeans.h"
 #include "common/model/pooled.h"
 
 #include <math.h>
@@ -67,6 +68,22 @@ by_sgd(const struct school *s, uint32_t client, const struct ft_dataset *rows, f
                          &result);
 }
 
+/* As many rounds as the federation makes, from the same centroids. */
+static enum ft_status
+by_lloyd(const struct school *s, const struct ft_dataset *rows, float *params)
+{
+    const struct ft_sim_experiment *e = s->job->e;
+    struct ft_model *m = NULL;
+    enum ft_status st;
+
+    FT_TRY(ft_model_open(s->job->spec, &m, NULL));
+    ft_model_init(s->job->spec, e->seed, params);
+    st = ft_kmeans_pooled(m, rows->x, rows->rows, e->training.rounds, e->model.min_cluster, e->seed, params);
+out:
+    ft_model_close(m);
+    return st;
+}
+
 static void
 learn(void *ctx, unsigned number)
 {
@@ -77,6 +94,10 @@ learn(void *ctx, unsigned number)
     if (number >= s->count)
         return;
     const struct ft_dataset rows = rows_of(s->job, l->client);
+    if (ft_model_is_clusters(spec)) {
+        l->status = by_lloyd(s, &rows, l->params);
+        return;
+    }
     l->status = FT_ERR_LATER;
     if (l->client == POOLED && has_optimum &&
         (double)rows.rows * (double)s->parameters * (double)s->parameters <= NEWTON_COST)
@@ -107,7 +128,8 @@ mark(const struct school *s, const struct lesson *l, struct ft_sim_baselines *ou
         return st;
     if (l->client == POOLED) {
         out->pooled = score;
-        return FT_OK;
+        return ft_sim_engine_agreement(s->job->engine, l->params, ft_sim_engine_params(s->job->engine),
+                                       &out->agreement_pooled);
     }
     if (!isfinite(score.loss))
         return FT_OK;
@@ -161,7 +183,9 @@ sim_baselines_run(const struct sim_baselines_job *job, struct ft_sim_baselines *
                                       .pooled = { NAN, NAN, NAN },
                                       .local = { NAN, NAN, NAN },
                                       .local_accuracy_own_mix = NAN,
-                                      .personal_accuracy = NAN };
+                                      .personal_accuracy = NAN,
+                                      .agreement_pooled = NAN,
+                                      .agreement_without_privacy = NAN };
     FT_TRY(sim_pool_open(job->threads, &pool));
     threads = sim_pool_threads(pool);
     s.lessons = ft_calloc(threads, sizeof *s.lessons);

@@ -2,7 +2,7 @@
  * What federated training is measured against, beside every run:
  *   pooled   one model of all train rows: the optimum of a logistic, linear or Poisson model, else SGD
  *   local    each of the first so many clients trains alone by SGD on its own rows
- * SGD takes the experiment's batch size and learning rate, momentum 0.9 unless it says otherwise, the rate
+ * k-means makes the federation's rounds from the same centroids. SGD takes the experiment's batch size and learning rate, momentum 0.9 unless it says otherwise, the rate
  * falling to zero along a half cosine over `evaluation.baseline_epochs`.
  */
 #ifndef FT_SIMULATE_BASELINES_H

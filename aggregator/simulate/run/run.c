@@ -315,7 +315,8 @@ baseline_done(void *ctx, uint64_t done, uint64_t all)
 
 /* As many rounds in another way, and what they come to. */
 static enum ft_status
-run_variant(struct run *r, const struct ft_sim_experiment *variant, enum ft_sim_stage stage, struct ft_sim_score *score)
+run_variant(struct run *r, const struct ft_sim_experiment *variant, enum ft_sim_stage stage, struct ft_sim_score *score,
+            double *agreement)
 {
     struct ft_sim_experiment own = *variant; /* its texts stay the experiment's */
     const struct ft_sim_input input = { &own, &r->data, &r->clients, &r->spec, r->out->threads };
@@ -326,7 +327,8 @@ run_variant(struct run *r, const struct ft_sim_experiment *variant, enum ft_sim_
     FT_TRY(ft_sim_engine_open(&input, &engine, r->err));
     r->progress.stage = stage;
     FT_TRY(all_rounds(r, engine, ft_sim_engine_rounds(r->engine), false));
-    st = ft_sim_engine_score(engine, ft_sim_engine_params(engine), score);
+    FT_TRY(ft_sim_engine_score(engine, ft_sim_engine_params(engine), score));
+    st = ft_sim_engine_agreement(engine, ft_sim_engine_params(engine), ft_sim_engine_params(r->engine), agreement);
 out:
     ft_sim_engine_close(engine);
     return st;
@@ -340,7 +342,8 @@ run_without_privacy(struct run *r)
     plain.secure.kind = FT_SIM_SECURE_NONE;
     plain.privacy.unit = FT_SIM_UNIT_NONE;
     r->out->baselines.has_without_privacy = true;
-    return run_variant(r, &plain, FT_SIM_WITHOUT_PRIVACY, &r->out->baselines.without_privacy);
+    return run_variant(r, &plain, FT_SIM_WITHOUT_PRIVACY, &r->out->baselines.without_privacy,
+                       &r->out->baselines.agreement_without_privacy);
 }
 
 /* With all rows in one place, and the same noise multiplier. */
@@ -350,7 +353,8 @@ run_central(struct run *r)
     struct ft_sim_experiment central = *r->e;
     central.privacy.central = true;
     r->out->baselines.has_central = true;
-    return run_variant(r, &central, FT_SIM_CENTRAL, &r->out->baselines.central);
+    double unused;
+    return run_variant(r, &central, FT_SIM_CENTRAL, &r->out->baselines.central, &unused);
 }
 
 static enum ft_status
