@@ -1,8 +1,8 @@
 /*
- * Lloyd's rounds of k-means over clients: client k contributes the sums and numbers of each cluster's rows, per row of its
- * own; the server moves each centroid to the mean of all its rows (Lloyd 1982; common/model/kmeans.h). With every client
- * in every round the centroids are those of pooled rows. With privacy a customer's part is cut at the clip, and `noise` is
- * what the server reckons with.
+ * Lloyd's rounds of k-means over clients: client k contributes the sums and numbers of each cluster's rows,
+ * per row of its own; the server moves each centroid to the mean of all its rows (Lloyd 1982;
+ * common/model/kmeans.h). With every client in every round the centroids are those of pooled rows. With
+ * privacy a customer's part is cut at the clip, and `noise` is what the server reckons with.
  */
 #include "aggregator/simulate/algorithm/algorithm.h"
 #include "common/base/alloc.h"

@@ -1,4 +1,5 @@
-/* Tasks that find segments: what they have, what they have not, and that both forms of a task say the same. */
+/* Tasks that find segments: what they have, what they have not, and that both forms of a task say the same.
+ */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -105,9 +106,11 @@ a_segments_task_with_noise_is_derived(void **state)
     struct ft_round_plan plan;
 
     (void)state;
-    if (sample_read(with("privacy: {noise: none", NOISE, "rounds: 20", "rounds: 20, clip: 2"), &task, &findings) != FT_OK)
+    if (sample_read(with("privacy: {noise: none", NOISE, "rounds: 20", "rounds: 20, clip: 2"), &task,
+                    &findings) != FT_OK)
         fail_msg("%s", findings.list[0].text);
-    if (ft_plan_privacy_derive(&task, &err) != FT_OK || ft_round_plan_init(&plan, &task, FT_STAGE_TRAIN, &err) != FT_OK)
+    if (ft_plan_privacy_derive(&task, &err) != FT_OK ||
+        ft_round_plan_init(&plan, &task, FT_STAGE_TRAIN, &err) != FT_OK)
         fail_msg("%s", err.text);
     assert_int_equal(plan.privacy.coordinates, 4 * 3);
     assert_true(plan.privacy.clip == 2);
@@ -123,34 +126,45 @@ static void
 what_segments_cannot_have_is_told_at_its_place(void **state)
 {
     (void)state;
-    expect(with("clusters: 4", "clusters: 0", NULL, NULL), "16:33: 'clusters' is '0', expected a whole number from 2 to 256");
-    expect(with("clusters: 4", "clusters: 1", NULL, NULL), "16:33: 'clusters' is '1', expected a whole number from 2 to 256");
-    expect(with("clusters: 4", "clusters: 257", NULL, NULL), "16:33: 'clusters' is '257', expected a whole number from 2 to 256");
-    expect(with("clusters: 4, ", "", NULL, NULL), "16:1: missing key 'clusters', expected a whole number from 2 to 256");
+    expect(with("clusters: 4", "clusters: 0", NULL, NULL),
+           "16:33: 'clusters' is '0', expected a whole number from 2 to 256");
+    expect(with("clusters: 4", "clusters: 1", NULL, NULL),
+           "16:33: 'clusters' is '1', expected a whole number from 2 to 256");
+    expect(with("clusters: 4", "clusters: 257", NULL, NULL),
+           "16:33: 'clusters' is '257', expected a whole number from 2 to 256");
+    expect(with("clusters: 4, ", "", NULL, NULL),
+           "16:1: missing key 'clusters', expected a whole number from 2 to 256");
     expect(with("min_cluster: 15", "min_cluster: 0", NULL, NULL), "16:49: 'min_cluster' is '0'");
     expect(with("  features:", "  label: {column: y, min: 0, max: 1}\n  features:", NULL, NULL),
            "11:3: 'label' has no meaning for kmeans: segments are found without one");
-    expect(with("rounds: 20", "rounds: 20, local_epochs: 2", NULL, NULL), "17:24: 'local_epochs' has no meaning for kmeans");
+    expect(with("rounds: 20", "rounds: 20, local_epochs: 2", NULL, NULL),
+           "17:24: 'local_epochs' has no meaning for kmeans");
     expect(with("rounds: 20", "rounds: 20, server: {optimizer: fedavg, learning_rate: 1}", NULL, NULL),
            "17:24: 'server' has no meaning for kmeans");
     expect(with("rounds: 20", "rounds: 20, clip: 5", NULL, NULL),
            "17:24: training.clip is 5, but without noise the declared ranges bound the sums");
     expect(with("schedule:", "evaluation: {bins: 512, calibration_bins: 10}\nschedule:", NULL, NULL),
            "21:14: 'bins' has no meaning for kmeans: there are no scores; inertia and shares are measured");
-    expect(with("model: {kind: kmeans, ", "model: {kind: kmeans, hidden: [3], ", NULL, NULL), "only mlp and cnn have hidden layers");
-    expect(with("clusters: 4", "clusters: 4, classes: 3", NULL, NULL), "only softmax, mlp and cnn have classes");
-    expect(with("privacy: {noise: none", NOISE, NULL, NULL), "17:1: missing key 'clip', expected a number above 0");
-    expect(with("privacy: {noise: none", NOISE ", contribution: gradient", "rounds: 20", "rounds: 20, clip: 2"),
-           "'contribution' has no meaning for kmeans: sums and numbers by cluster are contributed");
+    expect(with("model: {kind: kmeans, ", "model: {kind: kmeans, hidden: [3], ", NULL, NULL),
+           "only mlp and cnn have hidden layers");
+    expect(with("clusters: 4", "clusters: 4, classes: 3", NULL, NULL),
+           "only softmax, mlp and cnn have classes");
+    expect(with("privacy: {noise: none", NOISE, NULL, NULL),
+           "17:1: missing key 'clip', expected a number above 0");
+    expect(
+        with("privacy: {noise: none", NOISE ", contribution: gradient", "rounds: 20", "rounds: 20, clip: 2"),
+        "'contribution' has no meaning for kmeans: sums and numbers by cluster are contributed");
 }
 
-/* And the other way round: keys that all other models need are still missed in the same words, and clusters are k-means'. */
+/* And the other way round: keys that all other models need are still missed in the same words, and clusters
+ * are k-means'. */
 static void
 other_models_still_need_what_they_need(void **state)
 {
     (void)state;
     expect(sample_with("  label: {column: y, min: 0, max: 1}\n", ""), "9:1: missing key 'label', expected ");
-    expect(sample_with("local_epochs: 2, ", ""), "18:1: missing key 'local_epochs', expected a whole number from 1 to 1000");
+    expect(sample_with("local_epochs: 2, ", ""),
+           "18:1: missing key 'local_epochs', expected a whole number from 1 to 1000");
     expect(sample_with("batch_size: 0, ", ""), "missing key 'batch_size'");
     expect(sample_with("clip: 5, ", ""), "18:1: missing key 'clip', expected a number above 0");
     expect(sample_with("{kind: logistic}", "{kind: logistic, clusters: 3}"), "but only kmeans has clusters");
@@ -212,7 +226,8 @@ the_segments_template_lacks_only_the_persons_lines(void **state)
 static void
 the_shipped_segments_are_good(void **state)
 {
-    static const char *const paths[] = { "deploy/tasks/cj_segments.yaml", "deploy/tasks/cj_segments_private.yaml" };
+    static const char *const paths[] = { "deploy/tasks/cj_segments.yaml",
+                                         "deploy/tasks/cj_segments_private.yaml" };
 
     (void)state;
     for (int i = 0; i < 2; i++) {

@@ -41,6 +41,20 @@
     "cohort: {n_min: 6, n_cap: 16, h_min: 3, corrupted: 2, drop_permille: 250, sigma: 40, eta: 30,\n"                  \
     "         suite: aes-256-ctr, lane_bits: 64}\n"                                                                    \
     "schedule: {join: 5s, step: 10s, session: 60s, pause: 0s}\n"
+/* Two segments in the same features. */
+#define KMEANS(privacy)                                                                                                \
+    "version: 1\ntask: sample\ntitle: A sample\npurpose: train/segmentation\nowner: Central data team\n"              \
+    "expires: 2027-12-31\nreview: 2027-06-30\nunit: customer\nexamples:\n"                                            \
+    "  sql: SELECT customer_id, split, a, b FROM t\n  features:\n"                                                     \
+    "    - {name: a, min: 0, max: 10}\n    - {name: b, min: -1, max: 1}\n"                                             \
+    "  rows_per_customer: 3\n  rows_max: 1000\nmodel: {kind: kmeans, clusters: 2}\n"                                   \
+    "training: {rounds: 30, clip: 0.9}\nprivacy:\n"                                                                   \
+    "  noise: discrete-gaussian\n  epsilon: 8\n  delta: 1.0e-5\n  m_stores: 1\n  spare_rounds: 2\n"                    \
+    "  shops: [{shop: a, customers: 500}, {shop: b, customers: 1000}, {shop: c, customers: 500},\n"                    \
+    "          {shop: d, customers: 500}, {shop: e, customers: 500}, {shop: f, customers: 1000}]\n" privacy            \
+    "cohort: {n_min: 6, n_cap: 16, h_min: 3, corrupted: 2, drop_permille: 250, sigma: 40, eta: 30,\n"                  \
+    "         suite: aes-256-ctr, lane_bits: 64}\n"                                                                    \
+    "schedule: {join: 5s, step: 10s, session: 60s, pause: 0s}\n"
 #define ALL      "  expected_customers: 4000\n"
 #define GRADIENT "  contribution: gradient\n"
 #define DELTA    "  contribution: local-delta\n"
@@ -55,7 +69,7 @@ struct fixture {
     float x[CUSTOMERS * PER * FEATURES], y[CUSTOMERS * PER];
     uint32_t whose[CUSTOMERS * PER];
     double means[FEATURES], stds[FEATURES];
-    float params[FEATURES + 1];
+    float params[2 * FEATURES]; /* of a logistic model the first three */
 };
 
 /* Customers' rows lie apart, as a query returns them: row r is of customer r mod CUSTOMERS; the first has only one. */
@@ -94,14 +108,14 @@ open_fixture(struct fixture *f, const char *yaml, enum ft_stage stage)
     f->means[0] = 4;
     f->stds[0] = 3;
     f->stds[1] = 0.5;
-    for (int i = 0; i <= FEATURES; i++)
+    for (int i = 0; i < 2 * FEATURES; i++)
         f->params[i] = 0.37f * (float)i - 0.29f;
     f->model = (struct ft_model_state){ .stage = stage,
                                         .means = f->means,
                                         .stds = f->stds,
                                         .features = FEATURES,
                                         .params = f->params,
-                                        .parameters = FEATURES + 1 };
+                                        .parameters = ft_model_parameters(&f->plan.model) };
 }
 
 /* Contribute with all randomness from `seed`, which draws the noise first: taken away, the sum itself is left. */
@@ -155,6 +169,30 @@ own_rows(const struct fixture *f, uint32_t who, float *x, float *y)
     return n;
 }
 
+/* The same of k-means: at the nearest of two centroids. */
+static void
+plain_clusters(const struct fixture *f, const float *x, size_t n, double *v)
+{
+    const double reach = sqrt(0.75) * f->plan.privacy.clip;
+
+    for (size_t r = 0; r < n; r++) {
+        double d[2] = { 0, 0 };
+        for (int k = 0; k < 2; k++)
+            for (int j = 0; j < FEATURES; j++)
+                d[k] += pow((double)x[r * 2 + (size_t)j] - (double)f->params[2 * k + j], 2);
+        const int k = d[1] < d[0];
+        if (f->plan.stage == FT_STAGE_EVALUATE) { /* at most 2 a feature counts */
+            v[0] += fmin(d[k], 4) / 4 / sqrt(2) / (double)n;
+            v[1 + k] += 1 / sqrt(2) / (double)n;
+            continue;
+        }
+        for (int j = 0; j < FEATURES; j++)
+            v[3 * k + j] += ((double)x[r * 2 + (size_t)j] - (double)f->params[2 * k + j]) *
+                            fmin(1, reach / sqrt(d[k])) / (double)n;
+        v[3 * k + 2] += f->plan.privacy.clip / 2 / (double)n;
+    }
+}
+
 /* The customer's vector by the book, in double. */
 static void
 plain_vector(const struct fixture *f, uint32_t who, double *v)
@@ -165,6 +203,10 @@ plain_vector(const struct fixture *f, uint32_t who, double *v)
 
     memset(v, 0, f->plan.privacy.coordinates * sizeof *v);
     ft_env_seeded_init(&env, 1, 1);
+    if (f->task.model == FT_MODEL_KMEANS && f->plan.stage != FT_STAGE_STATISTICS) {
+        plain_clusters(f, x, n, v);
+        return;
+    }
     for (size_t r = 0; r < n; r++) {
         const double a[2] = { (double)x[r * 2], (double)x[r * 2 + 1] };
         const double z = (double)f->params[0] * a[0] + (double)f->params[1] * a[1] + (double)f->params[2];
@@ -264,6 +306,17 @@ a_private_training_round_sums_clipped_local_changes(void **ctx)
     check_against_plain(TASK("logistic", "customer", ALL DELTA ADAPTIVE ROTATED), FT_STAGE_TRAIN);
 }
 
+/* k-means: each customer's part of sums and numbers, at the clip and below it; and inertia and shares. */
+static void
+private_segments_sum_the_customers_parts(void **ctx)
+{
+    (void)ctx;
+    check_against_plain(KMEANS(ALL), FT_STAGE_STATISTICS);
+    check_against_plain(KMEANS(ALL), FT_STAGE_TRAIN);
+    check_against_plain(KMEANS(ALL ROTATED), FT_STAGE_TRAIN);
+    check_against_plain(KMEANS(ALL), FT_STAGE_EVALUATE);
+}
+
 /* Statistics and evaluation go the same way, with their own vectors. */
 static void
 private_statistics_and_evaluation_sum_their_vectors(void **ctx)
@@ -317,7 +370,7 @@ one_customer_moves_the_integers_by_at_most_delta(void **ctx)
 {
     static const char *const yaml[] = { TASK("logistic", "customer", ALL GRADIENT ADAPTIVE ROTATED),
                                         TASK("logistic", "customer", ALL DELTA ADAPTIVE ROTATED),
-                                        TASK("linear", "customer", ALL GRADIENT) };
+                                        TASK("linear", "customer", ALL GRADIENT), KMEANS(ALL), KMEANS(ALL ROTATED) };
     struct ft_env_seeded random;
     unsigned __int128 farthest = 0;
     (void)ctx;
@@ -545,6 +598,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_private_training_round_sums_clipped_gradients),
         cmocka_unit_test(a_private_training_round_sums_clipped_local_changes),
+        cmocka_unit_test(private_segments_sum_the_customers_parts),
         cmocka_unit_test(private_statistics_and_evaluation_sum_their_vectors),
         cmocka_unit_test(a_store_contributes_one_vector_of_all_its_rows),
         cmocka_unit_test(one_customer_moves_the_integers_by_at_most_delta),
