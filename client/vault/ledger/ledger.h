@@ -20,6 +20,10 @@
  *   6. A PLANNED domain's first SPEND finds exactly the reservations that its plan hash names; none is added later.
  *   7. One process has the ledger: it holds an exclusive lock.
  *
+ * Backups: the newest copy goes on where it was. An older one does not: the shop's state and the aggregator know a later
+ * record (LEDGER_ROLLBACK), and what was spent since cannot be known, so no command takes it back into use. A shop that has
+ * lost its newest ledger begins anew under another name, with its budgets to be agreed anew.
+ *
  * Refusals are told by status and by the code at the start of err->text:
  *   REFUSED  REFUSED_BUDGET       the numbers are in the sentence and in struct ft_ledger_quote
  *   VERIFY   LEDGER_CORRUPT, LEDGER_ROLLBACK, LEDGER_FOREIGN (another shop's)
@@ -170,7 +174,9 @@ FT_NODISCARD enum ft_status ft_ledger_reserve(struct ft_ledger *l, const struct 
  * closed, or not the plan), REFUSED (beyond T), IO, FULL. */
 FT_NODISCARD enum ft_status ft_ledger_spend(struct ft_ledger *l, const uint8_t task[32], uint64_t round,
                                             const uint8_t session[32], struct ft_error *err);
-/* The masked bytes of a spent round, kept for sending again, have this hash. Errors: STATE (not spent, or sealed with
+/* The masked bytes of a spent round, kept for sending again, have this hash. The vault does not keep them: after a crash the
+ * round is lost for the shop and stays charged, for masked bytes on a disk, beside the keys that unmask them, would be one
+ * more thing to lose. The record is part of the format, so that a ledger with it opens. Errors: STATE (not spent, or sealed with
  * another hash), IO, FULL. */
 FT_NODISCARD enum ft_status ft_ledger_seal(struct ft_ledger *l, const uint8_t task[32], uint64_t round,
                                            const uint8_t hash[32], struct ft_error *err);

@@ -253,6 +253,22 @@ is_beginning(struct ft_bytes bytes, uint64_t seq)
     return false;
 }
 
+/* Is this the last record, whose own end never reached the disk: its chain as far as it goes, and zeros? Where eight of them
+ * and more are missing, what they stood behind may be missing too. A zero may follow the record (recover). */
+static bool
+lost_end(struct ft_bytes bytes, size_t whole, const uint8_t chain[FT_LEDGER_CHAIN_SIZE])
+{
+    const uint8_t *found = bytes.data + whole - FT_LEDGER_CHAIN_SIZE;
+    size_t same = 0;
+
+    if (bytes.size > whole + 1 || !all_zero(bytes.data + whole, bytes.size - whole))
+        return false;
+    while (same < FT_LEDGER_CHAIN_SIZE && found[same] == chain[same])
+        same++;
+    return all_zero(found + same, FT_LEDGER_CHAIN_SIZE - same) ||
+           all_zero(found + FT_LEDGER_CHAIN_SIZE - 8, 8);
+}
+
 enum ft_ledger_read
 ft_ledger_record_read(struct ft_bytes bytes, const uint8_t key[32], const uint8_t previous[32], uint64_t seq,
                       struct ft_ledger_record *r, uint8_t chain[32], size_t *size)
@@ -272,12 +288,8 @@ ft_ledger_record_read(struct ft_bytes bytes, const uint8_t key[32], const uint8_
     if (whole == 0 || length != whole - 4 || r->seq != seq || bytes.size < whole)
         return is_beginning(bytes, seq) ? FT_LEDGER_READ_TORN : FT_LEDGER_READ_BAD;
     chain_of(key, previous, bytes.data, whole - FT_LEDGER_CHAIN_SIZE, chain);
-    if (sodium_memcmp(chain, bytes.data + whole - FT_LEDGER_CHAIN_SIZE, FT_LEDGER_CHAIN_SIZE) != 0) {
-        /* the last record, whose own end never reached the disk; a zero may follow it (recover) */
-        const bool lost_end =
-            bytes.size <= whole + 1 && all_zero(bytes.data + whole - 8, bytes.size - whole + 8);
-        return lost_end ? FT_LEDGER_READ_TORN : FT_LEDGER_READ_BAD;
-    }
+    if (sodium_memcmp(chain, bytes.data + whole - FT_LEDGER_CHAIN_SIZE, FT_LEDGER_CHAIN_SIZE) != 0)
+        return lost_end(bytes, whole, chain) ? FT_LEDGER_READ_TORN : FT_LEDGER_READ_BAD;
     c.left = whole - HEAD_SIZE - FT_LEDGER_CHAIN_SIZE;
     r->type = (enum ft_ledger_type)type;
     if (!read_payload(&c, r))

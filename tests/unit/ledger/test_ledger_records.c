@@ -413,6 +413,35 @@ zeros_behind_the_end_are_a_torn_end(void **state)
     disk_clear(&disk);
 }
 
+/* The last record has its length, and its last bytes never arrived, be it one of them or all but its head: a torn end, cut
+ * off and paid for (privacy-accounting.md, section 10, rule 4). */
+static void
+zeros_for_the_end_of_the_last_record_are_a_torn_end(void **state)
+{
+    struct disk whole = { 0 };
+    const size_t spend = 13 + 72 + 32;
+    (void)state;
+
+    write_history(&whole);
+    for (size_t lost = 1; lost <= spend - 13; lost++) {
+        struct disk bad = { 0 };
+        struct ft_ledger_opened opened = { 0 };
+        struct ft_error err = { 0 };
+        struct ft_ledger *l;
+        disk_copy(&bad, &whole, whole.durable.size);
+        memset(bad.durable.data + whole.durable.size - lost, 0, lost);
+        if (disk_try(&bad, "shop-1", &l, &opened, &err) != FT_OK)
+            fail_msg("%zu bytes lost: %s", lost, err.text);
+        if (memcmp(bad.durable.data, whole.durable.data, whole.durable.size) != 0) {
+            assert_int_equal(opened.torn, spend);
+            assert_int_equal(opened.recovered, 2);
+        }
+        ft_ledger_close(l);
+        disk_clear(&bad);
+    }
+    disk_clear(&whole);
+}
+
 /* Another shop's ledger, another key's, and a file that is no ledger open for nobody. */
 static void
 a_foreign_ledger_is_refused(void **state)
@@ -505,6 +534,7 @@ main(void)
         cmocka_unit_test(a_flipped_bit_is_never_overlooked),
         cmocka_unit_test(records_out_of_order_are_corrupt),
         cmocka_unit_test(zeros_behind_the_end_are_a_torn_end),
+        cmocka_unit_test(zeros_for_the_end_of_the_last_record_are_a_torn_end),
         cmocka_unit_test(a_foreign_ledger_is_refused),
         cmocka_unit_test(a_rolled_back_ledger_is_found_by_its_head),
         cmocka_unit_test(a_view_counts_and_never_writes),
