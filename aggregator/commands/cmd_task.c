@@ -38,6 +38,14 @@ ft_cmd_task_publish(struct ft_cli *cli)
         st = ft_fail(&err, FT_ERR_VERIFY, "%s: signed for another deployment than this home's", ft_cli_operand(cli, 0));
         goto out;
     }
+    const uint32_t roster = ft_home_corrupted(&home);
+    if (task.corrupted < roster) {
+        st = ft_fail(&err, FT_ERR_CONFIG,
+                     "%s: cohort.corrupted is %u, and the roster says that up to %u shops may collude: no shop would join a "
+                     "round; expected %u or more",
+                     ft_cli_operand(cli, 0), task.corrupted, roster, roster);
+        goto out;
+    }
     ft_blob_hash(ft_buf_bytes(&signed_task), signed_hash);
     st = ft_store_task_put(home.store, hash, task.name, signed_hash, ft_buf_bytes(&signed_task),
                            ft_env_system()->wall_ms(NULL));

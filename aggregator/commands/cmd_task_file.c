@@ -1,4 +1,5 @@
 #include "aggregator/commands/cmd_task_file.h"
+#include "aggregator/commands/home.h"
 #include "aggregator/commands/cmd_task_measures.h"
 #include "aggregator/commands/cmd_task_privacy.h"
 
@@ -30,7 +31,7 @@ const struct ft_cli_option ft_cmd_task_new_options[] = {
     FT_CLI_OPTIONS_END,
 };
 const struct ft_cli_option ft_cmd_task_check_options[] = {
-    FT_CLI_HOME, /* taken for the sake of scripts; a check needs nothing of it */
+    FT_CLI_HOME, /* whose roster the task is compared with, if there is one */
     FT_CLI_OPTIONS_END,
 };
 const struct ft_cli_option ft_cmd_task_sign_options[] = {
@@ -280,6 +281,12 @@ ft_cmd_task_check(struct ft_cli *cli)
         code = print_verdict_json(&task, plans, &privacy);
     else
         print_verdict(path, &task, plans, &privacy);
+    const uint32_t roster = ft_home_corrupted_at(ft_cli_text(cli, "home"));
+    if (task.corrupted < roster) /* another federation's roster, perhaps: a warning */
+        fprintf(stderr,
+                "%s: warning: cohort.corrupted is %u, and the roster of %s says that up to %u shops may collude: no shop of it "
+                "would join a round, and `task publish` refuses there\n",
+                path, task.corrupted, ft_cli_text(cli, "home"), roster);
     ft_task_clear(&task);
     return code;
 }

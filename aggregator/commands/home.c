@@ -3,6 +3,7 @@
 #include "common/base/file.h"
 #include "common/base/lock.h"
 #include "common/base/keyfile.h"
+#include "common/secure_sum/roster.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,28 +19,66 @@ ft_home_path(const struct ft_home *home, const char *name)
     return ft_asprintf("%s/%s", home->folder, name);
 }
 
+static enum ft_status
+open_folder(const char *folder, struct ft_home *out, struct ft_findings *findings, struct ft_error *err)
+{
+    enum ft_status st;
+
+    memset(out, 0, sizeof *out);
+    out->folder = ft_strdup(folder);
+    if (out->folder == NULL)
+        return FT_ERR_NOMEM;
+    FT_TRY(ft_aggregator_config_load(out->folder, &out->config, findings, err));
+    FT_TRY(ft_store_open(out->config.data, &out->store, err));
+    ft_store_deployment(out->store, out->deployment);
+out:
+    if (st != FT_OK)
+        ft_home_close(out);
+    return st;
+}
+
 int
 ft_home_open(const struct ft_cli *cli, struct ft_home *out)
 {
     struct ft_findings findings = { 0 };
     struct ft_error err = { 0 };
-    enum ft_status st;
-    int code;
+    const enum ft_status st = open_folder(ft_cli_text(cli, "home"), out, &findings, &err);
 
-    memset(out, 0, sizeof *out);
-    out->folder = ft_strdup(ft_cli_text(cli, "home"));
-    if (out->folder == NULL)
-        return ft_cli_fail(cli, FT_ERR_NOMEM, NULL);
-    st = ft_aggregator_config_load(out->folder, &out->config, &findings, &err);
     if (st == FT_OK)
-        st = ft_store_open(out->config.data, &out->store, &err);
-    if (st == FT_OK) {
-        ft_store_deployment(out->store, out->deployment);
         return FT_EXIT_OK;
+    return findings.total > 0 ? ft_cli_fail_findings(cli, &findings) : ft_cli_fail(cli, st, &err);
+}
+
+uint32_t
+ft_home_corrupted(const struct ft_home *home)
+{
+    struct ft_home_trust trust = { 0 };
+    struct ft_buf bytes = { 0 };
+    struct ft_ss_roster roster = { 0 };
+    uint64_t serial;
+    uint32_t corrupted = 0;
+
+    if (ft_store_roster(home->store, &serial, &bytes) == FT_OK && ft_home_trust(home, &trust, NULL) == FT_OK &&
+        ft_ss_roster_open(ft_buf_bytes(&bytes), trust.trust.registrar_key, home->deployment, 0, &roster, NULL) == FT_OK)
+        corrupted = roster.corrupted;
+    ft_ss_roster_clear(&roster);
+    ft_home_trust_clear(&trust);
+    ft_buf_clear(&bytes);
+    return corrupted;
+}
+
+uint32_t
+ft_home_corrupted_at(const char *folder)
+{
+    struct ft_findings findings = { 0 };
+    struct ft_home home;
+    uint32_t corrupted = 0;
+
+    if (open_folder(folder, &home, &findings, NULL) == FT_OK) {
+        corrupted = ft_home_corrupted(&home);
+        ft_home_close(&home);
     }
-    code = findings.total > 0 ? ft_cli_fail_findings(cli, &findings) : ft_cli_fail(cli, st, &err);
-    ft_home_close(out);
-    return code;
+    return corrupted;
 }
 
 void

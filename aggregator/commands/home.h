@@ -27,6 +27,11 @@ struct ft_home {
 int ft_home_open(const struct ft_cli *cli, struct ft_home *out);
 void ft_home_close(struct ft_home *home);
 
+/* The bound on colluding shops in the roster that the registrar signed last: a task that withstands fewer is joined by no
+ * shop. 0: there is no roster yet. `at`: of a folder that may be no home at all, 0 then. */
+uint32_t ft_home_corrupted(const struct ft_home *home);
+uint32_t ft_home_corrupted_at(const char *folder);
+
 /* folder/name, to be freed with ft_free; NULL without memory. */
 char *ft_home_path(const struct ft_home *home, const char *name);
 

@@ -56,6 +56,7 @@ struct engine_task {
     uint8_t signed_hash[32];
     struct ft_blob *blob;
     uint8_t *verdicts;  /* (shops) enum ft_verdict */
+    uint32_t *reasons;  /* (shops) a hash of the codes that came with it, so that others are noticed */
     uint64_t *sizes;    /* (shops) declared customers; NULL without noise; 0: the task does not name the shop */
     uint64_t *asked_ms; /* (shops) when TASK was last sent */
     bool expired_told;

@@ -27,17 +27,22 @@ grow_tasks(struct ft_engine *e, size_t shop_count)
     for (size_t i = 0; i < e->task_count; i++) {
         struct engine_task *t = &e->tasks[i];
         uint8_t *verdicts = ft_calloc(shop_count + 1, sizeof *verdicts);
+        uint32_t *reasons = ft_calloc(shop_count + 1, sizeof *reasons);
         uint64_t *asked = ft_calloc(shop_count + 1, sizeof *asked);
-        if (verdicts == NULL || asked == NULL) {
+        if (verdicts == NULL || reasons == NULL || asked == NULL) {
             ft_free(verdicts);
+            ft_free(reasons);
             ft_free(asked);
             return FT_ERR_NOMEM;
         }
         memcpy(verdicts, t->verdicts, e->shop_count * sizeof *verdicts);
+        memcpy(reasons, t->reasons, e->shop_count * sizeof *reasons);
         memcpy(asked, t->asked_ms, e->shop_count * sizeof *asked);
         ft_free(t->verdicts);
+        ft_free(t->reasons);
         ft_free(t->asked_ms);
         t->verdicts = verdicts;
+        t->reasons = reasons;
         t->asked_ms = asked;
     }
     return FT_OK;

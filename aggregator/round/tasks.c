@@ -12,6 +12,7 @@ engine_task_clear(struct engine_task *t)
     ft_task_clear(&t->task);
     engine_blob_unref(t->blob);
     ft_free(t->verdicts);
+    ft_free(t->reasons);
     ft_free(t->asked_ms);
     ft_free(t->sizes);
     memset(t, 0, sizeof *t);
@@ -43,6 +44,16 @@ engine_task_sizes(const struct ft_engine *e, struct engine_task *t)
     return FT_OK;
 }
 
+/* FNV-1a: it need only differ when the reasons do. */
+static uint32_t
+hash_of(const char *codes)
+{
+    uint32_t hash = 2166136261u;
+    for (; *codes != '\0'; codes++)
+        hash = (hash ^ (uint8_t)*codes) * 16777619u;
+    return hash;
+}
+
 static enum ft_status
 load_verdicts(struct ft_engine *e, struct engine_task *t)
 {
@@ -53,8 +64,10 @@ load_verdicts(struct ft_engine *e, struct engine_task *t)
     for (size_t i = 0; st == FT_OK && i < count; i++) {
         const struct engine_shop *shop = engine_shop(e, rows[i].shop);
         /* "Waiting" and "later" are asked about anew. */
-        if (shop != NULL && (rows[i].verdict == FT_VERDICT_ACCEPTED || rows[i].verdict == FT_VERDICT_REFUSED))
-            t->verdicts[engine_shop_slot(e, shop)] = (uint8_t)rows[i].verdict;
+        if (shop == NULL || (rows[i].verdict != FT_VERDICT_ACCEPTED && rows[i].verdict != FT_VERDICT_REFUSED))
+            continue;
+        t->verdicts[engine_shop_slot(e, shop)] = (uint8_t)rows[i].verdict;
+        t->reasons[engine_shop_slot(e, shop)] = hash_of(rows[i].codes);
     }
     ft_free(rows);
     return st;
@@ -71,8 +84,9 @@ load_task(struct ft_engine *e, const struct ft_task_row *row, struct engine_task
     memset(t, 0, sizeof *t);
     t->row = *row;
     t->verdicts = ft_calloc(e->shop_count + 1, sizeof *t->verdicts);
+    t->reasons = ft_calloc(e->shop_count + 1, sizeof *t->reasons);
     t->asked_ms = ft_calloc(e->shop_count + 1, sizeof *t->asked_ms);
-    if (t->verdicts == NULL || t->asked_ms == NULL) {
+    if (t->verdicts == NULL || t->reasons == NULL || t->asked_ms == NULL) {
         st = FT_ERR_NOMEM;
         goto out;
     }
@@ -245,16 +259,19 @@ engine_verdict(struct ft_engine *e, struct engine_shop *shop, const struct ft_sy
     size_t size = 0;
     enum ft_status st;
 
-    if (t == NULL || t->verdicts[slot] == v->verdict)
+    if (t == NULL)
+        return FT_OK;
+    for (uint32_t i = 0; i < v->code_count && size < sizeof codes - 12; i++)
+        size += (size_t)snprintf(codes + size, sizeof codes - size, "%s%u", i > 0 ? "," : "", v->codes[i]);
+    if (t->verdicts[slot] == v->verdict && t->reasons[slot] == hash_of(codes))
         return FT_OK;
     if (!may_speak(e, shop))
         return FT_ERR_LATER;
     t->verdicts[slot] = (uint8_t)v->verdict;
+    t->reasons[slot] = hash_of(codes);
     if (v->verdict != FT_VERDICT_ACCEPTED && shop->idle)
         shop->announced = false; /* it was told of a session and cannot take part: not waited for */
     shop->refused_until_ms = 0;
-    for (uint32_t i = 0; i < v->code_count && size < sizeof codes - 12; i++)
-        size += (size_t)snprintf(codes + size, sizeof codes - size, "%s%u", i > 0 ? "," : "", v->codes[i]);
     st = e->config.store.verdict_put(e->config.store.ctx, t->row.hash, shop->row.id, v->verdict, codes,
                                      engine_wall(e));
     if (st != FT_OK) /* only `task status` is poorer for it; the shop would be asked again after a restart */

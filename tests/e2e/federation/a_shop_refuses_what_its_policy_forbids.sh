@@ -19,7 +19,16 @@ forbid "$(nth 9)" 's/clip_max: 10/clip_max: 2/'
 forbid "$(nth 10)" 's/rounds_max: 500,/rounds_max: 1,/'
 forbid "$(nth 11)" 's/^unnoised: .*/unnoised: refuse/'
 forbid "$(nth 12)" 's/^min_customers: .*/min_customers: 100000/'
+# A task that withstands fewer colluding shops than the roster reckons with would be refused by all of them: not published.
+make_task cj_return.yaml 's/^  rounds: .*/  rounds: 2/' 's/corrupted: 2/corrupted: 1/'
+expect 0 "$aggregator" task check "$dir/task.yaml" --home "$home"
+says "warning: cohort.corrupted is 1, and the roster"
+sign_task
+expect 78 "$aggregator" task publish "$dir/task.signed" --home "$home"
+says "cohort.corrupted is 1, and the roster says that up to 2 shops may collude"
 make_task cj_return.yaml 's/^  rounds: .*/  rounds: 2/'
+expect 0 "$aggregator" task check "$dir/task.yaml" --home "$home"
+says_not warning
 publish
 for shop in $shops; do start_shop "$shop" --until-done; done
 eventually "the task's end" task_is done

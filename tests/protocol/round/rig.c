@@ -117,6 +117,8 @@ decide(void *ctx, const struct ft_task *task, const uint8_t hash[32], enum ft_va
     (void)approval;
     memset(out, 0, sizeof *out);
     out->verdict = s->word;
+    out->codes[0] = s->reason;
+    out->code_count = s->reason != 0;
     out->limits = (struct ft_ss_limits){ .n_min = task->n_min,
                                          .h_min = task->h_min,
                                          .corrupted = task->corrupted,

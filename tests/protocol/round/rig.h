@@ -35,6 +35,7 @@ struct rig_shop {
     /* What the shop is told to do. */
     bool until_done;
     uint32_t word;        /* its verdict on every task; enum ft_word */
+    uint32_t reason;      /* ... and the code with it; 0: none */
     uint32_t die_at_step; /* dies once its answer of this step has arrived; FT_SS_STEP_NONE: never */
     uint64_t spent_round; /* the last round with noise that it paid for */
     bool die_before_join; /* dies when it is asked to contribute */

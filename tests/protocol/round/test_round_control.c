@@ -10,6 +10,7 @@
 
 #include "common/base/alloc.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* Two tasks run one after the other, the older one first; each has its own rounds and its own model. */
@@ -56,6 +57,42 @@ round_published_task_waits_for_its_start(void **state)
     rig_reload(&r);
     assert_true(rig_run(&r, rig_task_done, hash, 60000));
     ft_free(verdicts);
+    rig_close(&r);
+}
+
+static bool
+reason_is(struct rig *r, void *ctx)
+{
+    const uint8_t *hash = ctx;
+    struct ft_verdict_row *rows = NULL;
+    size_t count = 0;
+    bool is;
+
+    assert_int_equal(ft_store_verdicts(r->db, hash, &rows, &count), FT_OK);
+    is = count == 4 && rows[3].verdict == FT_WORD_REFUSED && atoi(rows[3].codes) == (int)r->shops[3].reason;
+    ft_free(rows);
+    return is;
+}
+
+/* A shop that refuses for another reason than before: the register has the new one, after a restart too. */
+static void
+round_register_has_the_newest_reason_of_a_refusal(void **state)
+{
+    struct rig r;
+    uint8_t hash[32];
+
+    (void)state;
+    rig_open(&r, 4);
+    r.shops[3].word = FT_WORD_REFUSED;
+    r.shops[3].reason = 24;
+    rig_publish(&r, "first", false, hash);
+    assert_true(rig_run(&r, reason_is, hash, 60000));
+    r.shops[3].reason = 27;
+    assert_true(rig_run(&r, reason_is, hash, 600000));
+    rig_engine_down(&r);
+    rig_engine_up(&r);
+    r.shops[3].reason = 11;
+    assert_true(rig_run(&r, reason_is, hash, 600000));
     rig_close(&r);
 }
 
@@ -269,6 +306,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_tasks_run_one_after_the_other),
         cmocka_unit_test(round_published_task_waits_for_its_start),
+        cmocka_unit_test(round_register_has_the_newest_reason_of_a_refusal),
         cmocka_unit_test(round_paused_task_starts_no_further_round),
         cmocka_unit_test(round_stopped_task_ends_its_session),
         cmocka_unit_test(round_task_stopped_while_down_is_not_resumed),
