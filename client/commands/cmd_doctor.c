@@ -258,6 +258,10 @@ check_policy_and_consent(struct doctor *d)
             guard == FT_GUARD_OK ? "" : ft_policy_guard_text(guard));
 
     check_home_store(d, &policy);
+    if (policy.unnoised && policy.budget_count > 0)
+        say(d, WARN, "unnoised", "set unnoised to refuse in policy.yaml once no task without noise is wanted",
+            "unnoised: allow stands beside budgets: what a task without noise shows of the same customers is bounded by nothing "
+            "and counted in no budget");
     if (d->node->config.consent.basis == FT_BASIS_RECORDS) {
         say(d, OK, "consent", "", "records without people need none");
     } else if (d->node->config.consent.basis == FT_BASIS_NONE) {

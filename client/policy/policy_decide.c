@@ -204,8 +204,11 @@ rule_noise(struct ruling *r)
 {
     const bool noised = r->task->noise != 0;
     state(r, "noise", "unnoised", pass_if(noised || r->policy->unnoised), FT_REFUSAL_UNNOISED_NOT_ALLOWED,
-          "the task adds %s; unnoised is %s", noised ? "noise" : "no noise",
-          r->policy->unnoised ? "allow" : "refuse");
+          "the task adds %s; unnoised is %s%s", noised ? "noise" : "no noise",
+          r->policy->unnoised ? "allow" : "refuse",
+          !noised && r->policy->unnoised && r->policy->budget_count > 0
+              ? ": what it shows of customers is bounded by nothing and counted in no budget"
+              : "");
 }
 
 static void

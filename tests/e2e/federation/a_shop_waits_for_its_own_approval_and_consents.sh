@@ -33,7 +33,11 @@ expect 0 "$client" data minimise --home "$(shop_home "$asks")" --json
 expect 1 "$client" data minimise --home "$(shop_home "$asks")" --strict
 says quantity
 
+# The demo's policy allows what its budgets cannot count, and says so at every turn.
 expect 0 "$client" policy explain --task "$task" --home "$(shop_home "$asks")"
+says "unnoised is allow: what it shows of customers is bounded by nothing and counted in no budget"
+expect 0 "$client" doctor --home "$(shop_home "$asks")"
+says "unnoised: allow stands beside budgets"
 kill_shop "$asks"
 echo 'link: {metered: always}' >>"$(shop_home "$asks")/client.yaml"
 expect 75 "$client" policy explain --task "$task" --home "$(shop_home "$asks")"
