@@ -30,6 +30,9 @@ def read_safetensors(path):
         (inputs, outputs), flat = tensors["layers.%d.weight" % len(layers)]
         rows = [flat[i * outputs : (i + 1) * outputs] for i in range(inputs)]
         layers.append((rows, tensors["layers.%d.bias" % len(layers)][1]))
+    if meta["kind"] == "kmeans":
+        (clusters, count), flat = tensors["centroids"]
+        layers = [flat[k * count : (k + 1) * count] for k in range(clusters)]
     columns = [tensors["features." + k][1] for k in ("min", "max", "mean", "std")]
     assert len(json.loads(meta["features"])) == len(columns[0])
     return meta["kind"], meta.get("activation"), list(zip(*columns)), layers, meta["task_hash"], meta["privacy"]
@@ -39,11 +42,18 @@ def read_json(path):
     m = json.load(open(path))
     features = [(f["min"], f["max"], f["mean"], f["std"]) for f in m["features"]]
     layers = [(layer["weights"], layer["biases"]) for layer in m["layers"]]
+    if m["model"]["kind"] == "kmeans":
+        layers = m["centroids"]
+        own = [[mean + std * v for v, (_, _, mean, std) in zip(c, features)] for c in layers]
+        assert all(abs(a - b) < 1e-9 for c, d in zip(own, m["centroids_in_units"]) for a, b in zip(c, d))
     return m["model"]["kind"], m["model"].get("activation"), features, layers, m["task"]["hash"], m["privacy"]
 
 
 def predict(kind, activation, features, layers, raw):
     x = [(min(max(v, low), high) - mean) / std for v, (low, high, mean, std) in zip(raw, features)]
+    if kind == "kmeans":
+        squares = [sum((v - c) ** 2 for v, c in zip(x, centroid)) for centroid in layers]
+        return [1 if k == squares.index(min(squares)) else 0 for k in range(len(squares))]
     for n, (rows, biases) in enumerate(layers):
         x = [b + sum(v * row[k] for v, row in zip(x, rows)) for k, b in enumerate(biases)]
         if n + 1 < len(layers):

@@ -29,7 +29,9 @@ static struct ft_task
 task_of(enum ft_model_kind kind, uint32_t classes)
 {
     return (struct ft_task){ .name = (char *)"cj_return", .purpose = (char *)"train/propensity", .label = (char *)"y",
-                             .features = features, .feature_count = 3, .model = kind, .classes = classes,
+                             .features = features, .feature_count = 3, .model = kind,
+                             .classes = kind == FT_MODEL_KMEANS ? 0 : classes,
+                             .clusters = kind == FT_MODEL_KMEANS ? classes : 0,
                              .hidden = { 4, 2 }, .hidden_count = kind == FT_MODEL_MLP ? 2 : 0,
                              .activation = classes > 2 ? FT_ACT_TANH : FT_ACT_RELU };
 }
@@ -99,7 +101,8 @@ an_independent_reader_predicts_the_same(void **state)
         enum ft_model_kind kind;
         uint32_t classes;
     } cases[] = { { FT_MODEL_LINEAR, 0 }, { FT_MODEL_LOGISTIC, 0 }, { FT_MODEL_SOFTMAX, 3 },
-                  { FT_MODEL_POISSON, 0 }, { FT_MODEL_MLP, 2 },     { FT_MODEL_MLP, 3 } };
+                  { FT_MODEL_POISSON, 0 }, { FT_MODEL_MLP, 2 },     { FT_MODEL_MLP, 3 },
+                  { FT_MODEL_KMEANS, 4 } };
     enum { CASES = sizeof cases / sizeof cases[0] };
     char dir[] = "/tmp/fedtill-export-XXXXXX", command[256], rest[8];
     float want[CASES][4];
@@ -169,6 +172,46 @@ json_comes_back_bit_for_bit(void **state)
     ft_buf_clear(&bytes);
 }
 
+/* Centroids too, in both formats; a list of other than 2 to 256 of them is refused. */
+static void
+centroids_come_back_bit_for_bit(void **state)
+{
+    const struct ft_task task = task_of(FT_MODEL_KMEANS, 3);
+    struct ft_model_state s;
+    struct ft_exported_model back;
+    const struct ft_export model = { &task, &s, promise };
+    struct ft_buf bytes = { 0 };
+    json_t *root;
+    char *text;
+
+    (void)state;
+    state_of(&task, &s);
+    assert_int_equal(ft_export_safetensors(&model, &bytes, NULL), FT_OK);
+    assert_int_equal(ft_export_read_safetensors(ft_buf_bytes(&bytes), &back, NULL), FT_OK);
+    assert_int_equal(back.state.parameters, 9);
+    assert_memory_equal(back.state.params, s.params, 9 * sizeof *s.params);
+    ft_exported_model_clear(&back);
+    ft_buf_clear(&bytes);
+    assert_int_equal(ft_export_json(&model, &bytes, NULL), FT_OK);
+    assert_int_equal(ft_export_read_json(ft_buf_bytes(&bytes), &back, NULL), FT_OK);
+    assert_int_equal(back.spec.kind, FT_MODEL_KMEANS);
+    assert_int_equal(back.spec.classes, 3);
+    assert_memory_equal(back.state.params, s.params, 9 * sizeof *s.params);
+    ft_exported_model_clear(&back);
+    root = json_loadb((const char *)bytes.data, bytes.size, 0, NULL);
+    for (int left = 2; left >= 0; left--) {
+        json_array_remove(json_object_get(root, "centroids"), 0);
+        text = json_dumps(root, 0);
+        assert_int_equal(ft_export_read_json(FT_BYTES(text, strlen(text)), &back, NULL),
+                         left >= 2 ? FT_OK : FT_ERR_FORMAT);
+        ft_exported_model_clear(&back);
+        free(text);
+    }
+    json_decref(root);
+    ft_model_state_clear(&s);
+    ft_buf_clear(&bytes);
+}
+
 /* Cut anywhere, or with any byte replaced by an x, a JSON export is refused or still a whole model: never a crash. */
 static void
 damaged_json_is_refused(void **state)
@@ -229,6 +272,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_independent_reader_predicts_the_same),
         cmocka_unit_test(json_comes_back_bit_for_bit),
+        cmocka_unit_test(centroids_come_back_bit_for_bit),
         cmocka_unit_test(damaged_json_is_refused),
         cmocka_unit_test(what_does_not_fit_the_task_is_not_exported),
     };

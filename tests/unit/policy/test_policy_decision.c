@@ -47,6 +47,37 @@ expect_only(const struct world *w, enum ft_verdict verdict, uint32_t code)
     }
 }
 
+/* Segments: as many as the policy allows, 32 where it does not say; other models have none to count. */
+static void
+policy_limits_the_number_of_segments(void **state)
+{
+    struct world w = world_of(POLICY_SAMPLE);
+    struct ft_policy_line lines[FT_POLICY_LINES_MAX];
+    size_t count, found = 0;
+    (void)state;
+    assert_int_equal(w.policy.limits.clusters_max, 32);
+    w.task.clusters = 33; /* of no meaning for this model */
+    expect_only(&w, FT_VERDICT_ACCEPTED, 0);
+    w.task.model = FT_MODEL_KMEANS;
+    expect_only(&w, FT_VERDICT_REFUSED, FT_REFUSAL_CLUSTERS_TOO_MANY);
+    w.task.clusters = 32;
+    expect_only(&w, FT_VERDICT_ACCEPTED, 0);
+    ft_policy_clear(&w.policy);
+    w.policy = world_of(policy_with("limits: {clip_max", "limits: {clusters_max: 4, clip_max")).policy;
+    expect_only(&w, FT_VERDICT_REFUSED, FT_REFUSAL_CLUSTERS_TOO_MANY);
+    count = ft_policy_explain(&w.policy, &w.task, &w.facts, lines, NULL);
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(lines[i].rule, "clusters") == 0) {
+            found++;
+            assert_true(lines[i].line > 0 && lines[i].column > 1);
+            assert_string_equal(lines[i].text, "the task makes 32 segments; the policy allows 4");
+        }
+    assert_int_equal(found, 1);
+    w.task.clusters = 4;
+    expect_only(&w, FT_VERDICT_ACCEPTED, 0);
+    ft_policy_clear(&w.policy);
+}
+
 /* The sample's task under the sample's policy is accepted, by auto_approve. */
 static void
 policy_good_task_is_accepted(void **state)
@@ -561,6 +592,7 @@ main(void)
         cmocka_unit_test(policy_approval_decision_table),
         cmocka_unit_test(policy_unknown_facts_are_open),
         cmocka_unit_test(policy_window_opens_and_closes_by_local_time),
+        cmocka_unit_test(policy_limits_the_number_of_segments),
         cmocka_unit_test(policy_not_now_names_the_next_time),
         cmocka_unit_test(policy_explain_agrees_with_enforcement_on_all_combinations),
         cmocka_unit_test(policy_explain_points_into_the_file),
