@@ -20,7 +20,7 @@
 #define PER       3 /* rows a customer at most */
 #define FEATURES  2
 #define EVERYBODY UINT32_MAX /* in place of a customer: all rows */
-#define ROOM      128
+#define ROOM      256
 
 #define CROWDS                                                                                                         \
     "  shops: [{shop: a, customers: 500}, {shop: b, customers: 1000}, {shop: c, customers: 500},\n"                    \
@@ -55,6 +55,24 @@
     "cohort: {n_min: 6, n_cap: 16, h_min: 3, corrupted: 2, drop_permille: 250, sigma: 40, eta: 30,\n"                  \
     "         suite: aes-256-ctr, lane_bits: 64}\n"                                                                    \
     "schedule: {join: 5s, step: 10s, session: 60s, pause: 0s}\n"
+/* A task that measures: the count and five measures of weights 1 (the count), 4, 1, 1, 1 and 1. */
+#define MEASURES(unit, privacy)                                                                                        \
+    "version: 1\nkind: statistics\ntask: sample\ntitle: A sample\npurpose: measure/propensity\n"                      \
+    "owner: Central data team\nexpires: 2027-12-31\nreview: 2027-06-30\nunit: " unit "\nexamples:\n"                  \
+    "  sql: SELECT customer_id, a, b FROM t\n  features:\n"                                                            \
+    "    - {name: a, min: 0, max: 10}\n    - {name: b, min: -1, max: 1}\n"                                             \
+    "  rows_per_customer: 3\n  rows_max: 1000\nstatistics:\n"                                                         \
+    "  - {measure: mean, feature: a, weight: 4}\n  - {measure: deviation, feature: b}\n"                               \
+    "  - {measure: histogram, feature: a, edges: [1, 4]}\n"                                                            \
+    "  - {measure: quantiles, feature: a, at: [0.5], bins: 4}\n"                                                       \
+    "  - {measure: cross, feature: a, bins: 2, with: b, with_bins: 2}\nprivacy:\n"                                     \
+    "  noise: discrete-gaussian\n  epsilon: 8\n  delta: 1.0e-5\n  spare_rounds: 2\n" privacy                          \
+    "cohort: {n_min: 6, n_cap: 16, h_min: 3, corrupted: 2, drop_permille: 250, sigma: 40, eta: 30,\n"                  \
+    "         suite: aes-256-ctr, lane_bits: 64}\n"                                                                    \
+    "schedule: {join: 5s, step: 10s, session: 60s, pause: 0s}\n"
+#define PEOPLE(privacy) MEASURES("customer", "  m_stores: 1\n  expected_customers: 4000\n" CROWDS privacy)
+#define SHOPS(privacy)                                                                                                 \
+    MEASURES("store", "  shops: [{shop: a}, {shop: b}, {shop: c}, {shop: d}, {shop: e}, {shop: f}]\n" privacy)
 #define ALL      "  expected_customers: 4000\n"
 #define GRADIENT "  contribution: gradient\n"
 #define DELTA    "  contribution: local-delta\n"
@@ -193,6 +211,25 @@ plain_clusters(const struct fixture *f, const float *x, size_t n, double *v)
     }
 }
 
+/* What MEASURES asks for, cell by cell: a unit of length 1 is shared by the weights' square roots. */
+static void
+measured_vector(const float *x, size_t n, double *v)
+{
+    const double third = 1.0 / 3, half = third / sqrt(2), part = 1 / (double)n;
+
+    v[0] = third;
+    for (size_t r = 0; r < n; r++) {
+        const double a = (double)x[2 * r], b = (double)x[2 * r + 1];
+        v[1] += 2 * third * (a / 5 - 1) * part;
+        v[2] += half * b * part;
+        v[3] += half * (2 * b * b - 1) * part;
+        v[4 + (a < 1 ? 0 : a < 4 ? 1 : 2)] += third * part;
+        v[7 + (a < 5 ? 0 : 1)] += half * part;
+        v[9 + (a < 2.5 ? 0 : a < 5 ? 1 : a < 7.5 ? 2 : 3)] += half * part;
+        v[13 + (a < 5 ? 0 : 2) + (b < 0 ? 0 : 1)] += third * part;
+    }
+}
+
 /* The customer's vector by the book, in double. */
 static void
 plain_vector(const struct fixture *f, uint32_t who, double *v)
@@ -202,6 +239,10 @@ plain_vector(const struct fixture *f, uint32_t who, double *v)
     struct ft_env_seeded env;
 
     memset(v, 0, f->plan.privacy.coordinates * sizeof *v);
+    if (f->task.kind == FT_TASK_STATISTICS) {
+        measured_vector(x, n, v);
+        return;
+    }
     ft_env_seeded_init(&env, 1, 1);
     if (f->task.model == FT_MODEL_KMEANS && f->plan.stage != FT_STAGE_STATISTICS) {
         plain_clusters(f, x, n, v);
@@ -288,6 +329,16 @@ check_against_plain(const char *yaml, enum ft_stage stage)
     ft_task_clear(&f.task);
 }
 
+/* A statistics task: what it measures of every customer, each once by the mean of their rows; or of the shop as one. */
+static void
+a_private_measurement_sums_what_each_customer_is(void **ctx)
+{
+    (void)ctx;
+    check_against_plain(PEOPLE(""), FT_STAGE_STATISTICS);
+    check_against_plain(PEOPLE(ROTATED), FT_STAGE_STATISTICS);
+    check_against_plain(SHOPS(""), FT_STAGE_STATISTICS);
+}
+
 /* Training by gradients: the clipped sum of every customer's mean descent direction. */
 static void
 a_private_training_round_sums_clipped_gradients(void **ctx)
@@ -370,13 +421,14 @@ one_customer_moves_the_integers_by_at_most_delta(void **ctx)
 {
     static const char *const yaml[] = { TASK("logistic", "customer", ALL GRADIENT ADAPTIVE ROTATED),
                                         TASK("logistic", "customer", ALL DELTA ADAPTIVE ROTATED),
-                                        TASK("linear", "customer", ALL GRADIENT), KMEANS(ALL), KMEANS(ALL ROTATED) };
+                                        TASK("linear", "customer", ALL GRADIENT), KMEANS(ALL), KMEANS(ALL ROTATED),
+                                        PEOPLE(""), PEOPLE(ROTATED) };
     struct ft_env_seeded random;
     unsigned __int128 farthest = 0;
     (void)ctx;
     ft_env_seeded_init(&random, 99, 1);
     for (size_t t = 0; t < sizeof yaml / sizeof yaml[0]; t++)
-        for (unsigned stage = FT_STAGE_STATISTICS; stage <= FT_STAGE_EVALUATE; stage++)
+        for (unsigned stage = FT_STAGE_STATISTICS; stage <= (t < 5 ? FT_STAGE_EVALUATE : FT_STAGE_STATISTICS); stage++)
             for (uint64_t trial = 0; trial < 40; trial++) {
                 struct fixture f;
                 int64_t with[ROOM], without[ROOM], other[ROOM];
@@ -422,12 +474,12 @@ static void
 zeroing_a_store_moves_the_integers_by_at_most_delta(void **ctx)
 {
     static const char *const yaml[] = { STORE("logistic", ADAPTIVE ROTATED), STORE("logistic", ADAPTIVE),
-                                        STORE("linear", ROTATED) };
+                                        STORE("linear", ROTATED), SHOPS("") };
     struct ft_env_seeded random;
     (void)ctx;
     ft_env_seeded_init(&random, 98, 1);
     for (size_t t = 0; t < sizeof yaml / sizeof yaml[0]; t++)
-        for (unsigned stage = FT_STAGE_STATISTICS; stage <= FT_STAGE_EVALUATE; stage++) {
+        for (unsigned stage = FT_STAGE_STATISTICS; stage <= (t < 3 ? FT_STAGE_EVALUATE : FT_STAGE_STATISTICS); stage++) {
             unsigned __int128 farthest = 0;
             struct fixture f;
             for (uint64_t trial = 0; trial < 40; trial++) {
@@ -596,6 +648,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_private_measurement_sums_what_each_customer_is),
         cmocka_unit_test(a_private_training_round_sums_clipped_gradients),
         cmocka_unit_test(a_private_training_round_sums_clipped_local_changes),
         cmocka_unit_test(private_segments_sum_the_customers_parts),
