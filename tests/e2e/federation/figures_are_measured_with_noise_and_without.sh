@@ -15,7 +15,7 @@ few='s/n_min: 11, n_cap: 12, h_min: 8/n_min: 7, n_cap: 7, h_min: 3/'
 run_task() {
     publish
     for shop in $shops; do start_shop "$shop" --until-done; done
-    eventually 240 "the task's end" task_is done
+    eventually "the task's end" task_is done
     for shop in $shops; do ended "$(shop_pid "$shop")" 0; done
 }
 
