@@ -2,6 +2,8 @@
  * A task's SELECT of any text, under the rules of a shop: nothing that a query returns is a value of a
  * customer who is not eligible or of a column that is not allowed, and the records are the same afterwards.
  *
+ * Once as a task of records, and once of unit store with noise, which reads on where records are refused.
+ *
  * Those values are odd numbers that no sum or product of the others gives by chance.
  */
 #include "client/source/db_internal.h"
@@ -65,6 +67,20 @@ count_of(struct example_shop *s, const char *sql)
     return count;
 }
 
+static void
+build_as(struct example_shop *s, enum ft_unit unit, const char *sql)
+{
+    s->task.unit = unit;
+    s->rules.one_by_one = unit == FT_UNIT_STORE;
+    if (example_build(s, sql) == FT_OK && !text_has_digits(sql)) {
+        for (size_t i = 0; i < s->out.rows_train; i++)
+            assert(!is_secret(s->out.x_train[i]) && !is_secret(s->out.y_train[i]));
+        for (size_t i = 0; i < s->out.rows_test; i++)
+            assert(!is_secret(s->out.x_test[i]) && !is_secret(s->out.y_test[i]));
+    }
+    ft_examples_clear(&s->out);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -81,13 +97,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const size_t live = ft_alloc_live();
     sql = calloc(1, size + 1);
     memcpy(sql, data, size);
-    if (example_build(s, sql) == FT_OK && !text_has_digits(sql)) {
-        for (size_t i = 0; i < s->out.rows_train; i++)
-            assert(!is_secret(s->out.x_train[i]) && !is_secret(s->out.y_train[i]));
-        for (size_t i = 0; i < s->out.rows_test; i++)
-            assert(!is_secret(s->out.x_test[i]) && !is_secret(s->out.y_test[i]));
-    }
-    ft_examples_clear(&s->out);
+    build_as(s, FT_UNIT_RECORD, sql);
+    build_as(s, FT_UNIT_STORE, sql);
     free(sql);
     assert(ft_alloc_live() == live);
     assert(count_of(s, "SELECT count(*) FROM ft_base_transactions WHERE quantity > 0 AND amount > 0") == 5);
