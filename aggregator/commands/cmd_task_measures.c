@@ -39,13 +39,19 @@ reach_of(const struct ft_task *task, const struct ft_measure_plan *plan, const s
     return r;
 }
 
+static const char *
+counted(const struct ft_task *task)
+{
+    return task->unit == FT_UNIT_STORE ? "shops" : "customers";
+}
+
 static void
 print_one(const struct ft_task *task, const struct ft_measure_block *b, const struct reach *r)
 {
     char what[160];
 
     if (b->kind == FT_MEASURE_COUNT)
-        snprintf(what, sizeof what, "count of customers");
+        snprintf(what, sizeof what, "count of %s", counted(task));
     else
         snprintf(what, sizeof what, "%s of %s%s%s", ft_measure_name(b->kind),
                  task->features[b->axes[0].feature].name, b->kind == FT_MEASURE_CROSS ? " and " : "",
@@ -58,7 +64,7 @@ print_one(const struct ft_task *task, const struct ft_measure_block *b, const st
     else if (!isnan(r->mean))
         printf(": the mean is off by at most +-%.3g at 95%%\n", r->mean);
     else
-        printf(": the median is off by at most +-%.2g%% of all customers at 95%%\n", 100 * r->rank);
+        printf(": the median is off by at most +-%.2g%% of all %s at 95%%\n", 100 * r->rank, counted(task));
 }
 
 void

@@ -80,6 +80,13 @@ print_store(const struct ft_task *task, const struct ft_task_privacy_answer *a)
 {
     const struct ft_task_privacy *p = &task->privacy;
 
+    if (task->kind == FT_TASK_STATISTICS) {
+        printf("  unit store   noise hides one of %u shops, each of which counts once with the mean of its rows; a customer "
+               "has\n"
+               "               no claim of their own beyond their shop's\n",
+               p->shop_count);
+        return;
+    }
     printf("  %s noise hides one of %u shops, so unit store is for hundreds of shops or few rounds: T = %llu sums at\n"
            "               this epsilon take a multiplier of %.4g by RDP, %.4g by PLD; one training round (T = %d) takes %.4g\n",
            a->too_few_shops ? "WARNING     " : "unit store  ", p->shop_count, (unsigned long long)p->steps, a->noise_rdp, a->noise_pld,

@@ -136,6 +136,31 @@ plan_store_refuses_anything_but_one_vector_a_shop(void **unused)
     ft_task_clear(&t);
 }
 
+/* A task that only measures, of unit store: one sum, and a shop's vector is the mean of its rows, so that neither a
+ * contribution is named nor a model's clip. */
+static void
+plan_store_measures_in_one_sum(void **unused)
+{
+    static const char yaml[] =
+        "version: 1\nkind: statistics\ntask: stores\ntitle: Stores\npurpose: measure/demand\nowner: Central data team\n"
+        "expires: 2027-12-31\nreview: 2027-06-30\nunit: store\nexamples:\n  sql: SELECT customer_id, a FROM t\n"
+        "  features: [{name: a, min: 0, max: 10}]\n  rows_per_customer: 3\n  rows_max: 1000\n"
+        "statistics: [{measure: histogram, feature: a, bins: 4}]\n"
+        "privacy:\n  noise: discrete-gaussian\n  epsilon: 8\n  delta: 1.0e-3\n"
+        "  shops: [{shop: a}, {shop: b}, {shop: c}, {shop: d}, {shop: e}, {shop: f}]\n"
+        "cohort: {n_min: 6, n_cap: 16, h_min: 3, corrupted: 2, drop_permille: 250, sigma: 40, eta: 30,\n"
+        "         suite: aes-256-ctr, lane_bits: 32}\nschedule: {join: 5s, step: 10s, session: 60s, pause: 0s}\n";
+    struct ft_task t = derived(yaml);
+    (void)unused;
+
+    assert_true(t.privacy.q_num == FT_PRIVACY_Q_ONE);
+    assert_int_equal(t.privacy.steps, 1);
+    assert_int_equal(t.privacy.contribution, 0);
+    assert_int_equal(t.privacy.dim, 5);
+    assert_int_equal(ft_plan_privacy_check(&t, NULL), FT_OK);
+    ft_task_clear(&t);
+}
+
 /* delta must stay below a tenth of one in all shops: 1e-3 does for 100 shops and not for 101. */
 static void
 plan_store_delta_fits_at_most_a_hundred_shops(void **unused)
@@ -213,6 +238,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plan_store_counts_each_shop_once_in_every_round),
         cmocka_unit_test(plan_store_refuses_anything_but_one_vector_a_shop),
+        cmocka_unit_test(plan_store_measures_in_one_sum),
         cmocka_unit_test(plan_store_delta_fits_at_most_a_hundred_shops),
         cmocka_unit_test(plan_store_the_noise_of_forty_stores_is_pinned),
     };
