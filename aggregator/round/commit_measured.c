@@ -68,13 +68,15 @@ engine_measured_private(struct ft_engine *e, const struct engine_task *task, str
                         struct engine_step *step)
 {
     struct ft_measure_plan plan = { 0 };
+    /* With unit store counts are of shops, in a sum of enough of them, and the crowd of customers is each shop's own. */
+    const uint64_t min_group = task->task.unit == FT_UNIT_STORE ? 0 : e->config.min_group;
     enum ft_status st;
 
     FT_TRY(ft_measure_plan_init(&plan, &task->task));
     ft_measured_unscale(&plan, sum->values);
     FT_TRY(release(
         task,
-        &(struct ft_model_found){ sum->values, plan.cells, sum->shops, sum->customers, e->config.min_group },
+        &(struct ft_model_found){ sum->values, plan.cells, sum->shops, sum->customers, min_group },
         step));
 out:
     ft_measure_plan_clear(&plan);
