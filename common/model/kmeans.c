@@ -43,8 +43,9 @@ ft_kmeans_assign(struct ft_model *m, const float *params, const float *x, size_t
         const float *z = m->act[0];
         n = chunk_rows(m, rows, from);
         model_forward(m, params, x + from * features, n);
+        const bool good = floats_finite(z, n * clusters); /* nearly always: then no row is looked at again */
         for (size_t i = 0; i < n; i++, z += clusters)
-            nearest[from + i] = floats_finite(z, clusters) ? least_of(z, clusters) : FT_KMEANS_NOWHERE;
+            nearest[from + i] = good || floats_finite(z, clusters) ? least_of(z, clusters) : FT_KMEANS_NOWHERE;
     }
     for (size_t i = 0; distances != NULL && i < rows; i++)
         distances[i] =
