@@ -39,7 +39,8 @@ ft_sim_rows_from_home(const char *home, const struct ft_task *task, struct ft_ex
     FT_TRY(ft_client_source_config(&config, &source));
     const struct ft_shop_config shop_config = { .env = ft_env_system(), .policy_path = config.policy,
                                                 .state_dir = config.state, .source = &source,
-                                                .basis = config.consent.basis, .service_uid = geteuid() };
+                                                .basis = config.consent.basis, .service_uid = geteuid(),
+                                                .shop = config.shop }; /* its ledger is looked at, and is this shop's */
     FT_TRY(ft_shop_open(&shop_config, &shop, err));
     st = ft_shop_examples(shop, task, &rows);
     if (st == FT_ERR_LATER) { /* nobody consented, or too few rows: this shop takes no part */

@@ -1,4 +1,6 @@
-/* The output layers: losses, gradients and predictions from z, without overflow. */
+/* The output layers: losses, gradients and predictions from z, without overflow, the same bits on every machine. */
+#include "common/base/real.h"
+#include "common/model/kernel/kernel_internal.h"
 #include "common/model/model_internal.h"
 
 #include <math.h>
@@ -7,13 +9,20 @@
 static double
 softplus(double z)
 {
-    return (z > 0 ? z : 0) + log1p(exp(-fabs(z)));
+    return (z > 0 ? z : 0) + ft_real_log1p(ft_real_exp(-fabs(z)));
+}
+
+/* Below the smallest normal number e^x is 0. */
+static float
+exponential(float x)
+{
+    return x < -87.0f ? 0.0f : kernel_exp(x);
 }
 
 static float
 sigmoid(float z)
 {
-    const float e = expf(-fabsf(z));
+    const float e = exponential(-fabsf(z));
     return (z >= 0 ? 1.0f : e) / (1.0f + e);
 }
 
@@ -36,8 +45,8 @@ softmax_loss(const float *z, uint32_t classes, float y)
         if ((double)z[k] > top)
             top = (double)z[k];
     for (uint32_t k = 0; k < classes; k++)
-        sum += exp((double)z[k] - top);
-    return log(sum) + top - (double)z[label];
+        sum += ft_real_exp((double)z[k] - top);
+    return ft_real_log(sum) + top - (double)z[label];
 }
 
 static uint32_t
@@ -69,7 +78,7 @@ head_losses(enum model_head head, uint32_t outputs, const float *z, const float 
         break;
     case HEAD_POISSON:
         for (size_t i = 0; i < rows; i++)
-            losses[i] = exp((double)z[i]) - (double)y[i] * (double)z[i];
+            losses[i] = ft_real_exp((double)z[i]) - (double)y[i] * (double)z[i];
         break;
     case HEAD_CLUSTERS:
         for (size_t i = 0; i < rows; i++)
@@ -86,7 +95,7 @@ softmax_row(float *z, uint32_t classes)
     for (uint32_t k = 1; k < classes; k++)
         top = z[k] > top ? z[k] : top;
     for (uint32_t k = 0; k < classes; k++) {
-        z[k] = expf(z[k] - top);
+        z[k] = exponential(z[k] - top);
         sum += z[k];
     }
     for (uint32_t k = 0; k < classes; k++)
@@ -109,7 +118,7 @@ head_predict(enum model_head head, uint32_t outputs, float *z, size_t rows)
         break;
     case HEAD_POISSON:
         for (size_t i = 0; i < rows; i++)
-            z[i] = expf(z[i]);
+            z[i] = exponential(z[i]);
         break;
     case HEAD_CLUSTERS:
         for (size_t i = 0; i < rows; i++) {

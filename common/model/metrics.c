@@ -1,6 +1,7 @@
 /* The shop's half of metrics: the plan of values and the counting. */
 #include "common/model/metrics.h"
 #include "common/base/alloc.h"
+#include "common/base/real.h"
 #include "common/model/model_internal.h"
 
 #include <math.h>
@@ -147,7 +148,7 @@ bin_of(double share, uint32_t bins)
 static double
 sigmoid(double z)
 {
-    const double e = exp(-fabs(z));
+    const double e = ft_real_exp(-fabs(z));
     return (z >= 0 ? 1 : e) / (1 + e);
 }
 
@@ -182,7 +183,7 @@ tally_classes(struct tally *t, const float *z, const float *y, size_t rows, uint
         for (uint32_t k = 1; k < classes; k++)
             best = row[k] > row[best] ? k : best;
         for (uint32_t k = 0; k < classes; k++)
-            sum += exp((double)row[k] - (double)row[best]);
+            sum += ft_real_exp((double)row[k] - (double)row[best]);
         *value_of(t, FT_METRIC_TEST_CORRECT, 0) += best == (uint32_t)y[i];
         tally_calibration(t, 1 / sum, best == (uint32_t)y[i]);
     }
@@ -200,7 +201,7 @@ tally_clusters(struct tally *t, float *z, size_t rows, uint32_t clusters, const 
 static double
 log_term(double y)
 {
-    return y > 0 ? y * log(y) - y : 0;
+    return y > 0 ? y * ft_real_log(y) - y : 0;
 }
 
 /* Losses of one chunk, as the metrics define them: never negative. */

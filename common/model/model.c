@@ -353,7 +353,8 @@ model_gradient(struct ft_model *m, const float *params, const struct ft_dataset 
     }
     for (uint32_t b = 0, count; weight_decay > 0 && b < model_weight_blocks(&m->shape); b++) {
         const size_t at = model_weight_block(&m->shape, b, &count);
-        cblas_saxpy((int)count, (float)weight_decay, params + at, 1, grad + at, 1);
+        for (uint32_t i = 0; i < count; i++) /* not by BLAS, which fuses where the processor can */
+            grad[at + i] += (float)weight_decay * params[at + i];
     }
     return sum;
 }

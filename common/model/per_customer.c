@@ -324,8 +324,9 @@ add_scaled(void *ctx, size_t first, const float *vectors, const double *lengths,
     const struct clipped *s = ctx;
     (void)first;
     (void)count; /* one */
-    if (isfinite(lengths[0]))
-        cblas_saxpy((int)s->parameters, (float)(lengths[0] > s->clip ? s->clip / lengths[0] : 1), vectors, 1, s->sum, 1);
+    const float scale = (float)(lengths[0] > s->clip ? s->clip / lengths[0] : 1);
+    for (size_t i = 0; isfinite(lengths[0]) && i < s->parameters; i++) /* not by BLAS, which fuses where the processor can */
+        s->sum[i] += scale * vectors[i];
 }
 
 void

@@ -1,5 +1,6 @@
 #include "common/model/pooled.h"
 #include "common/base/alloc.h"
+#include "common/base/real.h"
 #include "common/model/model_internal.h"
 
 #include <cblas.h>
@@ -43,8 +44,8 @@ row_loss(enum model_head head, double z, double y)
     if (head == HEAD_LINEAR)
         return 0.5 * (z - y) * (z - y);
     if (head == HEAD_POISSON)
-        return exp(z) - y * z;
-    return (z > 0 ? z : 0) + log1p(exp(-fabs(z))) - y * z;
+        return ft_real_exp(z) - y * z;
+    return (z > 0 ? z : 0) + ft_real_log1p(ft_real_exp(-fabs(z))) - y * z;
 }
 
 /* First and second derivative of the loss by z. */
@@ -55,10 +56,10 @@ row_slopes(enum model_head head, double z, double y, double *first, double *seco
         *first = z - y;
         *second = 1;
     } else if (head == HEAD_POISSON) {
-        *second = exp(z);
+        *second = ft_real_exp(z);
         *first = *second - y;
     } else {
-        const double e = exp(-fabs(z)), p = (z >= 0 ? 1 : e) / (1 + e);
+        const double e = ft_real_exp(-fabs(z)), p = (z >= 0 ? 1 : e) / (1 + e);
         *first = p - y;
         *second = e / ((1 + e) * (1 + e));
     }
@@ -171,8 +172,8 @@ constant_bias(const struct newton *p)
     if (p->head == HEAD_LINEAR)
         return mean;
     if (p->head == HEAD_POISSON)
-        return mean > 0 ? log(mean) : -20;
-    return mean > 0 && mean < 1 ? log(mean / (1 - mean)) : 0;
+        return mean > 0 ? ft_real_log(mean) : -20;
+    return mean > 0 && mean < 1 ? ft_real_log(mean / (1 - mean)) : 0;
 }
 
 static enum ft_status
@@ -262,7 +263,7 @@ ft_pooled_sgd(const struct ft_model_spec *spec, const struct ft_dataset *data, c
         return FT_ERR_NOMEM;
     FT_TRY(ft_trainer_open(spec, &one, data->rows, &t, NULL));
     for (uint32_t epoch = 0; epoch < epochs; epoch++) {
-        const double rate = 0.5 * config->learning_rate * (1 + cos(3.14159265358979323846 * epoch / epochs));
+        const double rate = 0.5 * config->learning_rate * (1 + ft_real_cos_turn(0.5 * epoch / epochs));
         ft_trainer_set_rate(t, rate);
         FT_TRY(ft_train_local(t, data, env, params, delta));
         for (uint64_t i = 0; i < parameters; i++)

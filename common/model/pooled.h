@@ -2,6 +2,9 @@
  * Baselines: the model that one would train with all rows in one place. Only for rows that are in one place
  * anyway (simulation, tests, one shop's own). Linear, logistic and Poisson regression have one optimum, found
  * in double precision by Newton's method with a line search; the others are trained by SGD.
+ *
+ * Newton's linear algebra is BLAS's, whose last bits depend on the processor: it leads to the same optimum, within
+ * the gradient norm that is asked for, and not to the same bits. SGD gives the same bits everywhere, as all training.
  */
 #ifndef FT_MODEL_POOLED_H
 #define FT_MODEL_POOLED_H

@@ -12,7 +12,7 @@
 static double
 steps_weight(uint64_t steps, double rho)
 {
-    return rho > 0 ? ((double)steps - rho * (1 - sim_power(rho, steps)) / (1 - rho)) / (1 - rho) : (double)steps;
+    return rho > 0 ? ((double)steps - rho * (1 - ft_real_power(rho, steps)) / (1 - rho)) / (1 - rho) : (double)steps;
 }
 
 static enum ft_status

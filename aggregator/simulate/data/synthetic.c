@@ -33,8 +33,8 @@ make_path(struct sim_draw *d, double path[POINTS][2])
         path[i][0] = x;
         path[i][1] = y;
         angle += (sim_draw_uniform(d) - 0.5) * 0.35;
-        x = fmin(21, fmax(6, x + 2.6 * sim_cos_turn(angle)));
-        y = fmin(21, fmax(6, y + 2.6 * sim_cos_turn(angle - 0.25)));
+        x = fmin(21, fmax(6, x + 2.6 * ft_real_cos_turn(angle)));
+        y = fmin(21, fmax(6, y + 2.6 * ft_real_cos_turn(angle - 0.25)));
     }
 }
 
@@ -46,8 +46,8 @@ draw_dot(float *image, double x, double y, double ink)
     double down[3], across[3];
 
     for (int i = 0; i < 3; i++) {
-        down[i] = ink * sim_exp(-(cy - 1 + i - y) * (cy - 1 + i - y));
-        across[i] = sim_exp(-(cx - 1 + i - x) * (cx - 1 + i - x));
+        down[i] = ink * ft_real_exp(-(cy - 1 + i - y) * (cy - 1 + i - y));
+        across[i] = ft_real_exp(-(cx - 1 + i - x) * (cx - 1 + i - x));
     }
     for (int i = cy > 0 ? 0 : 1 - cy; i < 3 && cy - 1 + i < SIDE; i++)
         for (int j = cx > 0 ? 0 : 1 - cx; j < 3 && cx - 1 + j < SIDE; j++) {
@@ -61,7 +61,7 @@ static void
 draw_image(struct sim_draw *d, double path[POINTS][2], float *image)
 {
     const double dx = normal(d), dy = normal(d), turn = 0.04 * normal(d), size = 1 + 0.12 * normal(d);
-    const double cosine = sim_cos_turn(turn), sine = sim_cos_turn(turn - 0.25);
+    const double cosine = ft_real_cos_turn(turn), sine = ft_real_cos_turn(turn - 0.25);
     double at[POINTS][2];
 
     memset(image, 0, sizeof *image * SIDE * SIDE);
@@ -96,7 +96,7 @@ make_lines(struct sim_draw *d, const float *w, uint32_t features, struct ft_sim_
             x[k] = (float)normal(d);
             z += (double)w[k] * (double)x[k];
         }
-        part->y[i] = sim_draw_uniform(d) < 1 / (1 + sim_exp(-z)) ? 1 : 0;
+        part->y[i] = sim_draw_uniform(d) < 1 / (1 + ft_real_exp(-z)) ? 1 : 0;
     }
 }
 

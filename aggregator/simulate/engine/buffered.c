@@ -80,7 +80,7 @@ take_off(struct ft_sim_engine *g, double at)
     sim_draw_init(&draw, g->in.e->seed, UINT64_C(0x666c6967687400) + t.number); /* "flight" */
     t.client = (uint32_t)sim_draw_below(&draw, g->in.clients->count);
     length = (double)(g->in.clients->offsets[t.client + 1] - g->in.clients->offsets[t.client] + 1) *
-             g->in.e->training.local_epochs * sim_exp(0.5 * sim_draw_normal(&draw));
+             g->in.e->training.local_epochs * ft_real_exp(0.5 * sim_draw_normal(&draw));
     if (sim_draw_uniform(&draw) < g->in.e->clients.stragglers)
         length *= 10;
     t.done = at + length;

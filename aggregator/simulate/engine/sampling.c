@@ -158,9 +158,9 @@ sim_rate(const struct ft_sim_experiment *e, uint64_t round)
     const double r = e->training.learning_rate;
     switch (e->training.schedule) {
     case FT_SIM_EXPONENTIAL:
-        return r * sim_power(e->training.decay, round - 1);
+        return r * ft_real_power(e->training.decay, round - 1);
     case FT_SIM_COSINE: /* to zero behind the last round; Loshchilov and Hutter 2017 */
-        return r * 0.5 * (1 + sim_cos_turn(0.5 * (double)(round - 1) / (double)e->training.rounds));
+        return r * 0.5 * (1 + ft_real_cos_turn(0.5 * (double)(round - 1) / (double)e->training.rounds));
     case FT_SIM_INVERSE_SQRT:
         return r / sqrt((double)round);
     case FT_SIM_CONSTANT:

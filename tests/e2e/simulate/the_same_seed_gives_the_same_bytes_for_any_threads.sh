@@ -36,3 +36,16 @@ same_model "$dir/fedavg-1" "$dir/again"
 jq -e '.rounds == 8 and .metrics.auc > 0.5 and .seconds > 0 and .clients_per_second > 0 and .peak_bytes > 1000000
        and (.model_sha256 | length) == 64 and (.baselines | type) == "object"' "$dir/again/summary.json" >/dev/null ||
     fail "the summary"
+
+# Nor on the processor: the C library's and OpenBLAS's code for an older one changes no byte of model or rounds. All rows a
+# step, which is the way without the fused kernels; each kind of output.
+older="GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX2_Usable,-FMA_Usable,-AVX512F_Usable,-AVX2,-FMA,-FMA4,-AVX512F OPENBLAS_CORETYPE=Nehalem"
+for model in "{kind: logistic}" "{kind: mlp, hidden: [20]}" "{kind: softmax}"; do
+    set -- --set "model=$model" --set training.rounds=20 --set training.batch_size=0 --set training.weight_decay=0.01 \
+        --set data.features=40 --set evaluation.local=false --set evaluation.pooled=false --force
+    expect 0 "$sim" run "$dir/experiment.yaml" --out "$dir/new" "$@"
+    # shellcheck disable=SC2086
+    expect 0 env $older "$sim" run "$dir/experiment.yaml" --out "$dir/old" "$@"
+    same_model "$dir/new" "$dir/old"
+    [ "$(rounds "$dir/new")" = "$(rounds "$dir/old")" ] || fail "other rounds on an older processor: $model"
+done

@@ -8,15 +8,18 @@
 #include "aggregator/simulate/home.h"
 #include "aggregator/simulate/rows.h"
 #include "client/consent/import.h"
+#include "client/vault/budget.h"
 #include "client/vault/home.h"
 #include "common/base/file.h"
 #include "tests/support/approx.h"
 
+#include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static char home[] = "/tmp/fedtill-home-XXXXXX";
 static const struct ft_node_key key = { { 1, 2, 3 } };
@@ -108,6 +111,42 @@ policy_of_the_shop_is_obeyed(void **state)
     assert_non_null(strstr(err.text, home));
     assert_null(rows.x_train);
     shell("cp deploy/demo/policy.yaml $H/policy.yaml");
+}
+
+/* What opening the home says goes to a file instead. */
+static void
+rows_with_what_is_said(const char *path)
+{
+    struct ft_examples rows;
+    struct ft_error err = { 0 };
+    const int before = dup(STDERR_FILENO), file = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    enum ft_status st;
+
+    assert_true(before >= 0 && file >= 0 && dup2(file, STDERR_FILENO) >= 0);
+    st = ft_sim_rows_from_home(home, &task, &rows, &err);
+    (void)dup2(before, STDERR_FILENO);
+    (void)close(before);
+    (void)close(file);
+    must(st, &err);
+    ft_examples_clear(&rows);
+}
+
+/* A shop that has a privacy ledger is no stranger to it: nothing is said of a foreign one, and the ledger stays as it was. */
+static void
+the_shops_own_ledger_is_no_foreign_one(void **state)
+{
+    struct ft_budget *budget;
+    struct ft_error err = { 0 };
+    char folder[64], path[64];
+
+    (void)state;
+    (void)snprintf(folder, sizeof folder, "%s/state", home);
+    (void)snprintf(path, sizeof path, "%s/said", home);
+    must(ft_budget_open(folder, "store-367", &key, ft_env_system(), FT_BUDGET_KEEP, &budget, &err), &err);
+    ft_budget_close(budget);
+    shell("sha256sum $H/state/ledger.bin > $H/ledger.sha256");
+    rows_with_what_is_said(path);
+    shell("! grep -i ledger $H/said && sha256sum --quiet -c $H/ledger.sha256");
 }
 
 /* A folder that is no home, a task file that is none: not found, with the path. */
@@ -209,6 +248,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_are_those_of_consenting_customers),
         cmocka_unit_test(policy_of_the_shop_is_obeyed),
+        cmocka_unit_test(the_shops_own_ledger_is_no_foreign_one),
         cmocka_unit_test(missing_files_are_named),
         cmocka_unit_test(signed_task_needs_a_pinned_key),
     };

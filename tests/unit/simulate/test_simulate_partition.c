@@ -375,17 +375,21 @@ own_functions_are_those_of_the_library(void **state)
     sim_draw_init(&d, 9, 9);
     for (int i = 0; i < 100000; i++) {
         const double u = 1 - sim_draw_uniform(&d), x = (sim_draw_uniform(&d) - 0.6) * 900;
-        assert_approx(sim_log(u), log(u), 1e-15 * fmax(1, fabs(log(u))));
-        assert_approx(sim_log(1e5 * u), log(1e5 * u), 1e-15 * fmax(1, fabs(log(1e5 * u))));
-        assert_approx(sim_exp(x) / exp(x), 1, exp(x) > 1e-300 ? 4e-15 : 1);
-        assert_approx(sim_cos_turn(4 * u - 2), cos(6.283185307179586 * (4 * u - 2)), 4e-15);
+        assert_approx(ft_real_log(u), log(u), 1e-15 * fmax(1, fabs(log(u))));
+        assert_approx(ft_real_log(1e5 * u), log(1e5 * u), 1e-15 * fmax(1, fabs(log(1e5 * u))));
+        assert_approx(ft_real_exp(x) / exp(x), 1, exp(x) > 1e-300 ? 4e-15 : 1);
+        assert_approx(ft_real_cos_turn(4 * u - 2), cos(6.283185307179586 * (4 * u - 2)), 4e-15);
     }
-    assert_approx(sim_cos_turn(0.25), 0, 1e-16);
-    assert_approx(sim_cos_turn(-0.5), -1, 0);
-    assert_approx(sim_exp(0), 1, 0);
-    assert_approx(sim_exp(-800), 0, 0);
-    assert_approx(sim_power(0.5, 10), 1.0 / 1024, 0);
-    assert_approx(sim_power(0.99, 1000), pow(0.99, 1000), 1e-18);
+    assert_approx(ft_real_cos_turn(0.25), 0, 1e-16);
+    assert_approx(ft_real_cos_turn(-0.5), -1, 0);
+    assert_approx(ft_real_exp(0), 1, 0);
+    for (double e = 1; e > 1e-300; e /= 7)
+        assert_approx(ft_real_log1p(e) / log1p(e), 1, 1e-15);
+    assert_true(ft_real_log1p(0) == 0 && isinf(ft_real_exp(710)) && isnan(ft_real_exp(NAN)) && isnan(ft_real_log(NAN)));
+    assert_true(isinf(ft_real_log(0)) && ft_real_log(0) < 0 && isnan(ft_real_log(-1)) && isinf(ft_real_log(INFINITY)));
+    assert_approx(ft_real_exp(-800), 0, 0);
+    assert_approx(ft_real_power(0.5, 10), 1.0 / 1024, 0);
+    assert_approx(ft_real_power(0.99, 1000), pow(0.99, 1000), 1e-18);
 }
 
 int
