@@ -75,8 +75,9 @@ def table(head, rows):
 def idx_data(options, folder):
     data = os.path.abspath(options.data or FASHION)
     for name in IDX_FILES:
-        if not any(os.path.exists(os.path.join(data, name + end)) for end in ("", ".gz")):
-            raise Missing(f"{data}/{name}: there is no such file, nor one with .gz behind it; "
+        dotted = name.replace("-idx", ".idx")  # as some archives name them
+        if not any(os.path.exists(os.path.join(data, stem + end)) for stem in (name, dotted) for end in ("", ".gz")):
+            raise Missing(f"{data}/{name}: there is no such file, nor {dotted}, plain or with .gz behind it; "
                           "apt-get install dataset-fashion-mnist, or --data FOLDER with MNIST's four files")
     return [f"data.folder={data}"]
 
@@ -175,7 +176,7 @@ def learns(least):
 
 def local_work_helps(result, options):
     """Small batches reach the target sooner than one step on all rows, for each partition and C."""
-    reached = {}
+    reached, target = {}, result["target"]
     for cell in result["cells"]:
         training = flow(cell["values"]["training"])
         place = (cell["values"]["partition"], cell["values"].get("clients"))
@@ -183,8 +184,11 @@ def local_work_helps(result, options):
             reached.setdefault(place, {})[training["batch_size"]] = cell.get("rounds_to_target")
     for place, by_batch in reached.items():
         all_rows, ten = by_batch.get("0"), by_batch.get("10")
-        if "10" in by_batch and "iid" in place[0] and (ten is None or (all_rows is not None and all_rows <= ten)):
-            return f"{place}: {ten} rounds with batches of 10, {all_rows} with all rows, expected fewer"
+        where = ", ".join(short(text) for text in place if text)
+        if "10" in by_batch and "iid" in place[0] and ten is None:
+            return f"{where}: batches of 10 did not reach {target:g} within their rounds"
+        if "10" in by_batch and "iid" in place[0] and all_rows is not None and all_rows <= ten:
+            return f"{where}: {target:g} after {ten:.1f} rounds with batches of 10, {all_rows:.1f} with all rows, expected fewer"
     return None
 
 
@@ -199,6 +203,24 @@ RECIPES = {
 }
 
 
+STOPS = ("mcmahan2017-table1", "mcmahan2017-table2")  # their runs end at the target
+
+
+def verdict(result):
+    """In words: how soon the target was reached, and how near the nearest came when it was not."""
+    target, cells = result["target"], [cell for cell in result["cells"] if cell["state"] == "done"]
+    if target is None or not cells:
+        return None
+    there = [cell for cell in cells if cell.get("rounds_to_target") is not None]
+    name = lambda cell: "; ".join(f"{key} {short(value)}" for key, value in cell["values"].items())
+    if not there:
+        best = max(cells, key=lambda cell: cell["metrics"][result["metric"]] or 0)
+        return f"no cell reached {result['metric']} {target:g}; the best came to {best['metrics'][result['metric']]:.4f} ({name(best)})"
+    first = min(there, key=lambda cell: cell["rounds_to_target"])
+    return (f"{len(there)} of {len(cells)} cells reached {result['metric']} {target:g}; the first after "
+            f"{first['rounds_to_target']:.1f} rounds ({name(first)})")
+
+
 def run_recipe(name, options):
     title, prepare, show, check = RECIPES[name]
     folder = os.path.join(os.path.abspath(options.out), name + ("-quick" if options.quick else ""))
@@ -210,6 +232,8 @@ def run_recipe(name, options):
         command += ["--set", text]
     if options.target is not None:
         command += ["--target", str(options.target)]
+        if name in STOPS:
+            command += ["--set", f"stop.at={options.target}"]
     if options.jobs:
         command += ["--jobs", str(options.jobs)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
@@ -218,6 +242,9 @@ def run_recipe(name, options):
     result = json.loads(done.stdout)
     print(f"\n{title}")
     show(result, options)
+    words = verdict(result) if name in STOPS else None
+    if words:
+        print(words)
     fault = check(result, options)
     if result["failed"] + result["invalid"] > 0:
         fault = f"{result['failed'] + result['invalid']} cells did not run; see {folder}/sweep/results.csv"
