@@ -15,7 +15,9 @@
     X(TOLD_BEFORE_STORED, "a round is told to be committed before it is stored")                             \
     X(RESEND_DIFFERS, "a resend has other bytes")                                                            \
     X(RECORD_NOT_STORED, "a session is announced and never stored")                                       \
-    X(STALE_MODEL, "an update is computed on an older model")
+    X(STALE_MODEL, "an update is computed on an older model")                                                \
+    X(SYNC_SKIPPED, "what the aggregator must have on disk before it goes on is only in memory")             \
+    X(MASK_REUSED, "the same masks in every round")
 
 /* Faults of privacy, which no message shows: the audit must find them (tests/protocol/simulate/test_simulate_audit.c),
  * and what looks over a shop's shoulder the last (tests/protocol/participant/test_participant_private.c). */

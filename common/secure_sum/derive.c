@@ -1,6 +1,13 @@
 #include "common/secure_sum/derive.h"
+#include "common/base/plant.h"
 #include "common/secure_sum/hash.h"
 #include "common/secure_sum/sha256.h"
+
+#ifdef FT_PLANTED
+static const uint8_t no_seed[32];
+#else
+#define no_seed NULL /* never used: FT_PLANT is 0 */
+#endif
 
 void
 ft_ss_derive_t0(uint8_t t0[32], struct ft_bytes descriptor)
@@ -88,7 +95,7 @@ ft_ss_derive_edge(struct ft_ss_edge *edge, const uint8_t pair[32], const uint8_t
 void
 ft_ss_derive_mask(uint8_t mu[32], const uint8_t edge_seed[32], const uint8_t t2[32])
 {
-    FT_SS_K(mu, edge_seed, "mask", FT_BYTES(t2, 32));
+    FT_SS_K(mu, FT_PLANT(MASK_REUSED) ? no_seed : edge_seed, "mask", FT_BYTES(FT_PLANT(MASK_REUSED) ? no_seed : t2, 32));
 }
 
 void
@@ -107,7 +114,8 @@ ft_ss_derive_escrow_key(uint8_t key[32], const uint8_t kappa[32], const uint8_t 
 void
 ft_ss_derive_self(uint8_t seed[32], const uint8_t b[32], const uint8_t t1[32], uint32_t id)
 {
-    FT_SS_K(seed, b, "self", FT_BYTES(t1, 32), FT_SS_U32(id));
+    FT_SS_K(seed, FT_PLANT(MASK_REUSED) ? no_seed : b, "self", FT_BYTES(FT_PLANT(MASK_REUSED) ? no_seed : t1, 32),
+            FT_SS_U32(id));
 }
 
 void

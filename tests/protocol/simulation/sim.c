@@ -14,6 +14,7 @@
 #define CHUNK         96u     /* bytes of an upload or download in one event */
 #define RETRY_MS      700u
 #define EPOCH_WALL_MS 1767225600000u /* wall clock at time 0 */
+#define MASK_WORDS    4       /* of a masked input: enough to know a mask by */
 #define LINES_MAX     64      /* calls of shops that the centre still holds */
 
 static const char *const fault_names[] = {
@@ -69,7 +70,8 @@ struct courier {
     void *upload; /* at the centre */
     uint64_t upload_at;
     bool link_down;
-    struct ft_buf sent; /* masked bytes seen of one round, for invariant 6 */
+    struct ft_buf sent;  /* masked bytes seen of one round, for invariant 6 */
+    struct ft_buf masks; /* the first MASK_WORDS of each round's masks, for invariant 7 */
     uint64_t sent_round;
 };
 
@@ -337,6 +339,26 @@ upload_arrives(struct sim *s, struct event *e)
     ft_buf_clear(&reply);
 }
 
+/* Invariant 7: what is left of masked bytes without the input they hide is new in every round, else the difference of two
+ * rounds' bytes would be that of the inputs. */
+static void
+judge_mask(struct sim *s, uint32_t shop, uint64_t round)
+{
+    struct courier *c = &s->couriers[shop];
+    const struct sim_input *input = sim_shop_last_input(s->shops[shop]);
+    uint64_t mask[MASK_WORDS];
+
+    if (input == NULL || !input->made || input->count < MASK_WORDS)
+        return;
+    for (size_t i = 0; i < MASK_WORDS; i++)
+        mask[i] = ft_get_u64(c->sent.data + 8 * i) - input->words[i];
+    for (size_t at = 0; at < c->masks.size; at += sizeof mask)
+        if (memcmp(c->masks.data + at, mask, sizeof mask) == 0)
+            sim_violated(s, "shop %u has masked round %llu as another one before", shop, (unsigned long long)round);
+    if (ft_buf_append(&c->masks, mask, sizeof mask) != FT_OK)
+        sim_violated(s, "out of memory");
+}
+
 /* Invariants 5 and 6: the round is durably spent before a masked byte is out, and a resend has the same bytes. */
 static void
 judge_masked(struct sim *s, uint32_t shop, uint64_t offset, struct ft_bytes data)
@@ -361,6 +383,8 @@ judge_masked(struct sim *s, uint32_t shop, uint64_t offset, struct ft_bytes data
         }
         if (at == c->sent.size && ft_buf_u8(&c->sent, data.data[i]) != FT_OK)
             return;
+        if (at + 1 == c->sent.size && c->sent.size == 8 * MASK_WORDS)
+            judge_mask(s, shop, round);
     }
 }
 
@@ -817,6 +841,7 @@ clear(struct sim *s)
         sim_shop_close(s->shops[i]);
         sim_request_clear(&s->couriers[i].request);
         ft_buf_clear(&s->couriers[i].sent);
+        ft_buf_clear(&s->couriers[i].masks);
     }
     sim_centre_close(s->centre);
     for (size_t i = 0; i < s->count; i++)
