@@ -395,6 +395,13 @@ wishes_that_cannot_be_are_told(void **state)
            "missing key 'delta', at most 1/(10 n) for n clients");
     refuse("fedavg", "clients: {fraction: 1}\nprivacy: {unit: shop, epsilon: 1, delta: 1.0e-3, clip: 1}\n",
            "expected one of none, customer, row, store");
+    struct ft_sim_experiment e;
+    struct ft_findings findings;
+    struct ft_error err = { 0 };
+    const char *yaml = WORLD_HEAD "model: {kind: kmeans, clusters: 3}\nalgorithm: {name: lloyd}\ntraining: {rounds: 2}\n"
+                                  "clients: {fraction: 1}\nprivacy: {unit: store, epsilon: 1, delta: 1.0e-3, clip: 1}\n";
+    assert_int_equal(ft_sim_experiment_parse(FT_BYTES(yaml, strlen(yaml)), "test", NULL, &e, &findings, &err), FT_ERR_CONFIG);
+    assert_non_null(strstr(err.text, "unit is store, but kmeans makes segments of customers or rows"));
 }
 
 /* What only the rows can tell is told with its numbers when the engine opens. */
