@@ -4,7 +4,7 @@
 #include "aggregator/commands/commands.h"
 #include "aggregator/commands/home.h"
 #include "aggregator/commands/statement.h"
-#include "aggregator/commands/statistics_text.h"
+#include "aggregator/export/statistics_text.h"
 #include "aggregator/export/statistics.h"
 #include "common/base/alloc.h"
 #include "common/base/file.h"

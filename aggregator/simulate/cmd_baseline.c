@@ -1,6 +1,8 @@
 #include "aggregator/simulate/cmd_baseline.h"
 #include "aggregator/simulate/baseline.h"
+#include "aggregator/export/statistics_text.h"
 #include "aggregator/simulate/home.h"
+#include "aggregator/simulate/pooled_figures.h"
 #include "common/base/alloc.h"
 #include "common/base/file.h"
 #include "common/model/model.h"
@@ -98,7 +100,7 @@ out:
 }
 
 static enum ft_status
-run(struct ft_cli *cli, struct ft_task *task, struct ft_baseline *result, struct ft_error *err)
+run(struct ft_cli *cli, struct ft_task *task, struct ft_baseline *result, json_t **figures, struct ft_error *err)
 {
     const size_t count = ft_cli_operand_count(cli);
     const bool csv = ft_cli_flag(cli, "csv");
@@ -114,6 +116,11 @@ run(struct ft_cli *cli, struct ft_task *task, struct ft_baseline *result, struct
     for (size_t i = 0; i < count; i++)
         FT_TRY(csv ? ft_sim_rows_from_csv(ft_cli_operand(cli, i), task, &shops[i], err)
                    : ft_sim_rows_from_home(ft_cli_operand(cli, i), task, &shops[i], err));
+    if (task->kind == FT_TASK_STATISTICS) {
+        st = model_path != NULL ? ft_fail(err, FT_ERR_ARGUMENT, "--model: a task of kind statistics trains none")
+                                : ft_sim_pooled_figures(task, shops, count, figures, err);
+        goto out;
+    }
     if (model_path != NULL)
         FT_TRY(load_model(model_path, &model, err));
     ft_env_seeded_init(&env, task->seed, 0); /* the same table each time */
@@ -127,23 +134,48 @@ out:
     return st;
 }
 
+static enum ft_status
+print_figures(const struct ft_task *task, const json_t *figures)
+{
+    struct ft_buf text = { 0 };
+    enum ft_status st;
+
+    FT_TRY(ft_buf_printf(&text, "%s: pooled, without noise, nothing withheld\n", task->name));
+    FT_TRY(ft_statistics_text(figures, &text));
+    fwrite(text.data, 1, text.size, stdout);
+out:
+    ft_buf_clear(&text);
+    return st;
+}
+
 int
 ft_cmd_baseline(struct ft_cli *cli)
 {
     struct ft_error err = { 0 };
     struct ft_task task = { 0 };
     struct ft_baseline result;
+    json_t *figures = NULL;
     int code = FT_EXIT_OK;
     enum ft_status st;
 
     ft_model_setup();
-    st = run(cli, &task, &result, &err);
+    st = run(cli, &task, &result, &figures, &err);
+    if (st == FT_OK && figures != NULL && !ft_cli_json(cli))
+        st = print_figures(&task, figures);
     if (st != FT_OK)
         code = ft_cli_fail(cli, st, &err);
+    else if (figures != NULL && ft_cli_json(cli))
+        code = ft_cli_print_json(json_pack("{s:s, s:I, s:O, s:O, s:O}", "task", task.name, "shops",
+                                           (json_int_t)ft_cli_operand_count(cli), "unit", json_object_get(figures, "unit"),
+                                           "count", json_object_get(figures, "count"), "figures",
+                                           json_object_get(figures, "figures")));
+    else if (figures != NULL)
+        code = FT_EXIT_OK;
     else if (ft_cli_json(cli))
         code = ft_cli_print_json(baseline_json(&task, &result));
     else
         print_table(&task, &result);
+    json_decref(figures);
     ft_task_clear(&task);
     return code;
 }

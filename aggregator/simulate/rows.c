@@ -162,7 +162,18 @@ out:
 enum ft_status
 ft_sim_copy(const struct ft_examples *from, struct ft_examples *out)
 {
-    return ft_sim_pool(from, 1, out);
+    const enum ft_status st = ft_sim_pool(from, 1, out);
+
+    if (st != FT_OK || from->customer_train == NULL)
+        return st;
+    out->customer_train = ft_calloc(from->rows_train + 1, sizeof *out->customer_train);
+    if (out->customer_train == NULL) {
+        ft_examples_clear(out);
+        return FT_ERR_NOMEM;
+    }
+    memcpy(out->customer_train, from->customer_train, from->rows_train * sizeof *out->customer_train);
+    out->customers_train = from->customers_train;
+    return FT_OK;
 }
 
 enum ft_status

@@ -27,7 +27,7 @@ FT_NODISCARD enum ft_status ft_sim_statistics(const struct ft_examples *rows, co
 FT_NODISCARD enum ft_status ft_sim_standardise(struct ft_examples *rows, const struct ft_bounds *bounds,
                                                const double *means, const double *stds);
 
-/* A deep copy. Errors: NOMEM. */
+/* A deep copy of one shop: rows, and whose the train rows are. Errors: NOMEM. */
 FT_NODISCARD enum ft_status ft_sim_copy(const struct ft_examples *from, struct ft_examples *out);
 
 /* The task's declared bounds, (feature_count); free with ft_free. NULL without memory. */

@@ -253,6 +253,8 @@ ft_measured_mean(const struct ft_measured *m, const struct ft_measure_block *b)
     if (!d.clear)
         return (struct ft_figure){ in_range(axis, NAN, -1, 1), NAN, false };
     const double mean = fmax(-1, fmin(1, sum / d.n));
+    if (!m->noisy)
+        return (struct ft_figure){ in_range(axis, mean, mean, mean), in_range(axis, mean, mean, mean).value, false };
     fieller(sum, ft_measured_block_noise(m, b), &d, &low, &high);
     const double drawn = Z95 * sqrt((1 - m->q) * (1 - mean * mean) / d.n); /* at most: |w| <= 1 */
     const struct ft_estimate e =

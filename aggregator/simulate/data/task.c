@@ -13,6 +13,11 @@ load_task(const char *path, struct ft_task *task, struct ft_error *err)
     enum ft_status st;
     FT_TRY(ft_file_read(path, FT_TASK_BYTES_MAX, &yaml, err));
     FT_TRY(ft_task_from_yaml(ft_buf_bytes(&yaml), path, no_deployment, task, err));
+    if (task->kind == FT_TASK_STATISTICS)
+        st = ft_fail(err, FT_ERR_CONFIG,
+                     "%s: a task of kind statistics trains nothing; `fedtill-simulate baseline --task %s` has its pooled "
+                     "figures",
+                     path, path);
 out:
     ft_buf_clear(&yaml);
     return st;

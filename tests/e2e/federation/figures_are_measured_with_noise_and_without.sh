@@ -74,6 +74,16 @@ jq -e --slurpfile pooled "$dir/pooled.json" --slurpfile quartiles "$dir/quartile
     ([.figures[0].cells[].count | select(.withheld)] | length != 1) and
     ([.figures[0].cells[].count | select(.withheld | not)] | all(.value >= 10))' "$dir/plain.json" >/dev/null ||
     fail "the figures are not the pooled ones: $(cat "$dir/pooled.json" "$dir/quartiles.json" "$dir/plain.json")"
+homes=
+for shop in $shops; do grep -qx "$shop" "$dir/absent" || homes="$homes $(shop_home "$shop")"; done
+# shellcheck disable=SC2086 # a list of folders
+expect 0 "$simulate" baseline --task "$dir/task.yaml" --json $homes
+jq -e --slurpfile plain "$dir/plain.json" '.count.value == $plain[0].count.value and
+    (.figures[1].mean.value - $plain[0].figures[1].mean.value | fabs < 1e-9) and
+    (.figures[1].variance.value - $plain[0].figures[1].variance.value | fabs < 1e-9) and
+    ([.figures[0].cells[].count.value] | to_entries |
+        all(.value as $v | $plain[0].figures[0].cells[.key].count.value | . == null or . == $v)) and
+    ([.figures[0].cells[].count.value] | add) == .count.value' "$dir/out" >/dev/null || fail "the simulator's pooled figures"
 expect 0 "$aggregator" statistics export figures --home "$home" --out "$dir/plain.release.json"
 expect 0 "$verify" release "$dir/plain.release.json"
 

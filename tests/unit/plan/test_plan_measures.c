@@ -164,7 +164,7 @@ figures_without_noise_are_exact(void **state)
     f = ft_measured_mean(&m, &m.plan.blocks[MEAN]);
     assert_true(fabs(f.estimate.value) < 1e-12);
     f = ft_measured_mean(&m, &m.plan.blocks[DEVIATION]);
-    assert_true(fabs(f.estimate.value - 3.8) < 1e-12);
+    assert_true(fabs(f.estimate.value - 3.8) < 1e-12 && f.estimate.low == f.estimate.value && f.estimate.high == f.estimate.value);
     /* squares: 0.25 1 2.25 4 9 16 25 36 49 64 = 206.5; 20.65 - 14.44 */
     f = ft_measured_variance(&m, &m.plan.blocks[DEVIATION], &deviation);
     assert_true(fabs(f.estimate.value - 6.21) < 1e-9 && fabs(f.estimate.low - 6.21) < 1e-9);

@@ -1,6 +1,6 @@
 /* Figures of a statistics task for a person at a terminal. */
-#ifndef FT_AGGREGATOR_STATISTICS_TEXT_H
-#define FT_AGGREGATOR_STATISTICS_TEXT_H
+#ifndef FT_EXPORT_STATISTICS_TEXT_H
+#define FT_EXPORT_STATISTICS_TEXT_H
 
 #include "common/base/buf.h"
 

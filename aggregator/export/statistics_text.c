@@ -1,4 +1,4 @@
-#include "aggregator/commands/statistics_text.h"
+#include "aggregator/export/statistics_text.h"
 
 #include <jansson.h>
 #include <math.h>
