@@ -59,6 +59,22 @@ draw_test(bool *test, uint64_t count, uint64_t wanted, uint64_t seed)
     }
 }
 
+/* Those who are left, from 0 on: nobody deals out a customer without rows. */
+static enum ft_status
+renumber(struct ft_sim_data *data, const bool *test)
+{
+    uint32_t *number = ft_calloc(data->customers, sizeof *number), left = 0;
+    if (number == NULL)
+        return FT_ERR_NOMEM;
+    for (uint32_t c = 0; c < data->customers; c++)
+        number[c] = test[c] ? 0 : left++;
+    for (uint64_t i = 0; i < data->train.rows; i++)
+        data->customer[i] = number[data->customer[i]];
+    data->customers = left;
+    ft_free(number);
+    return FT_OK;
+}
+
 enum ft_status
 sim_set_aside(struct ft_sim_data *data, double share, uint64_t seed, struct ft_error *err)
 {
@@ -90,6 +106,8 @@ sim_set_aside(struct ft_sim_data *data, double share, uint64_t seed, struct ft_e
         kept++;
     }
     data->train.rows = kept;
+    if (data->customer != NULL)
+        st = renumber(data, test);
 out:
     ft_free(test);
     return st;

@@ -23,7 +23,8 @@ FT_NODISCARD enum ft_status sim_read_task(const struct ft_sim_data_config *c, st
 FT_NODISCARD enum ft_status sim_part_room(struct ft_sim_part *part, uint64_t rows, uint32_t features,
                                           struct ft_error *err);
 
-/* Set a share of the train rows aside as test rows, drawn by the seed, order kept. Errors: CONFIG, NOMEM. */
+/* Set a share of the train rows aside as test rows, drawn by the seed, order kept; where customers are known they
+ * are taken whole, and those who are left are numbered from 0 on. Errors: CONFIG, NOMEM. */
 FT_NODISCARD enum ft_status sim_set_aside(struct ft_sim_data *data, double share, uint64_t seed, struct ft_error *err);
 
 /* Every feature to mean 0 and deviation 1 of the train rows; one that never changes becomes 0. */

@@ -5,6 +5,7 @@
 #include <cmocka.h>
 
 #include "aggregator/simulate/data/readers.h"
+#include "aggregator/simulate/partition/partition.h"
 #include "common/base/alloc.h"
 #include "common/base/file.h"
 #include "tests/support/approx.h"
@@ -395,15 +396,51 @@ features_are_standardised_by_the_train_rows(void **state)
     ft_free(test);
 }
 
+/* As many clients as customers who are left after a share was set aside: each has one, with its rows; one client more is
+ * refused. */
+static void
+csv_customers_set_aside_are_dealt_to_nobody(void **state)
+{
+    enum { PEOPLE = 40, LEFT = 32, EACH = 5 };
+    struct ft_buf text = { 0 };
+    char label[] = "y", customer[] = "who", *path;
+    struct ft_sim_clients clients;
+    struct ft_error err = { 0 };
+    struct ft_sim_data d;
+    (void)state;
+    assert_int_equal(ft_buf_str(&text, "who,x,y\n"), FT_OK);
+    for (uint32_t i = 0; i < EACH * PEOPLE; i++)
+        assert_int_equal(ft_buf_printf(&text, "c%u,%u,%u\n", i % PEOPLE, i, i % 2), FT_OK);
+    assert_int_equal(ft_buf_u8(&text, 0), FT_OK);
+    path = put_text("aside.csv", (const char *)text.data);
+    const struct ft_sim_data_config c = { .source = FT_SIM_CSV, .train = path, .label = label, .customer = customer,
+                                          .test_share = 0.2, .classes = 2 };
+    struct ft_sim_partition_config p = { .kind = FT_SIM_IID, .clients = LEFT };
+    opens(&c, 5, &d);
+    assert_int_equal(d.test.rows, EACH * (PEOPLE - LEFT));
+    assert_int_equal(ft_sim_partition(&p, 1, &d, &clients, &err), FT_OK);
+    for (uint32_t k = 0; k < LEFT; k++)
+        assert_int_equal(clients.offsets[k + 1] - clients.offsets[k], EACH);
+    ft_sim_clients_clear(&clients);
+    ft_sim_data_clear(&d);
+    opens(&c, 5, &d);
+    p.clients = LEFT + 1;
+    assert_int_equal(ft_sim_partition(&p, 1, &d, &clients, &err), FT_ERR_CONFIG);
+    assert_string_equal(err.text, "partition: 33 clients of 32 customers, expected 1 to that number");
+    ft_sim_data_clear(&d);
+    ft_buf_clear(&text);
+    ft_free(path);
+}
+
 /* Whose each row is: told by the name without blanks, whatever its length, and no feature; a share set aside takes customers
- * with all their rows, and the rows that stay keep theirs. */
+ * with all their rows, the rows that stay keep theirs, and the customers who stay are numbered from 0 on. */
 static void
 csv_customers_are_known_and_stay_whole(void **state)
 {
     enum { PEOPLE = 40, ROWS = 400 };
     struct ft_buf text = { 0 };
     char label[] = "y", customer[] = "who", *path, *again;
-    uint32_t numbers[PEOPLE], aside = 0;
+    uint32_t numbers[PEOPLE], aside = 0, left = 0;
     struct ft_sim_data d;
     (void)state;
     memset(numbers, 0xff, sizeof numbers);
@@ -423,9 +460,12 @@ csv_customers_are_known_and_stay_whole(void **state)
         *number = d.customer[i];
         assert_true(d.customer[i] < d.customers);
     }
-    for (uint32_t a = 0; a < PEOPLE; a++)
+    for (uint32_t a = 0; a < PEOPLE; a++) {
+        left += numbers[a] != UINT32_MAX;
         for (uint32_t b = 0; b < a; b++)
             assert_true(numbers[a] == UINT32_MAX || numbers[a] != numbers[b]);
+    }
+    assert_int_equal(d.customers, left);
     for (uint64_t i = 0; i < d.test.rows; i++) {
         assert_true(numbers[(uint32_t)d.test.x[i]] == UINT32_MAX);
         aside += d.test.x[i] != d.test.x[0];
@@ -546,6 +586,7 @@ main(void)
         cmocka_unit_test(csv_rows_are_read),
         cmocka_unit_test(features_are_standardised_by_the_train_rows),
         cmocka_unit_test(csv_customers_are_known_and_stay_whole),
+        cmocka_unit_test(csv_customers_set_aside_are_dealt_to_nobody),
         cmocka_unit_test(csv_faults_name_line_and_column),
         cmocka_unit_test(csv_test_rows_are_like_the_train_rows),
         cmocka_unit_test(synthetic_rows_are_the_same_everywhere),
