@@ -113,10 +113,10 @@ static enum ft_status
 open_all(struct run *r)
 {
     enum ft_status st;
+    FT_TRY(find_files(r, r->err)); /* before their rows: of a file replaced in between, --resume finds another hash */
+    r->out->files = &r->files;
     tell(r);
     FT_TRY(ft_sim_data_open(&r->e->data, r->e->seed, &r->data, r->err));
-    FT_TRY(find_files(r, r->err));
-    r->out->files = &r->files;
     FT_TRY(ft_sim_partition(&r->e->partition, r->e->seed, &r->data, &r->clients, r->err));
     FT_TRY(ft_sim_experiment_model(r->e, &r->data, &r->spec, r->err));
     const struct ft_sim_input input = { r->e, &r->data, &r->clients, &r->spec,
