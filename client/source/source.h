@@ -81,7 +81,7 @@ struct ft_source_counts {
  * Read everything into `db` (borrowed; must outlive the source). `config` and `key` are copied.
  * Errors: CONFIG (column or glob in the configuration), NOTFOUND (no file matches), FORMAT (a column missing
  * from a header, a file that is no text, too many bad rows: file, line and reason of the first few), IO,
- * NOMEM. After an error *out is NULL and `db` holds no records.
+ * NOMEM. After an error *out is NULL and `db` holds no records; its tables are there, empty, unless `config` is wrong.
  */
 FT_NODISCARD enum ft_status ft_source_open(const struct ft_source_config *config,
                                            const struct ft_node_key *key, struct ft_db *db,

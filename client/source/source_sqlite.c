@@ -146,6 +146,12 @@ on_row(void *ctx, uint64_t line, const struct ft_csv_field *fields)
     return FT_OK;
 }
 
+static const char drop_tables_sql[] =
+    "DROP VIEW IF EXISTS transactions; DROP VIEW IF EXISTS customers; DROP VIEW IF EXISTS products;"
+    "DROP TABLE IF EXISTS ft_base_transactions;"
+    "DROP TABLE IF EXISTS ft_base_customers;"
+    "DROP TABLE IF EXISTS ft_base_products";
+
 /* CREATE TABLE and INSERT for the mapped columns; their names were checked to need no quoting. */
 static enum ft_status
 make_table(struct import *im, const char *name)
@@ -239,6 +245,39 @@ too_many(const struct import *im, const struct ft_quarantine *quarantine, double
                    (unsigned long long)im->rejected, (unsigned long long)all, ratio_max * 100, first);
 }
 
+static void
+import_types(struct import *im, int table)
+{
+    for (size_t i = 0; i < im->table->column_count; i++)
+        (void)ft_schema_column_type(&ft_schema[table], im->table->columns[i].name, &im->types[i]); /* checked at open */
+}
+
+/* The mapped tables without a row, so that a query can be looked at whatever the exports are like. */
+static enum ft_status
+make_empty_tables(struct ft_source *source, struct ft_error *err)
+{
+    enum ft_status st = FT_OK;
+    struct import *im = ft_calloc(1, sizeof *im);
+
+    if (im == NULL)
+        return FT_ERR_NOMEM;
+    *im = (struct import){ .source = source, .err = err };
+    FT_TRY(ft_db_exec(source->db, drop_tables_sql, "cannot drop the tables", err));
+    for (int table = 0; table < FT_TABLE_COUNT; table++) {
+        im->table = config_table(&source->config, table);
+        if (im->table->files == NULL)
+            continue;
+        import_types(im, table);
+        FT_TRY(make_table(im, ft_schema[table].name));
+        sqlite3_finalize(im->insert);
+        im->insert = NULL;
+    }
+out:
+    sqlite3_finalize(im->insert);
+    ft_free(im);
+    return st;
+}
+
 static enum ft_status
 import_table(struct ft_source *source, int table, struct ft_source_files *files,
              struct ft_source_counts *counts, struct ft_quarantine *quarantine, struct ft_error *err)
@@ -258,9 +297,7 @@ import_table(struct ft_source *source, int table, struct ft_source_files *files,
     im->timestamp = config->timestamp != NULL ? config->timestamp : "%Y-%m-%d %H:%M:%S";
     im->quarantine = quarantine;
     im->err = err;
-    for (size_t i = 0; i < config->column_count; i++)
-        (void)ft_schema_column_type(&ft_schema[table], config->columns[i].name,
-                                    &im->types[i]); /* checked at open */
+    import_types(im, table);
     FT_TRY(make_table(im, ft_schema[table].name));
     FT_TRY(import_files(im, files, counts));
     if (quarantine->count > quarantined &&
@@ -283,14 +320,8 @@ import_all(struct ft_source *source, struct ft_source_files files[FT_TABLE_COUNT
 
     if (quarantine == NULL)
         return FT_ERR_NOMEM;
-    FT_TRY(ft_db_exec(
-        source->db,
-        "SAVEPOINT ft_import;"
-        "DROP VIEW IF EXISTS transactions; DROP VIEW IF EXISTS customers; DROP VIEW IF EXISTS products;"
-        "DROP TABLE IF EXISTS ft_base_transactions;"
-        "DROP TABLE IF EXISTS ft_base_customers;"
-        "DROP TABLE IF EXISTS ft_base_products",
-        "cannot start the import", err));
+    FT_TRY(ft_db_exec(source->db, "SAVEPOINT ft_import", "cannot start the import", err));
+    st = ft_db_exec(source->db, drop_tables_sql, "cannot start the import", err);
     for (int table = 0; table < FT_TABLE_COUNT && st == FT_OK; table++)
         st = import_table(source, table, &files[table], &counts, quarantine, err);
     if (st == FT_OK)
@@ -387,8 +418,13 @@ ft_source_open(const struct ft_source_config *config, const struct ft_node_key *
     }
     *source->key = *key;
     FT_TRY(config_copy(config, &source->config));
-    FT_TRY(list_all(source, source->files, err));
-    FT_TRY(import_all(source, source->files, err));
+    st = list_all(source, source->files, err);
+    if (st == FT_OK)
+        st = import_all(source, source->files, err);
+    if (st != FT_OK) {
+        (void)!make_empty_tables(source, NULL); /* the reason is told already */
+        goto out;
+    }
     *out = source;
     source = NULL;
 out:

@@ -194,6 +194,13 @@ guard_expired(struct guard *g)
     return g->out_of_time || g->out_of_memory;
 }
 
+void
+guard_begin(struct guard *g)
+{
+    g->deadline_ms = g->rules->env->now_ms(g->rules->env->ctx) + g->rules->query_ms;
+    g->memory_max = sqlite3_memory_used() + (int64_t)(g->rules->query_memory & INT64_MAX);
+}
+
 /* The query's time, shared by as many customers as the shop declares: a public number, so that what one
  * customer may take does not tell, nor hang on, how many there are. */
 static uint64_t
@@ -210,6 +217,7 @@ customer_steps(const struct ft_examples_rules *rules)
 void
 guard_next_customer(struct guard *g)
 {
+    guard_begin(g); /* what other customers' rows took is no part of it */
     g->own_limits = true;
     g->own_steps = customer_steps(g->rules) / PROGRESS_INTERVAL;
     g->out_of_steps = g->out_of_memory = false;

@@ -47,6 +47,7 @@ struct guard {
     int old_length, old_like, old_ops, old_compound; /* limits to put back */
 };
 
+void guard_begin(struct guard *g); /* the rules' time and memory count from here */
 void guard_on(struct guard *g);
 void guard_off(struct guard *g);
 bool guard_expired(struct guard *g); /* time or memory is over; remembers which */

@@ -711,8 +711,7 @@ run_init(struct run *r, struct ft_db *db, const struct ft_task *task, const stru
     r->out.feature_count = task->feature_count;
     r->guard = (struct guard){ .db = db, .rules = full, .purpose = task->purpose, .mapped = views_mapped };
     r->guard.mapped_ctx = &r->views;
-    r->guard.deadline_ms = full->env->now_ms(full->env->ctx) + full->query_ms;
-    r->guard.memory_max = sqlite3_memory_used() + (int64_t)(full->query_memory & INT64_MAX);
+    guard_begin(&r->guard);
     r->at_feature = ft_calloc(task->feature_count, sizeof *r->at_feature);
     r->bad_feature = ft_calloc(task->feature_count, sizeof *r->bad_feature);
     if (r->at_feature == NULL || r->bad_feature == NULL)
@@ -775,6 +774,7 @@ ft_examples_build(struct ft_db *db, const struct ft_task *task, const struct ft_
         FT_TRY(views_choose_customers(&r.views, &full, err));
         if (full.one_by_one)
             FT_TRY(index_customers(&r));
+        guard_begin(&r.guard); /* what was needed so far grows with the data, not with the task's query */
         FT_TRY(compile(&r));
         out->ran = r.out.ran = true;
         if (has_people(&r))

@@ -463,13 +463,11 @@ mask(struct ft_participant *p)
     struct known_task *k = &p->tasks[p->session.task];
     const uint64_t began = now_of(p);
     uint32_t code = 0;
-    bool again = false;
     enum ft_status st = FT_OK;
 
     if (p->session.words == NULL)
         return participant_withdraw(p);
     if (!p->config.world.unchanged(p->config.world.ctx)) {
-        again = true;
         st = contribute_again(p, k, &code);
         if (st != FT_OK) {
             if (code != 0)
@@ -482,7 +480,7 @@ mask(struct ft_participant *p)
     st = ft_ss_client_mask(p->session.client, words, (size_t)p->session.plan.codec.words);
     if (st != FT_OK)
         (void)!participant_withdraw(p);
-    else if (again && p->session.plan.privacy.on)
+    else if (p->session.plan.privacy.on) /* whether somebody's consent changed must not be seen either */
         participant_rest(p, slot_left(k, now_of(p) - began, k->task.step_ms), MODE_UPLOAD);
     else
         p->mode = MODE_UPLOAD;

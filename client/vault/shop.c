@@ -227,6 +227,7 @@ uses_of(struct ft_shop *s, const struct ft_task *task, const uint8_t task_hash[3
     u->status = ft_examples_find_uses(s->db, task->sql, &u->found, &err);
     if (u->status != FT_OK)
         ft_log(FT_LOG_WARN, "query.refused", "status=%s reason=%s", ft_status_name(u->status), err.text);
+    u->known = u->status == FT_OK; /* what failed is looked at again */
     for (size_t i = 0; u->status == FT_OK && i < u->found.count; i++)
         u->list[i] = (struct ft_policy_use){ u->found.list[i].table, u->found.list[i].column };
     return u;
@@ -257,6 +258,7 @@ read_facts(struct ft_shop *s, const struct ft_policy *policy, const struct ft_ta
 {
     struct ft_vault_store *store = s->config.store;
     struct ft_consent_totals totals = { 0 };
+    uint64_t erased = 0;
     struct sysinfo info;
     struct tm local;
     const uint64_t wall = wall_of(s);
@@ -267,10 +269,11 @@ read_facts(struct ft_shop *s, const struct ft_policy *policy, const struct ft_ta
         f->utc_offset_s = (int32_t)local.tm_gmtoff;
     if (store->calls->clock_get(store, &f->latest_seen_s) != FT_OK)
         f->latest_seen_s = INT64_MAX; /* not to be had: as if the clock had been set back */
-    if (s->consent != NULL && ft_consent_totals(s->consent, task->purpose, wall, &totals, NULL) == FT_OK &&
-        totals.events > 0) {
-        f->consent_ready = true;
-        f->customers_counted = true;
+    if (s->consent != NULL && ft_consent_totals(s->consent, task->purpose, wall, &totals, NULL) == FT_OK) {
+        /* With noise one customer's erasure, be it of the only consents there were, must not show. */
+        f->consent_ready = totals.events > 0 ||
+                           (task->noise != 0 && ft_consent_erased_count(s->consent, &erased) == FT_OK && erased > 0);
+        f->customers_counted = f->consent_ready;
         f->eligible_customers = totals.given;
     }
     if (store->calls->participations(store, month_start(f->now_s, f->utc_offset_s), &f->rounds_this_month,

@@ -333,6 +333,39 @@ private_task_does_not_drop_out_when_consent_changes(void **state)
     whole_close(&w);
 }
 
+static uint64_t upload_ms[8];
+
+static void
+note_upload(struct whole *w, const struct ft_out *message)
+{
+    if (message->kind == FT_OUT_UPLOAD && w->uploads < 8)
+        upload_ms[w->uploads] = w->rig.env.now;
+}
+
+/* Whether somebody's consent changed while a contribution was under way is not to be seen in when it is sent. */
+static void
+private_upload_comes_at_its_time_when_consent_changes(void **state)
+{
+    uint64_t usual[8];
+    (void)state;
+    for (int changes = 0; changes < 2; changes++) {
+        struct whole w;
+        withdrawals = 0;
+        memset(upload_ms, 0, sizeof upload_ms);
+        open_private(&w, ENOUGH, CUSTOMERS, 500);
+        w.during = changes ? withdraw_while_computed : NULL;
+        w.look = note_upload;
+        publish_private(&w);
+        assert_true(rig_run(&w.rig, rig_task_done, w.task, 60000));
+        assert_int_equal(w.uploads, 5);
+        assert_int_equal(withdrawals, changes ? 2 : 0);
+        if (changes)
+            assert_memory_equal(upload_ms, usual, sizeof usual);
+        memcpy(usual, upload_ms, sizeof usual);
+        whole_close(&w);
+    }
+}
+
 static bool
 has_paid(struct rig *r, void *ctx)
 {
@@ -576,6 +609,7 @@ main(void)
         cmocka_unit_test(private_task_looks_the_same_whoever_is_drawn),
         cmocka_unit_test(private_task_looks_the_same_when_the_data_cannot_be_used),
         cmocka_unit_test(private_task_does_not_drop_out_when_consent_changes),
+        cmocka_unit_test(private_upload_comes_at_its_time_when_consent_changes),
         cmocka_unit_test(private_ledger_put_back_is_found_without_the_aggregator),
         cmocka_unit_test(private_ledger_put_back_is_noticed),
         cmocka_unit_test(private_ledger_behind_the_shops_own_state_starts_nothing),

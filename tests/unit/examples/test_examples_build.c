@@ -425,6 +425,33 @@ examples_one_by_one_shows_a_customer_nobody_else(void **state)
     assert_true(s->out.x_train[0] < all && s->out.x_train[0] + s->out.x_train[1] + s->out.x_train[2] == all);
 }
 
+/* The limit is on what a customer's query takes, not on how much data the shop has beside it. */
+static void
+examples_one_by_one_takes_part_however_much_data_there_is(void **state)
+{
+    struct example_shop *s = *state;
+    struct test_shop *shop = &s->shop;
+    struct ft_buf lines = { 0 };
+
+    assert_int_equal(ft_buf_str(&lines, "customer_id,basket_id,quantity\n101,b1,1\n102,b2,3\n103,b3,4\n"), FT_OK);
+    for (int i = 0; i < 40000; i++)
+        assert_int_equal(ft_buf_printf(&lines, "104,c%d,1\n", i), FT_OK);
+    ft_source_close(shop->source);
+    shop_file(shop, "lines.csv", (const char *)lines.data, lines.size);
+    ft_buf_clear(&lines);
+    ft_source_config_clear(&shop->config);
+    ft_source_config_init(&shop->config);
+    shop->config.base_dir = ft_strdup(shop->folder);
+    shop_map(&shop->config.transactions, "lines.csv", "customer_id basket_id quantity");
+    assert_int_equal(shop_open(shop), FT_OK);
+    shop_eligible(shop, eligible_ids);
+    s->rules.one_by_one = true;
+    s->rules.query_memory = (uint64_t)1 << 19; /* the index that is made at first takes more */
+    assert_int_equal(example_build(s, feature_sql("sum(quantity)")), FT_OK);
+    assert_int_equal(s->out.rows_train, 3);
+    assert_int_equal(s->out.customers_failed, 0);
+}
+
 /* A row that is no good, a made-up name and a query that fails for one customer leave that row or customer
  * out: no error, no refusal, and no minimum crowd, for each would tell something of the rows. */
 static void
@@ -632,6 +659,7 @@ main(void)
         TEST(examples_one_by_one_bounds_what_one_customer_can_take),
         TEST(examples_build_finds_columns_by_name),
         TEST(examples_one_by_one_shows_a_customer_nobody_else),
+        TEST(examples_one_by_one_takes_part_however_much_data_there_is),
         TEST(examples_one_by_one_leaves_out_what_is_bad),
         TEST(examples_of_a_store_are_of_consenting_customers),
         TEST(examples_of_a_store_hold_anonymous_lines_where_the_policy_says_so),

@@ -135,7 +135,7 @@ source_import_above_the_limit_is_rolled_back(void **state)
                            "2 of 100 rows rejected, at most 1 % allowed; nothing was imported. "
                            "a.csv:2: column quantity: expected a number; a.csv:3: "));
     assert_null(strstr(shop->err.text, "SECRETVALUE"));
-    expect_dump(shop, "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'ft_base_transactions'", "0;");
+    expect_dump(shop, "SELECT count(*) FROM ft_base_transactions", "0;");
 }
 
 /* Each kind of bad value has its own sentence, with the standard column's name. */
@@ -240,6 +240,8 @@ source_import_names_file_level_errors(void **state)
     struct test_shop *shop = *state;
     assert_int_equal(shop_open(shop), FT_ERR_NOTFOUND);
     assert_non_null(strstr(shop->err.text, "no file matches"));
+    /* a query can be looked at all the same: whether it may run is no matter of today's export */
+    expect_dump(shop, "SELECT count(*), count(amount) FROM ft_base_transactions", "0|0;");
     shop_text(shop, "a.csv", "customer_id,basket_id,ts,amount\n");
     assert_int_equal(shop_open(shop), FT_ERR_FORMAT);
     assert_non_null(strstr(shop->err.text,
