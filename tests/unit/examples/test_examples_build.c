@@ -583,19 +583,29 @@ examples_of_a_store_hold_anonymous_lines_where_the_policy_says_so(void **state)
     assert_int_equal(s->out.rows_unusable, 4);
 }
 
+/* A millisecond passes each time it is looked at. */
+static uint64_t
+racing_clock(void *ctx)
+{
+    return ++*(uint64_t *)ctx;
+}
+
 /* Unit store: nothing that the rows do to the query keeps the shop out, or is told: no failure, no limit of time or of
  * rows. Else an aggregator's query could ask yes or no about the shop, with no noise on the answer. */
 static void
 examples_of_a_store_never_decide_whether_it_takes_part(void **state)
 {
     struct example_shop *s = store_task(state);
+    uint64_t clock = 0;
+    const struct ft_env env = { .now_ms = racing_clock, .ctx = &clock };
+    s->rules.env = &env;
     assert_int_equal(example_build(s, "SELECT customer_id, 'train' AS split, 0 AS y, abs(CASE WHEN basket_id = 'b2' THEN "
                                       "-9223372036854775807 - 1 ELSE 1 END) AS f FROM transactions ORDER BY basket_id"),
                      FT_OK);
     assert_int_equal(s->out.rows_train, 0);
     assert_int_equal(s->out.customers_train, 0);
     assert_int_equal(s->out.customers_failed, 1);
-    s->rules.query_ms = 50;
+    s->rules.query_ms = 2000;
     assert_int_equal(example_build(s, "WITH RECURSIVE k(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM k WHERE EXISTS (SELECT 1 "
                                       "FROM transactions WHERE basket_id = 'b2')) SELECT customer_id, 'train' AS split, 0 AS y, "
                                       "(SELECT max(i) FROM k) >= 0 AS f FROM transactions"),
@@ -616,13 +626,6 @@ examples_of_a_store_never_decide_whether_it_takes_part(void **state)
     assert_int_equal(example_build(s, "SELECT customer_id, 'train' AS split, 0 AS y FROM transactions"), FT_ERR_FORMAT);
     assert_int_equal(example_build(s, "SELECT customer_id, 'train' AS split, 0 AS y, amount AS f FROM transactions"),
                      FT_ERR_REFUSED);
-}
-
-/* A millisecond passes each time it is looked at. */
-static uint64_t
-racing_clock(void *ctx)
-{
-    return ++*(uint64_t *)ctx;
 }
 
 /* The customers together have no limit that one more of them could break, or the shop would take part or not
