@@ -101,19 +101,24 @@ check_quantiles(const struct checker *c, const struct ft_task_measure *m)
         }
 }
 
+/* Does it have cells? */
+static bool
+cut(const struct ft_task_measure *m)
+{
+    return m->kind == FT_MEASURE_HISTOGRAM || m->kind == FT_MEASURE_QUANTILES || m->kind == FT_MEASURE_CROSS;
+}
+
 /* Parts of the vector that another kind would have. */
 static void
 check_unused(const struct checker *c, const struct ft_task_measure *m)
 {
     const uint32_t axes = ft_measure_axes(m->kind);
-    const bool cut =
-        m->kind == FT_MEASURE_HISTOGRAM || m->kind == FT_MEASURE_QUANTILES || m->kind == FT_MEASURE_CROSS;
 
     if (axes < 1 && m->axes[0].feature[0] != '\0')
         tell(c, "feature", "a count is of no feature: leave it out");
     if (axes < 2 && (m->axes[1].feature[0] != '\0' || m->axes[1].bins != 0 || m->axes[1].edge_count != 0))
         tell(c, "with", "only a cross table has a second feature: leave it out");
-    if (!cut && (m->axes[0].bins != 0 || m->axes[0].edge_count != 0))
+    if (!cut(m) && (m->axes[0].bins != 0 || m->axes[0].edge_count != 0))
         tell(c, "bins", "a %s has no cells: leave bins and edges out", ft_measure_name(m->kind));
     if (m->kind != FT_MEASURE_QUANTILES && m->quantile_count != 0)
         tell(c, "at", "a %s has no quantiles: leave at out", ft_measure_name(m->kind));
@@ -135,6 +140,26 @@ same_measure(const struct ft_task_measure *a, const struct ft_task_measure *b)
     if (a->kind != b->kind && !moments)
         return false;
     return same_axis(&a->axes[0], &b->axes[0]) && same_axis(&a->axes[1], &b->axes[1]);
+}
+
+/* Without noise what one table of a feature withholds another gives back: each feature is cut into cells once. */
+static void
+check_cut_once(const struct checker *c, const struct ft_task_measure *m)
+{
+    for (uint32_t a = 0; cut(m) && a < ft_measure_axes(m->kind); a++)
+        for (uint32_t i = 0; i < c->at; i++) {
+            const struct ft_task_measure *before = &c->task->measures[i];
+            bool same = false;
+            for (uint32_t k = 0; cut(before) && k < ft_measure_axes(before->kind); k++)
+                same = same || strcmp(before->axes[k].feature, m->axes[a].feature) == 0;
+            if (!same)
+                continue;
+            tell(c, a == 0 ? "feature" : "with",
+                 "%s is in the %s of entry %u: without noise, counts withheld in one table come back from another, so a "
+                 "feature is in one of histogram, quantiles and cross",
+                 m->axes[a].feature, ft_measure_name(before->kind), i + 1);
+            break;
+        }
 }
 
 static void
@@ -176,8 +201,10 @@ check_measure(struct checker *c, const struct ft_task_measure *m)
         if (same_measure(&t->measures[i], m)) {
             tell(c, "", "the %s%s%s is measured already, by entry %u", ft_measure_name(m->kind),
                  axes > 0 ? " of " : "", m->axes[0].feature, i + 1);
-            break;
+            return;
         }
+    if (t->noise == 0)
+        check_cut_once(c, m);
 }
 
 static void

@@ -40,11 +40,13 @@ pool() {
     awk -F, '
         { n++; s += $2; q += $2 * $2; p += $4
           h[($1 >= 2) + ($1 >= 5) + ($1 >= 10) + ($1 >= 20) + ($1 >= 40) + ($1 >= 80)]++
-          c[$3 * 3 + ($1 >= 10) + ($1 >= 40)]++ }
+          c[$3 * 3 + ($1 >= 10) + ($1 >= 40)]++
+          d[$3 * 2 + ($4 >= 0.2)]++ }
         END { m = s / n
           printf "{\"n\":%d,\"mean\":%.12g,\"deviation\":%.12g,\"share\":%.12g,\"visits\":[", n, m, sqrt(q / n - m * m), p / n
           for (i = 0; i < 7; i++) printf "%s%d", i ? "," : "", h[i]
           printf "],\"cross\":["; for (i = 0; i < 6; i++) printf "%s%d", i ? "," : "", c[i]
+          printf "],\"shares\":["; for (i = 0; i < 4; i++) printf "%s%d", i ? "," : "", d[i]
           print "]}" }' "$dir/pooled.csv" >"$dir/pooled.json"
     cut -d, -f2 "$dir/pooled.csv" | sort -g |
         awk '{ v[NR] = $1 } END { printf "[%.12g,%.12g,%.12g]\n", v[int(NR / 4) + 1], v[int(NR / 2) + 1], v[int(3 * NR / 4) + 1] }' \
@@ -55,6 +57,9 @@ pool() {
 make_task cj_statistics.yaml "$few" 's/drop_permille: 170/drop_permille: 286/' 's/^task: .*/task: figures/' \
     's/^  noise: .*/  noise: none/' '/^  epsilon:/d' '/^  delta:/d' '/^  expected_customers:/d' '/^  m_stores:/d' \
     '/^  spare_rounds:/d' '/^  shops:/d' '/^    - {shop: /d'
+expect 78 "$aggregator" task check "$dir/task.yaml"
+says "visits is in the histogram of entry 1: without noise"
+sed -i 's/with: visits, with_edges: \[10, 40\]/with: share_private, with_edges: [0.2]/' "$dir/task.yaml"
 expect 0 "$aggregator" task check "$dir/task.yaml"
 says "figure       count of customers, 1 number: exact"
 run_task
@@ -67,9 +72,10 @@ jq -e --slurpfile pooled "$dir/pooled.json" --slurpfile quartiles "$dir/quartile
     $pooled[0] as $p | $quartiles[0] as $v |
     (.count.value == $p.n) and (.count.low == $p.n) and
     ([.figures[0].cells[].count.value] | to_entries | all(.value == null or .value == $p.visits[.key])) and
-    ([.figures[4].cells[].count.value] | to_entries | all(.value == null or .value == $p.cross[.key])) and
+    ([.figures[4].cells[].count.value] | to_entries | all(.value == null or .value == $p.shares[.key])) and
     near(.figures[1].mean.value; $p.mean; 1e-6) and near(.figures[1].deviation.value; $p.deviation; 1e-6) and
-    near(.figures[3].mean.value; $p.share; 1e-6) and
+    (.figures[3].mean.withheld and ([.figures[4].cells[].count | select(.withheld)] | length > 1) or
+        near(.figures[3].mean.value; $p.share; 1e-6)) and
     (.figures[2].quantiles | to_entries | all(.value.low <= $v[.key] and $v[.key] <= .value.high and .value.low < .value.high)) and
     ([.figures[0].cells[].count | select(.withheld)] | length != 1) and
     ([.figures[0].cells[].count | select(.withheld | not)] | all(.value >= 10))' "$dir/plain.json" >/dev/null ||
