@@ -30,7 +30,7 @@ static const struct ft_config_field fields[] = {
     A(uploads_in_flight, "uploads_in_flight", UINT32, .least = 1, .most = 64),
     A(threads, "threads", UINT32, .least = 1, .most = 64),
     A(log_level, "log", CHOICE, .choices = levels),
-    A(min_group, "min_group", UINT32, .least = 2, .most = 1000000),
+    A(min_group, "min_group", UINT32, .least = FT_MIN_GROUP_LEAST, .most = 1000000),
     A(shops_max, "shops_max", UINT32, .least = 1, .most = 65535),
     FT_CONFIG_END,
 };

@@ -21,6 +21,7 @@
 
 #include "common/model/model.h"
 
+#define FT_MIN_GROUP_LEAST      2  /* what the centre may say */
 #define FT_MIN_GROUP            10 /* no figure about fewer rows is reported, unless the centre says otherwise */
 #define FT_METRIC_BITS_MAX      48
 #define FT_METRIC_BINS_MAX      4096

@@ -3,6 +3,7 @@
 #include "common/plan/measure_plan.h"
 
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 
 #define LEVELS_MAX 24
@@ -68,4 +69,32 @@ ft_dyadic_variance(uint32_t levels, double root_weight, const double *functional
     for (size_t i = 0; i < count; i++)
         sum += functional[i] * leaves[i];
     return sum;
+}
+
+/*
+ * With e the leaves below k and 1 all of them: e^T S e - 2 p e^T S 1 + p^2 1^T S 1. Upwards a node's best, times its
+ * weight, is the mean of its halves' and so the part of its leaves in the functional. Of 1 all nodes of a level are
+ * alike, so the root's 1 / weight is shared by the leaves alike. Of e the sum that is asked for is that of the final
+ * values of the nodes that lie below k and end there, one a level at most, beside the way from the root to k.
+ */
+double
+ft_dyadic_rank_variance(uint32_t levels, double root_weight, size_t k, double p)
+{
+    const double part = (double)k / (double)((size_t)1 << levels);
+    double weights[LEVELS_MAX + 1], sum = 0, node, inside = part; /* of the node at hand: final value, part below k */
+
+    assert(levels >= 1 && levels <= LEVELS_MAX && k <= (size_t)1 << levels);
+    weigh(levels, root_weight, weights);
+    node = inside / weights[0];
+    for (uint32_t l = 1; l <= levels && inside > 0 && inside < 1; l++) {
+        const double left = fmin(1, 2 * inside), right = 2 * inside - left;
+        const double rest = (node - (left + right) / weights[l]) / 2;
+        if (left >= 1)
+            sum += 1 / weights[l] + rest;
+        inside = left >= 1 ? right : left;
+        node = inside / weights[l] + rest;
+    }
+    if (inside >= 1) /* k is the end of all */
+        sum = node;
+    return sum - 2 * p * part / weights[0] + p * p / weights[0];
 }

@@ -22,4 +22,8 @@ void ft_dyadic_fit(uint32_t levels, const double *nodes, double root, double roo
 /* Variance of sum functional[i] leaves[i], in units of a node's variance. room has 4 * 2^levels doubles. */
 double ft_dyadic_variance(uint32_t levels, double root_weight, const double *functional, double *room);
 
+/* The same of the functional that a quantile's test needs, the leaves below the k-th less p of all of them: in O(levels)
+ * and without room. k 0 .. 2^levels. */
+double ft_dyadic_rank_variance(uint32_t levels, double root_weight, size_t k, double p);
+
 #endif

@@ -5,7 +5,6 @@
 #include "common/privacy/encode.h"
 
 #include <math.h>
-#include <string.h>
 
 #define Z95   1.959963984540054
 #define CLEAR 4 /* a count below so many standard deviations of its noise tells nothing */
@@ -20,109 +19,6 @@ ft_measured_unscale(const struct ft_measure_plan *plan, double *values)
     for (uint32_t i = 0; i < plan->count; i++)
         for (size_t c = 0; c < plan->blocks[i].cells; c++)
             values[plan->blocks[i].at + c] /= plan->blocks[i].scale;
-}
-
-static bool
-adds_up(const struct ft_measure_block *b)
-{
-    return b->kind == FT_MEASURE_HISTOGRAM || b->kind == FT_MEASURE_CROSS;
-}
-
-static double
-total(const double *cells, size_t count)
-{
-    double sum = 0;
-    for (size_t i = 0; i < count; i++)
-        sum += cells[i];
-    return sum;
-}
-
-enum ft_status
-ft_measured_check(const struct ft_measure_plan *plan, const double *sums, uint64_t customers)
-{
-    const double n = (double)customers, slack = 1e-6 * (n + 1); /* the rounding of sums, many times over */
-
-    if (customers < 1 || fabs(sums[0] - n) > slack)
-        return FT_ERR_VERIFY;
-    for (uint32_t i = 1; i < plan->count; i++) {
-        const struct ft_measure_block *b = &plan->blocks[i];
-        const double *cells = sums + b->at;
-        for (size_t c = 0; c < b->cells; c++)
-            if (!(cells[c] >= 0 && cells[c] <= n + slack))
-                return FT_ERR_VERIFY;
-        if (adds_up(b) && fabs(total(cells, b->cells) - n) > slack)
-            return FT_ERR_VERIFY;
-        for (uint32_t l = 1; b->kind == FT_MEASURE_QUANTILES && l <= b->levels; l++)
-            if (fabs(total(cells + ft_measure_level(l), (size_t)1 << l) - n) > slack)
-                return FT_ERR_VERIFY;
-        if (b->kind == FT_MEASURE_DEVIATION) {
-            const double w = 2 * cells[0] / n - 1;
-            if (cells[1] / n < w * w - 1e-6)
-                return FT_ERR_VERIFY;
-        }
-    }
-    return FT_OK;
-}
-
-/* ---- withholding, without noise ---- */
-
-/* The smallest cells that are shown yet go too, until those that are hidden hold min_group customers
- * together. */
-static void
-withhold_cells(double *cells, size_t count, double least)
-{
-    double hidden = 0;
-    bool any = false;
-
-    for (size_t c = 0; c < count; c++)
-        if (cells[c] < least) {
-            hidden += cells[c];
-            cells[c] = FT_MEASURED_WITHHELD;
-            any = true;
-        }
-    while (any && hidden < least) {
-        size_t next = count;
-        for (size_t c = 0; c < count; c++)
-            if (cells[c] != FT_MEASURED_WITHHELD && (next == count || cells[c] < cells[next]))
-                next = c;
-        if (next == count)
-            return;
-        hidden += cells[next];
-        cells[next] = FT_MEASURED_WITHHELD;
-    }
-}
-
-/* Both halves of a node or neither, and nothing below a node that is hidden. */
-static void
-withhold_tree(uint32_t levels, double *cells, double least)
-{
-    for (uint32_t l = 1; l <= levels; l++) {
-        double *level = cells + ft_measure_level(l);
-        const double *above = l > 1 ? cells + ft_measure_level(l - 1) : NULL;
-        for (size_t i = 0; i < (size_t)1 << l; i += 2)
-            if (level[i] < least || level[i + 1] < least ||
-                (above != NULL && above[i / 2] == FT_MEASURED_WITHHELD))
-                level[i] = level[i + 1] = FT_MEASURED_WITHHELD;
-    }
-}
-
-void
-ft_measured_withhold(const struct ft_measure_plan *plan, double *sums, uint64_t min_group)
-{
-    const double least = (double)min_group - 1e-6; /* sums of parts of customers may be rounded */
-
-    if (sums[0] < least) {
-        for (size_t c = 0; c < plan->cells; c++)
-            sums[c] = FT_MEASURED_WITHHELD;
-        return;
-    }
-    for (uint32_t i = 1; i < plan->count; i++) {
-        const struct ft_measure_block *b = &plan->blocks[i];
-        if (adds_up(b))
-            withhold_cells(sums + b->at, b->cells, least);
-        if (b->kind == FT_MEASURE_QUANTILES)
-            withhold_tree(b->levels, sums + b->at, least);
-    }
 }
 
 /* ---- reading ---- */
@@ -184,13 +80,34 @@ too_few(const struct ft_measured *m, double count)
     return m->noisy ? count / m->q < (double)m->found->min_group : count == FT_MEASURED_WITHHELD;
 }
 
+/* Without noise a figure's own sum may be withheld beside a count that is not. */
+static bool
+gone(const struct ft_measured *m, double sum)
+{
+    return !m->noisy && sum == FT_MEASURED_WITHHELD;
+}
+
+static double
+half_of_count(const struct ft_measured *m, const struct ft_measure_block *b, double sum)
+{
+    const double noise = ft_measured_block_noise(m, b);
+    return Z95 * sqrt(noise * noise + fmax(0, sum) * (1 - m->q)) / m->q;
+}
+
+double
+ft_measured_reach(const struct ft_measured *m, const struct ft_measure_block *b)
+{
+    double most = 0;
+    for (size_t c = 0; c < b->cells; c++)
+        most = fmax(most, half_of_count(m, b, m->found->sums[b->at + c]));
+    return most;
+}
+
 /* A sum of ones, as a count of customers. */
 struct ft_figure
 ft_measured_cell(const struct ft_measured *m, const struct ft_measure_block *b, size_t cell)
 {
-    const double sum = m->found->sums[b->at + cell], noise = ft_measured_block_noise(m, b);
-    const double value = sum / m->q;
-    const double half = Z95 * sqrt(noise * noise + fmax(0, sum) * (1 - m->q)) / m->q;
+    const double sum = m->found->sums[b->at + cell], value = sum / m->q, half = half_of_count(m, b, sum);
 
     if (too_few(m, sum))
         return withheld;
@@ -246,7 +163,7 @@ ft_measured_mean(const struct ft_measured *m, const struct ft_measure_block *b)
     const struct ft_measure_axis *axis = &b->axes[0];
     double sum = m->found->sums[b->at], low, high;
 
-    if (too_few(m, d.n))
+    if (too_few(m, d.n) || gone(m, sum))
         return withheld;
     if (!m->noisy)
         sum = 2 * sum - d.n;
@@ -277,11 +194,12 @@ ft_measured_variance(const struct ft_measured *m, const struct ft_measure_block 
     const double half = (b->axes[0].high - b->axes[0].low) / 2, unit = half * half;
     const double noise = ft_measured_block_noise(m, b);
     double sum = m->found->sums[b->at], squares = m->found->sums[b->at + 1];
+    const bool shown = !too_few(m, d.n) && !gone(m, squares);
     struct ft_figure out = withheld;
 
-    if (!too_few(m, d.n) && !d.clear)
+    if (shown && !d.clear)
         out = (struct ft_figure){ { NAN, 0, unit }, NAN, false };
-    else if (!too_few(m, d.n)) {
+    else if (shown) {
         if (!m->noisy) {
             sum = 2 * sum - d.n;
             squares = 2 * squares - d.n;
@@ -353,9 +271,10 @@ ascend(double *below, double *pooled, double *weight, size_t ends)
 
 struct tree {
     const struct ft_measure_axis *axis;
+    uint32_t levels;
     size_t cells;
     double noise, root_weight, q, all; /* all: customers in the fitted tree */
-    double *leaves, *below, *functional, *room;
+    double *leaves, *below, *pooled, *room;
 };
 
 /* Where the line through the ascending counts reaches p of all. */
@@ -383,11 +302,8 @@ noisy_quantile(const struct tree *t, double p)
 
     for (size_t k = 1; k < t->cells; k++) {
         below += t->leaves[k - 1];
-        for (size_t i = 0; i < t->cells; i++)
-            t->functional[i] = (i < k ? 1 : 0) - p;
         const double noise =
-            t->noise * t->noise *
-            ft_dyadic_variance((uint32_t)log2((double)t->cells), t->root_weight, t->functional, t->room);
+            t->noise * t->noise * ft_dyadic_rank_variance(t->levels, t->root_weight, k, p);
         const double drawn = (1 - t->q) * fmax(0, t->all) * p * (1 - p);
         const double reach = Z95 * sqrt(noise + drawn), off = below - p * t->all;
         if (open && off + reach < 0)
@@ -405,7 +321,7 @@ clear_tree(struct tree *t)
 {
     ft_free(t->leaves);
     ft_free(t->below);
-    ft_free(t->functional);
+    ft_free(t->pooled);
     ft_free(t->room);
 }
 
@@ -417,13 +333,13 @@ fit_tree(const struct ft_measured *m, const struct ft_measure_block *b, struct t
                  count = ft_measured_block_noise(m, &m->plan.blocks[0]);
     double sum = 0;
 
-    *t = (struct tree){ .axis = &b->axes[0], .cells = cells, .noise = noise, .q = m->q };
+    *t = (struct tree){ .axis = &b->axes[0], .levels = b->levels, .cells = cells, .noise = noise, .q = m->q };
     t->root_weight = noise * noise / (count * count);
     t->leaves = ft_calloc(cells, sizeof *t->leaves);
     t->below = ft_calloc(cells, sizeof *t->below);
-    t->functional = ft_calloc(2 * cells, sizeof *t->functional);
-    t->room = ft_calloc(4 * cells, sizeof *t->room);
-    if (t->leaves == NULL || t->below == NULL || t->functional == NULL || t->room == NULL) {
+    t->pooled = ft_calloc(2 * cells, sizeof *t->pooled);
+    t->room = ft_calloc(2 * cells, sizeof *t->room);
+    if (t->leaves == NULL || t->below == NULL || t->pooled == NULL || t->room == NULL) {
         clear_tree(t);
         return FT_ERR_NOMEM;
     }
@@ -431,7 +347,7 @@ fit_tree(const struct ft_measured *m, const struct ft_measure_block *b, struct t
     for (size_t i = 0; i < cells; i++)
         t->below[i] = sum += t->leaves[i];
     t->all = sum;
-    ascend(t->below, t->functional, t->functional + cells, cells - 1);
+    ascend(t->below, t->pooled, t->pooled + cells, cells - 1);
     return FT_OK;
 }
 

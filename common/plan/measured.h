@@ -7,7 +7,10 @@
  * ft_measured_withhold has put FT_MEASURED_WITHHELD there before anything was stored. Sums that would tell it
  * by subtraction are withheld with it: of a block that adds up to the count, so many cells that together they
  * hold min_group; of dyadic counts, both halves of a node. When the count itself is too small, everything is.
- * (Two tables of one feature with other cells are not compared with each other: noise is the answer to that.)
+ * A feature is in one table only (a task without noise is not valid otherwise). A mean's sum of u is withheld when it or
+ * n less it is below min_group, for of a feature that is 0 or 1 it is a count; so is the sum of w^2, and with the first
+ * the second; and both when so few counts of a table over their feature are hidden (up to 8) that they might be solved
+ * for. More than these hold for features of few values is not claimed: noise is the answer to that.
  * An interval is the figure itself; of a quantile, the finest cell that it is known to lie in.
  *
  * With noise they are the sums of the vectors / scale: units, or units' values 2 u - 1 and 2 w^2 - 1. All of
@@ -45,6 +48,12 @@ FT_NODISCARD enum ft_status ft_measured_check(const struct ft_measure_plan *plan
                                               uint64_t customers);
 void ft_measured_withhold(const struct ft_measure_plan *plan, double *sums, uint64_t min_group);
 
+/* Does a result that somebody else has made keep to its own terms: as many sums as the task makes, of so many shops, no
+ * more customers than the task declares, and without noise nothing in it that would have been withheld? Errors: VERIFY
+ * (names it), ARGUMENT (not a statistics task), NOMEM. */
+FT_NODISCARD enum ft_status ft_measured_check_found(const struct ft_task *task, const struct ft_model_found *found,
+                                                    uint32_t shops, struct ft_error *err);
+
 /* Read a result. Errors: ARGUMENT (not a result of this task), NOMEM. */
 FT_NODISCARD enum ft_status ft_measured_init(struct ft_measured *m, const struct ft_task *task,
                                              const struct ft_model_found *found, struct ft_error *err);
@@ -52,7 +61,9 @@ void ft_measured_clear(struct ft_measured *m);
 
 /* Standard deviation of the noise in a cell of a block, in its own unit (customers, before division by q). */
 double ft_measured_block_noise(const struct ft_measured *m, const struct ft_measure_block *b);
-/* The same before anything is summed, for a sum of so many shops with so many declared customers: `task
+/* Half of the widest 95 % interval of a block's counts, in customers: noise and sampling. */
+double ft_measured_reach(const struct ft_measured *m, const struct ft_measure_block *b);
+/* The noise before anything is summed, for a sum of so many shops with so many declared customers: `task
  * check`. */
 double ft_measure_noise(const struct ft_task *task, const struct ft_measure_block *b, uint32_t shops,
                         double customers);
