@@ -11,6 +11,8 @@
 
 #include "common/base/config.h"
 #include "common/base/date.h"
+#include "common/plan/measure_plan.h"
+#include "common/plan/privacy_plan.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -241,19 +243,21 @@ rule_limits(struct ruling *r)
 {
     const struct ft_task *t = r->task;
     const struct ft_policy *p = r->policy;
-    const uint64_t parameters = ft_task_parameters(t);
+    const bool figures = t->kind == FT_TASK_STATISTICS;
+    const double train = t->noise != 0 && t->privacy.clip_max > t->clip ? t->privacy.clip_max : t->clip;
+    const uint64_t parameters = figures ? ft_measure_cells(t) : ft_task_parameters(t);
+    const double clip = figures ? ft_plan_clip(t) : train;
 
-    const double clip = t->noise != 0 && t->privacy.clip_max > t->clip ? t->privacy.clip_max : t->clip;
-
-    if (t->model == FT_MODEL_KMEANS && t->noise == 0)
-        state(r, "clip", "limits.clip_max", FT_RULE_PASS, 0, "sums by segment are bounded by the declared ranges");
+    if ((figures || t->model == FT_MODEL_KMEANS) && t->noise == 0)
+        state(r, "clip", "limits.clip_max", FT_RULE_PASS, 0, "sums %sare bounded by the declared ranges",
+              figures ? "" : "by segment ");
     else
         state(r, "clip", "limits.clip_max", pass_if(clip <= p->limits.clip_max), FT_REFUSAL_CLIP_TOO_LARGE,
           "the task clips %s at %.9g; the policy allows up to %.9g", t->noise != 0 ? "a unit's vectors" : "updates",
           clip, p->limits.clip_max);
     state(r, "parameters", "limits.parameters_max", pass_if(parameters <= p->limits.parameters_max),
-          FT_REFUSAL_PARAMETERS_TOO_MANY, "the model has %llu parameters; the policy allows %llu",
-          (unsigned long long)parameters, (unsigned long long)p->limits.parameters_max);
+          FT_REFUSAL_PARAMETERS_TOO_MANY, "%s has %llu %s; the policy allows %llu", figures ? "the sum" : "the model",
+          (unsigned long long)parameters, figures ? "cells" : "parameters", (unsigned long long)p->limits.parameters_max);
     if (t->model == FT_MODEL_KMEANS)
         state(r, "clusters", "limits.clusters_max", pass_if(t->clusters <= p->limits.clusters_max),
               FT_REFUSAL_CLUSTERS_TOO_MANY, "the task makes %u segments; the policy allows %u", t->clusters,

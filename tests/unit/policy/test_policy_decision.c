@@ -47,6 +47,36 @@ expect_only(const struct world *w, enum ft_verdict verdict, uint32_t code)
     }
 }
 
+static const char *
+line_of(const struct world *w, const char *rule)
+{
+    static struct ft_policy_line lines[FT_POLICY_LINES_MAX];
+    const size_t count = ft_policy_explain(&w->policy, &w->task, &w->facts, lines, NULL);
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(lines[i].rule, rule) == 0)
+            return lines[i].text;
+    return "";
+}
+
+/* Figures have no model and no clip of their own: a vector is of length 1 at most, and what is sent are cells. */
+static void
+policy_explains_the_clip_and_the_cells_of_figures(void **state)
+{
+    struct world w = world_of(POLICY_SAMPLE);
+    struct ft_task_measure measures[2] = { { .kind = FT_MEASURE_HISTOGRAM }, { .kind = FT_MEASURE_MEAN } };
+    (void)state;
+    w.task.kind = FT_TASK_STATISTICS;
+    w.task.clip = 0;
+    w.task.measures = measures;
+    w.task.measure_count = 2;
+    measures[0].axes[0].bins = 7;
+    assert_non_null(strstr(line_of(&w, "clip"), "sums are bounded by the declared ranges"));
+    assert_non_null(strstr(line_of(&w, "parameters"), "the sum has 9 cells; the policy allows"));
+    w.task.noise = 1;
+    assert_non_null(strstr(line_of(&w, "clip"), "the task clips a unit's vectors at 1; the policy allows"));
+    ft_policy_clear(&w.policy);
+}
+
 /* Segments: as many as the policy allows, 32 where it does not say; other models have none to count. */
 static void
 policy_limits_the_number_of_segments(void **state)
@@ -593,6 +623,7 @@ main(void)
         cmocka_unit_test(policy_unknown_facts_are_open),
         cmocka_unit_test(policy_window_opens_and_closes_by_local_time),
         cmocka_unit_test(policy_limits_the_number_of_segments),
+        cmocka_unit_test(policy_explains_the_clip_and_the_cells_of_figures),
         cmocka_unit_test(policy_not_now_names_the_next_time),
         cmocka_unit_test(policy_explain_agrees_with_enforcement_on_all_combinations),
         cmocka_unit_test(policy_explain_points_into_the_file),
