@@ -8,10 +8,10 @@
 
 #define Z95 1.959963984540054
 
-/* Half of a 95 % interval that a figure will have by the noise alone, when all n_cap shops and all their
- * declared customers are in the sum. */
+/* Half of a 95 % interval that a figure will have by noise and sampling, when all n_cap shops and all their declared
+ * customers are in the sum. */
 struct reach {
-    double count; /* customers, of one cell; NAN: the measure has no counts */
+    double count; /* customers, of a cell that holds all of them; NAN: the measure has no counts */
     double mean;  /* in the feature's own unit */
     double rank;  /* of a quantile: in parts of all customers, at the median */
 };
@@ -22,18 +22,19 @@ reach_of(const struct ft_task *task, const struct ft_measure_plan *plan, const s
     const double customers = (double)ft_plan_customers(task), q = ft_plan_q(task);
     const double noise = Z95 * ft_measure_noise(task, b, task->n_cap, customers) / q;
     const double of_count = Z95 * ft_measure_noise(task, &plan->blocks[0], task->n_cap, customers) / q;
+    const double drawn = Z95 * sqrt((1 - q) / (q * customers)); /* of a share, at most */
     struct reach r = { NAN, NAN, NAN };
 
     switch (b->kind) {
     case FT_MEASURE_MEAN:
     case FT_MEASURE_DEVIATION: /* at the middle of the range; at its ends the count's noise comes to it */
-        r.mean = (b->axes[0].high - b->axes[0].low) / 2 * noise / customers;
+        r.mean = (b->axes[0].high - b->axes[0].low) / 2 * hypot(noise / customers, drawn);
         break;
     case FT_MEASURE_QUANTILES: /* half of all is one cell of the first level, less half of the count */
-        r.rank = hypot(noise, of_count / 2) / customers;
+        r.rank = hypot(hypot(noise, of_count / 2) / customers, drawn / 2);
         break;
     default:
-        r.count = noise;
+        r.count = hypot(noise, drawn * customers);
         break;
     }
     return r;

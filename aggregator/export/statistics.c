@@ -110,8 +110,7 @@ block_json(const struct ft_measured *m, const struct ft_measure_block *b, json_t
         json_object_set_new(one, "cells", cross_json(m, b));
     }
     if (m->noisy && (b->kind == FT_MEASURE_HISTOGRAM || b->kind == FT_MEASURE_CROSS))
-        json_object_set_new(one, "reach",
-                            json_real(1.959963984540054 * ft_measured_block_noise(m, b) / m->q));
+        json_object_set_new(one, "reach", json_real(ft_measured_reach(m, b)));
     if (json_array_append_new(list, one) != 0 && st == FT_OK)
         st = FT_ERR_NOMEM;
     return st;
@@ -192,6 +191,7 @@ out:
 /* ---- CSV ---- */
 
 struct line {
+    uint64_t min_group;
     const char *measure, *feature, *figure, *with;
     double ends[4]; /* from, to, with_from, with_to; NAN: none */
     double at;      /* a quantile's; NAN: none */
@@ -227,18 +227,21 @@ put_line(struct ft_buf *out, const struct line *l, const json_t *estimate)
     FT_TRY(put_real(out, real_of(estimate, "value")));
     FT_TRY(put_real(out, real_of(estimate, "low")));
     FT_TRY(put_real(out, real_of(estimate, "high")));
-    FT_TRY(ft_buf_str(out, hidden ? "withheld\r\n" : "\r\n"));
+    FT_TRY(ft_buf_printf(out, "%s,", hidden ? "withheld" : ""));
+    FT_TRY(put_real(out, real_of(estimate, "noisy")));
+    FT_TRY(ft_buf_printf(out, "%llu\r\n", (unsigned long long)l->min_group));
 out:
     return st;
 }
 
 static enum ft_status
-put_figure(struct ft_buf *out, const json_t *figure)
+put_figure(struct ft_buf *out, const json_t *figure, uint64_t min_group)
 {
     static const char *const moments[] = { "mean", "variance", "deviation" };
     const json_t *with = json_object_get(figure, "with"), *cells = json_object_get(figure, "cells"),
                  *quantiles = json_object_get(figure, "quantiles");
-    struct line l = { .measure = json_string_value(json_object_get(figure, "measure")),
+    struct line l = { .min_group = min_group,
+                      .measure = json_string_value(json_object_get(figure, "measure")),
                       .feature = json_string_value(json_object_get(figure, "feature")),
                       .with = with != NULL ? json_string_value(with) : "",
                       .ends = { NAN, NAN, NAN, NAN },
@@ -273,17 +276,17 @@ enum ft_status
 ft_export_statistics_csv(const struct ft_task *task, const struct ft_model_found *found, struct ft_buf *out,
                          struct ft_error *err)
 {
-    const struct line count = { "count", "", "count", "", { NAN, NAN, NAN, NAN }, NAN };
+    const struct line count = { found->min_group, "count", "", "count", "", { NAN, NAN, NAN, NAN }, NAN };
     json_t *figures = NULL, *list;
     enum ft_status st;
 
     FT_TRY(ft_statistics_figures(task, found, &figures, err));
     FT_TRY(ft_buf_str(
-        out, "measure,feature,figure,at,from,to,with,with_from,with_to,value,low,high,withheld\r\n"));
+        out, "measure,feature,figure,at,from,to,with,with_from,with_to,value,low,high,withheld,noisy,min_group\r\n"));
     FT_TRY(put_line(out, &count, json_object_get(figures, "count")));
     list = json_object_get(figures, "figures");
     for (size_t i = 0; i < json_array_size(list); i++)
-        FT_TRY(put_figure(out, json_array_get(list, i)));
+        FT_TRY(put_figure(out, json_array_get(list, i), found->min_group));
 out:
     json_decref(figures);
     return st;

@@ -12,9 +12,10 @@
  *              histogram  cells [{from, to, count}]; from <= x < to, in the last <= to
  *              quantiles  quantiles [{at, value, low, high}]
  *              cross      with, cells [{from, to, with_from, with_to, count}]
- *            and reach, half of a 95 % interval of a count, where there is noise
+ *            and reach, half of the widest 95 % interval of its counts (noise and sampling), where there is noise
  *
- * A withheld figure is {"withheld": true}; what the noise leaves open has a null value.
+ * A withheld figure is {"withheld": true}; what the noise leaves open has a null value. In CSV each line is one of these,
+ * with a count's `noisy` beside its value (which is never below 0) and min_group, below which nothing is told.
  */
 #ifndef FT_EXPORT_STATISTICS_H
 #define FT_EXPORT_STATISTICS_H

@@ -2,6 +2,7 @@
 
 #include "aggregator/export/export.h"
 #include "aggregator/export/statistics.h"
+#include "common/plan/measured.h"
 #include "common/statement/statement.h"
 
 #include <jansson.h>
@@ -65,7 +66,16 @@ out:
     return st;
 }
 
-/* Every figure follows from the sums, the sums are those that the statement's hash is of, and the task is in it. */
+/* A statistics task has one round, so its shops are the statement's fewest. */
+static uint32_t
+shops_of(const json_t *statement)
+{
+    const json_t *v = json_object_get(json_object_get(statement, "rounds"), "least_survivors");
+    return (uint32_t)json_integer_value(v); /* ft_statement_check has read it */
+}
+
+/* Every figure follows from the sums, the sums are those that the statement's hash is of and keep to the terms of the
+ * task that is in it. */
 static enum ft_status
 check_figures(const json_t *root, const json_t *statement, const struct ft_model_state *state, struct ft_error *err)
 {
@@ -75,6 +85,7 @@ check_figures(const json_t *root, const json_t *statement, const struct ft_model
     enum ft_status st;
 
     FT_TRY(ft_statement_task(statement, &task, err));
+    FT_TRY(ft_measured_check_found(&task, &state->found, shops_of(statement), err));
     st = ft_statistics_figures(&task, &state->found, &found, err);
     if (st == FT_ERR_ARGUMENT)
         st = FT_ERR_VERIFY; /* the sums of another task */

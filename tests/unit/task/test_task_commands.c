@@ -114,6 +114,46 @@ task_new_then_check_names_what_is_missing(void **state)
     assert_non_null(strstr(out_text, "\ntask: my_own "));
 }
 
+static double
+first_of(const char *name)
+{
+    json_t *object = json_loads(out_text, 0, NULL);
+    const double v = json_number_value(json_object_get(json_array_get(json_object_get(object, "measures"), 0), name));
+    json_decref(object);
+    return v;
+}
+
+/* What a figure may be off by holds who is drawn too: of 900 with q = 0.1 that alone is 1.96 sqrt(900 x 9) = 176. */
+static void
+task_check_tells_what_drawing_adds_to_the_noise(void **state)
+{
+    static const char text[] =
+        "version: 1\nkind: statistics\ntask: sample\ntitle: A sample\npurpose: measure/propensity\nowner: Us\n"
+        "expires: 9998-12-31\nreview: 9998-06-30\nunit: customer\nexamples:\n"
+        "  sql: SELECT customer_id, a FROM t\n"
+        "  features:\n    - {name: a, min: 0, max: 8}\n  rows_per_customer: 1\n  rows_max: 1000\nstatistics:\n"
+        "  - {measure: mean, feature: a}\n"
+        "privacy: {noise: discrete-gaussian, epsilon: 8, delta: 1.0e-5, expected_customers: %s, m_stores: 1, "
+        "shops: [{shop: a, customers: 150}, {shop: b, customers: 150}, {shop: c, customers: 150}, {shop: d, "
+        "customers: 150}, {shop: e, customers: 150}, {shop: f, customers: 150}]}\n"
+        "cohort: {n_min: 6, n_cap: 6, h_min: 3, corrupted: 1, drop_permille: 170, sigma: 40, eta: 30,\n"
+        "         suite: aes-256-ctr, lane_bits: 32}\n"
+        "schedule: {join: 5s, step: 10s, session: 60s, pause: 0s}\n";
+    char filled[sizeof text + 16];
+    double drawn;
+    (void)state;
+
+    snprintf(filled, sizeof filled, text, "90");
+    write_file("t.yaml", filled);
+    assert_int_equal(run("task check t.yaml --json"), FT_EXIT_OK);
+    drawn = first_of("count_reach");
+    assert_true(drawn >= 176 && drawn < 400);
+    snprintf(filled, sizeof filled, text, "900");
+    write_file("t.yaml", filled);
+    assert_int_equal(run("task check t.yaml --json"), FT_EXIT_OK);
+    assert_true(first_of("count_reach") > 1 && first_of("count_reach") < 60);
+}
+
 /* The verdict comes with the arithmetic: 2 features give 3 parameters and, at n = 16, D = 4, q = 10, t = 9.
  */
 static void
@@ -233,6 +273,7 @@ main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(task_new_then_check_names_what_is_missing),
         cmocka_unit_test(task_check_shows_the_arithmetic),
+        cmocka_unit_test(task_check_tells_what_drawing_adds_to_the_noise),
         cmocka_unit_test(task_past_its_dates_is_not_signed),
         cmocka_unit_test(task_sign_writes_what_shops_can_open),
         cmocka_unit_test(task_aggregator_config_is_strict),
