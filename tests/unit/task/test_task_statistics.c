@@ -36,7 +36,8 @@
     "  - {measure: deviation, feature: b}\n"                                                                 \
     "  - {measure: quantiles, feature: a, at: [0.25, 0.5]}\n"                                                \
     "  - {measure: cross, feature: a, bins: 2, with: b, with_edges: [0]}\n"                                  \
-    "privacy: {noise: none}\n"                                                                               \
+    "privacy: {noise: discrete-gaussian, epsilon: 8, delta: 1.0e-5, expected_customers: 900, m_stores: 1, " \
+    "shops: [{shop: a, customers: 150}, {shop: b, customers: 150}, {shop: c, customers: 150}, {shop: d, customers: 150}, {shop: e, customers: 150}, {shop: f, customers: 150}]}\n" \
     "cohort: {n_min: 6, n_cap: 16, h_min: 3, corrupted: 2, drop_permille: 250, sigma: 40, eta: 30,\n"        \
     "         suite: aes-256-ctr, lane_bits: 32}\n"                                                          \
     "schedule: {join: 5s, step: 10s, session: 60s, pause: 0s}\n"
@@ -177,7 +178,7 @@ faults_of_a_statistics_task_are_told_where_they_are(void **state)
         { "bins: 2, with: b, with_edges: [0]", "bins: 4096, with: b, with_bins: 4096", "t.yaml:23:5", "16777216 cells" },
         { ", with: b, with_edges: [0]", "", "t.yaml:23:5", "a cross needs a with" },
         { "  features:\n", "  label: {column: y, min: 0, max: 1}\n  features:\n", "t.yaml:12:", "has no label" },
-        { "privacy: {noise: none}", "model: {kind: logistic}\nprivacy: {noise: none}", "t.yaml:24:", "has no model" },
+        { "privacy: {noise", "model: {kind: logistic}\nprivacy: {noise", "t.yaml:24:", "has no model" },
         { "purpose: measure/propensity", "purpose: train/propensity", "t.yaml:5:", "a purpose measure/..." },
         { "kind: statistics", "kind: sums", "t.yaml:2:", "'kind' is 'sums'" },
         { "{name: a, min: 0, max: 3.5}", "{name: a, bounds: auto}", "t.yaml:13:", "unknown key 'bounds'" },
