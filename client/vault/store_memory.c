@@ -4,13 +4,6 @@
 
 #include <string.h>
 
-void
-ft_vault_task_clear(struct ft_vault_task *record)
-{
-    ft_buf_clear(&record->signed_task);
-    *record = (struct ft_vault_task){ 0 };
-}
-
 struct participation {
     uint8_t task[32];
     uint64_t round;

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Read back from a binary what the build promised: PIE, full RELRO, no executable stack, stack canary, FORTIFY.
+# Read back from a binary what the build promised: PIE, full RELRO, no executable stack, stack canary, FORTIFY, and nothing
+# in it that only tests may have (P-11).
 # Usage: check_hardening.sh PROGRAM...   Prints each missing property and exits 1.
 set -eu
 found=0
@@ -23,6 +24,15 @@ for program in "$@"; do
     if readelf -sW "$program" | grep -q ' ft_planted'; then
         lacks "$program" 'planted bugs are compiled in'
     fi
+    # What simulations and tests work with: randomness from a seed, a state that nothing keeps.
+    case $program in
+    */fedtill-simulate | */unhardened) ;;
+    *)
+        if readelf -sW "$program" | grep -Eq ' (ft_env_seeded_init|ft_vault_store_memory)$'; then
+            lacks "$program" 'randomness from a seed or a state in memory is compiled in'
+        fi
+        ;;
+    esac
     if echo "$dynamic" | grep -Eq 'R(UN)?PATH'; then
         lacks "$program" 'a run path is set'
     fi
