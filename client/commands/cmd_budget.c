@@ -19,10 +19,8 @@ ft_node_budget(struct ft_node *node, struct ft_budget **out, struct ft_error *er
 
     *out = NULL;
     FT_TRY(ft_home_secret(node->config.state, FT_HOME_NODE, key.bytes, sizeof key.bytes, err));
-    FT_TRY(ft_budget_open(node->config.state, node->pinned.shop, &key, ft_env_system(), FT_BUDGET_LOOK, out,
-                          err));
-    if (node->store != NULL)
-        (void)!ft_budget_check_state(*out, node->store, NULL); /* a fault is there to be looked at */
+    st = ft_budget_open(node->config.state, node->pinned.shop, &key, ft_env_system(), FT_BUDGET_LOOK,
+                        node->store, out, err);
 out:
     sodium_memzero(&key, sizeof key);
     return st;

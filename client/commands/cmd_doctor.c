@@ -208,6 +208,13 @@ check_home_store(struct doctor *d, const struct ft_policy *policy)
 {
     for (uint32_t i = 0; i < policy->budget_count; i++) {
         const struct ft_policy_budget *b = &policy->budgets[i];
+        struct ft_error err = { 0 };
+        if (ft_budget_check_opened(d->node->store, b, &err) != FT_OK)
+            say(d, FAIL, "home_store",
+                "set opened in policy.yaml back to the date with which the budget was opened, or add a new "
+                "budget; it adds to "
+                "what was spent",
+                "%s", err.text);
         if (b->unit != FT_UNIT_CUSTOMER || b->m_stores > 1)
             continue;
         if (policy->home.column != NULL)

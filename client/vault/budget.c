@@ -16,6 +16,7 @@ _Static_assert((int)FT_BUDGET_PLANNED == (int)FT_LEDGER_PLANNED &&
 
 struct ft_budget {
     struct ft_ledger *ledger;
+    struct ft_vault_store *store; /* NULL: nothing is remembered */
     uint32_t fault; /* enum ft_refusal_code */
     char text[200];
 };
@@ -83,12 +84,39 @@ look(struct ft_budget *b, const char *path, const char *shop, const uint8_t key[
     return FT_OK;
 }
 
+/* `who` has seen this head: ours must hold it. */
+static enum ft_status
+check_head(struct ft_budget *b, const struct ft_ledger_head *seen, const char *who, struct ft_error *err)
+{
+    struct ft_error own = { 0 };
+    if (b->fault != 0)
+        return FT_OK;
+    const enum ft_status st =
+        b->ledger != NULL
+            ? ft_ledger_check_head(b->ledger, seen, who, &own)
+            : ft_fail(&own, FT_ERR_VERIFY,
+                      "LEDGER_ROLLBACK: there is no ledger, but %s has seen its record %llu; put its newest "
+                      "copy back",
+                      who, (unsigned long long)seen->seq);
+    if (st != FT_OK) {
+        set_fault(b, st, &own);
+        (void)!ft_fail(err, st, "%s", own.text);
+    }
+    return st;
+}
+
 enum ft_status
 ft_budget_open(const char *state_dir, const char *shop, const struct ft_node_key *key,
-               const struct ft_env *env, enum ft_budget_use use, struct ft_budget **out, struct ft_error *err)
+               const struct ft_env *env, enum ft_budget_use use, struct ft_vault_store *store,
+               struct ft_budget **out, struct ft_error *err)
 {
     static const char label[] = "fedtill/ledger-key/1";
     uint8_t ledger_key[FT_LEDGER_KEY_SIZE];
+    struct ft_ledger_head known = { 0 };
+    struct ft_error own = { 0 };
+    /* before the ledger: what is spent in between makes that the newer one */
+    enum ft_status told =
+        store != NULL ? store->calls->ledger_get(store, &known.seq, known.chain) : FT_ERR_NOTFOUND;
     struct ft_budget *b = ft_calloc(1, sizeof *b);
     char *path = ft_home_path(state_dir, FT_HOME_LEDGER);
     enum ft_status st = FT_ERR_NOMEM;
@@ -98,8 +126,18 @@ ft_budget_open(const char *state_dir, const char *shop, const struct ft_node_key
         goto out;
     crypto_generichash(ledger_key, sizeof ledger_key, (const uint8_t *)label, sizeof label, key->bytes,
                        sizeof key->bytes);
+    b->store = store;
     FT_TRY(use == FT_BUDGET_KEEP ? keep(b, path, shop, ledger_key, env, err)
                                  : look(b, path, shop, ledger_key));
+    if (told == FT_OK)
+        told = check_head(b, &known, "this shop's own state", &own);
+    else if (told != FT_ERR_NOTFOUND)
+        (void)!ft_fail(&own, told, "the state cannot say how far the privacy ledger has come");
+    /* with LOOK the fault is there to be looked at */
+    if (use == FT_BUDGET_KEEP && told != FT_OK && told != FT_ERR_NOTFOUND) {
+        st = ft_fail(err, told, "%s", own.text);
+        goto out;
+    }
     *out = b;
     b = NULL;
 out:
@@ -177,6 +215,46 @@ tell(struct ft_policy_ledger *out, enum ft_status st, const struct ft_error *err
     snprintf(out->text, sizeof out->text, "%.199s", err->text[0] != '\0' ? err->text : ft_status_str(st));
 }
 
+/* ---- when a domain was opened ---- */
+
+enum ft_status
+ft_budget_check_opened(struct ft_vault_store *store, const struct ft_policy_budget *from,
+                       struct ft_error *err)
+{
+    char day[FT_VAULT_DAY_SIZE];
+    const enum ft_status st =
+        store != NULL ? store->calls->opened_get(store, from->domain, day) : FT_ERR_NOTFOUND;
+
+    if (st == FT_ERR_NOTFOUND)
+        return FT_OK;
+    if (st != FT_OK)
+        return ft_fail(err, st, "the state cannot say when budget %s was opened", from->domain);
+    if (from->opened != NULL && strcmp(from->opened, day) <= 0)
+        return FT_OK;
+    return ft_fail(
+        err, FT_ERR_REFUSED,
+        "budget %s was opened for who came by %s; policy.yaml says opened: %s now, and another shop may have "
+        "charged who came after",
+        from->domain, day, from->opened != NULL ? from->opened : "nothing");
+}
+
+static uint32_t
+code_of_opened(enum ft_status st)
+{
+    return st == FT_ERR_REFUSED ? FT_REFUSAL_BUDGET_MISSING : FT_REFUSAL_LEDGER_IO;
+}
+
+/* Durable before the task is told to be accepted. */
+static enum ft_status
+note_opened(struct ft_budget *b, const struct ft_policy_budget *from, struct ft_error *err)
+{
+    if (b->store == NULL || from->opened == NULL)
+        return FT_OK;
+    const enum ft_status st = b->store->calls->opened_put(b->store, from->domain, from->opened);
+    return st == FT_OK ? FT_OK
+                       : ft_fail(err, st, "the state cannot note when budget %s was opened", from->domain);
+}
+
 void
 ft_budget_ask(const struct ft_budget *b, const struct ft_policy_budget *from, const struct ft_task *task,
               const uint8_t task_hash[32], struct ft_policy_ledger *out)
@@ -193,6 +271,12 @@ ft_budget_ask(const struct ft_budget *b, const struct ft_policy_budget *from, co
     memcpy(out->text, b->text, sizeof out->text);
     if (b->fault != 0)
         return;
+    st = ft_budget_check_opened(b->store, from, &err);
+    if (st != FT_OK) {
+        tell(out, st, &err);
+        out->fault = code_of_opened(st);
+        return;
+    }
     st = ft_plan_privacy_check(task, &err);
     if (st != FT_OK) {
         tell(out, st, &err);
@@ -257,6 +341,11 @@ ft_budget_reserve(struct ft_budget *b, const struct ft_policy_budget *from, cons
     err = err != NULL ? err : &own; /* the code is read from it */
     *code = b->fault != 0 ? b->fault : FT_REFUSAL_LEDGER_IO;
     FT_TRY(usable(b, err));
+    st = ft_budget_check_opened(b->store, from, err);
+    if (st != FT_OK) {
+        *code = code_of_opened(st);
+        return st;
+    }
     ft_budget_reservation(task, task_hash, &reservation);
     FT_TRY(domain_of(b, from, &domain));
     memcpy(reservation.domain, domain.id, sizeof reservation.domain);
@@ -278,8 +367,10 @@ out:
     if (st != FT_OK) {
         note_failure(b, st, err);
         *code = b->fault != 0 ? b->fault : code_of(st, err);
+        return st;
     }
-    return st;
+    *code = FT_REFUSAL_LEDGER_IO;
+    return note_opened(b, from, err);
 }
 
 bool
@@ -329,30 +420,5 @@ ft_budget_head(const struct ft_budget *b, struct ft_ledger_head *head)
 enum ft_status
 ft_budget_seen(struct ft_budget *b, const struct ft_ledger_head *seen, struct ft_error *err)
 {
-    struct ft_error own = { 0 };
-    if (b->fault != 0)
-        return FT_OK;
-    const enum ft_status st =
-        b->ledger != NULL ? ft_ledger_check_head(b->ledger, seen, &own)
-                          : ft_fail(&own, FT_ERR_VERIFY,
-                                    "LEDGER_ROLLBACK: there is no ledger, but its record %llu has been seen; put its newest "
-                                    "copy back",
-                                    (unsigned long long)seen->seq);
-    if (st != FT_OK) {
-        set_fault(b, st, &own);
-        (void)!ft_fail(err, st, "%s", own.text);
-    }
-    return st;
-}
-
-enum ft_status
-ft_budget_check_state(struct ft_budget *b, struct ft_vault_store *store, struct ft_error *err)
-{
-    struct ft_ledger_head known = { 0 };
-    const enum ft_status st = store->calls->ledger_get(store, &known.seq, known.chain);
-
-    if (st == FT_ERR_NOTFOUND)
-        return FT_OK;
-    return st == FT_OK ? ft_budget_seen(b, &known, err)
-                       : ft_fail(err, st, "the state cannot say how far the privacy ledger has come");
+    return check_head(b, seen, "the aggregator", err);
 }

@@ -11,7 +11,7 @@
  *   1. With a fault (ft_budget_fault) nothing is admitted and nothing can be spent, whatever was reserved.
  *   2. reserve is durable before a task is told to be accepted, spend before the first masked byte exists.
  *   3. A domain keeps the terms with which it was opened. policy.yaml may ask for less than they allow, never
- * for more.
+ * for more. Its `opened` is one of them, kept by the shop's state: see ft_budget_check_opened.
  */
 #ifndef FT_VAULT_BUDGET_H
 #define FT_VAULT_BUDGET_H
@@ -26,17 +26,16 @@ struct ft_budget;
 
 enum ft_budget_use { FT_BUDGET_LOOK, FT_BUDGET_KEEP };
 
-/* Errors of KEEP: the ledger's (VERIFY, LATER, IO, FULL), NOMEM. Of LOOK: NOMEM. */
+/* `store` is the shop's state, borrowed while the budget is open; NULL: nothing is remembered. It knows how
+ * far the ledger has come: an older one put back, or none, is an error of KEEP and a fault of LOOK. It is
+ * asked before the ledger is read, and a running shop writes the ledger first, so LOOK finds no fault in one
+ * that is being written. Errors of KEEP: the ledger's (VERIFY, LATER, IO, FULL), the store's, NOMEM. Of LOOK:
+ * NOMEM. */
 FT_NODISCARD enum ft_status ft_budget_open(const char *state_dir, const char *shop,
                                            const struct ft_node_key *key, const struct ft_env *env,
-                                           enum ft_budget_use use, struct ft_budget **out,
-                                           struct ft_error *err);
+                                           enum ft_budget_use use, struct ft_vault_store *store,
+                                           struct ft_budget **out, struct ft_error *err);
 void ft_budget_close(struct ft_budget *b); /* NULL is allowed */
-
-/* The state remembers how far the ledger has come; an older one put back, or none, is a fault from now on:
- * VERIFY. The store's errors. */
-FT_NODISCARD enum ft_status ft_budget_check_state(struct ft_budget *b, struct ft_vault_store *store,
-                                                  struct ft_error *err);
 
 uint32_t ft_budget_fault(const struct ft_budget *b,
                          const char **text); /* LEDGER_*; 0: none. text may be NULL */
@@ -46,6 +45,14 @@ ft_budget_ledger(const struct ft_budget *b); /* NULL: none yet, or not to be tru
 /* What the ledger says of a task with noise: facts for the policy's rules. Writes nothing. */
 void ft_budget_ask(const struct ft_budget *b, const struct ft_policy_budget *domain,
                    const struct ft_task *task, const uint8_t task_hash[32], struct ft_policy_ledger *out);
+
+/* Whose data a domain pays for: with home_store.since those of customers who were here by its `opened`, and
+ * another shop has charged who came later. The state keeps the date of the first task that was charged; an
+ * earlier one uses fewer, a later one, or none, is REFUSED (told as BUDGET_MISSING, both dates in the text).
+ * NULL: nothing is remembered. The store's errors. */
+FT_NODISCARD enum ft_status ft_budget_check_opened(struct ft_vault_store *store,
+                                                   const struct ft_policy_budget *domain,
+                                                   struct ft_error *err);
 
 /* Open the domain if this is its first task, and charge the task. *code says what to answer when it is not
  * FT_OK. */
@@ -62,8 +69,8 @@ FT_NODISCARD enum ft_status ft_budget_end_task(struct ft_budget *b, const uint8_
                                                enum ft_ledger_close_reason reason, struct ft_error *err);
 
 bool ft_budget_head(const struct ft_budget *b, struct ft_ledger_head *head); /* false: nothing to show */
-/* The highest head that a peer, or the shop's own state, has seen of this ledger. VERIFY: ours is older or
- * another, a fault from now on. */
+/* The highest head that the aggregator has seen of this ledger. VERIFY: ours is older or another, a fault
+ * from now on. */
 FT_NODISCARD enum ft_status ft_budget_seen(struct ft_budget *b, const struct ft_ledger_head *seen,
                                            struct ft_error *err);
 

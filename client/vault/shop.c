@@ -151,10 +151,8 @@ ft_shop_open(const struct ft_shop_config *config, struct ft_shop **out, struct f
     }
     tzset(); /* reads the zone now; later only localtime_r, which does not look again */
     FT_TRY(ft_home_secret(config->state_dir, FT_HOME_NODE, s->key.bytes, sizeof s->key.bytes, err));
-    FT_TRY(ft_budget_open(config->state_dir, s->name, &s->key, config->env, config->budget, &s->budget, err));
-    st = config->store != NULL ? ft_budget_check_state(s->budget, config->store, err) : FT_OK;
-    if (config->budget == FT_BUDGET_KEEP) /* else the fault is there to be looked at */
-        FT_TRY(st);
+    FT_TRY(ft_budget_open(config->state_dir, s->name, &s->key, config->env, config->budget, config->store,
+                          &s->budget, err));
     FT_TRY(ft_db_open(&s->db, err));
     FT_TRY(ft_contributor_open(config->env, &s->contributor));
     if (config->basis == FT_BASIS_CONSENT)
@@ -486,7 +484,14 @@ build(struct ft_shop *s, const struct ft_work *work, uint32_t *code, bool *tell)
     *code = FT_REFUSAL_INTERNAL;
     FT_TRY(exclusions(&policy, &exclude, &values));
     struct column_rule rule = { &policy, work->task->purpose };
-    const struct ft_policy_budget *budget = ft_policy_budget_of(&policy, work->task);
+    const struct ft_policy_budget *budget =
+        work->task->noise != 0 ? ft_policy_budget_of(&policy, work->task) : NULL;
+    /* policy.yaml is read anew: it may say something else than when the task was accepted */
+    if (budget != NULL) {
+        *code = FT_REFUSAL_BUDGET_MISSING;
+        FT_TRY(ft_budget_check_opened(s->config.store, budget, &err));
+        *code = FT_REFUSAL_INTERNAL;
+    }
     const struct ft_examples_rules rules = {
         .basis = s->config.basis == FT_BASIS_RECORDS   ? FT_EXAMPLES_RECORDS
                  : s->config.basis == FT_BASIS_CONSENT ? FT_EXAMPLES_CONSENT
@@ -501,7 +506,7 @@ build(struct ft_shop *s, const struct ft_work *work, uint32_t *code, bool *tell)
         .home = { .column = policy.home.column,
                   .is = policy.home.is,
                   .since = policy.home.since,
-                  .not_after = work->task->noise != 0 && budget != NULL ? budget->opened : NULL },
+                  .not_after = budget != NULL ? budget->opened : NULL },
         .query_ms = policy.limits.query_ms,
         .query_rows = policy.limits.query_rows,
         .query_memory = (uint64_t)policy.limits.query_memory_mib << 20,

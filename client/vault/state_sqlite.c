@@ -36,6 +36,7 @@ static const char schema[] =
     "CREATE INDEX IF NOT EXISTS participation_at ON participation(at_s);"
     "CREATE TABLE IF NOT EXISTS ledger_head(one INTEGER PRIMARY KEY CHECK(one = 1), seq INTEGER NOT NULL, "
     "chain BLOB NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS budget_opened(domain TEXT PRIMARY KEY, day TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS previous(task BLOB PRIMARY KEY, round INTEGER NOT NULL, model BLOB NOT NULL,"
     " lineage BLOB NOT NULL, result BLOB NOT NULL, result_known INTEGER NOT NULL);"
     /* Every model a contribution was made on, noted with `previous` in one statement. (OR IGNORE in a trigger
@@ -535,6 +536,33 @@ ledger_get(struct ft_vault_store *s, uint64_t *seq, uint8_t chain[32])
     return rc == SQLITE_DONE ? FT_ERR_NOTFOUND : status_of(rc);
 }
 
+static enum ft_status
+opened_put(struct ft_vault_store *s, const char *domain, const char *day)
+{
+    return change(db_of(s), NULL, "INSERT INTO budget_opened VALUES(?1, ?2) ON CONFLICT(domain) DO NOTHING",
+                  "tt", domain, day);
+}
+
+static enum ft_status
+opened_get(struct ft_vault_store *s, const char *domain, char day[FT_VAULT_DAY_SIZE])
+{
+    sqlite3_stmt *stmt;
+    enum ft_status st = query(db_of(s), &stmt, "SELECT day FROM budget_opened WHERE domain=?1", "t", domain);
+    if (st != FT_OK)
+        return st;
+    const int rc = sqlite3_step(stmt);
+    st = rc == SQLITE_DONE ? FT_ERR_NOTFOUND : status_of(rc);
+    if (rc == SQLITE_ROW) {
+        const char *text = (const char *)sqlite3_column_text(stmt, 0);
+        if (text != NULL && strlen(text) == FT_VAULT_DAY_SIZE - 1)
+            memcpy(day, text, FT_VAULT_DAY_SIZE);
+        else
+            st = FT_ERR_VERIFY;
+    }
+    put_back(stmt);
+    return st;
+}
+
 static void
 store_close(struct ft_vault_store *s)
 {
@@ -562,6 +590,8 @@ static const struct ft_vault_store_calls calls = {
     .clock_get = clock_get,
     .ledger_put = ledger_put,
     .ledger_get = ledger_get,
+    .opened_put = opened_put,
+    .opened_get = opened_get,
     .close = store_close,
 };
 

@@ -23,6 +23,7 @@
 enum ft_vault_approval { FT_VAULT_OPEN = 0, FT_VAULT_APPROVED = 1, FT_VAULT_DENIED = 2 };
 
 #define FT_VAULT_CODES_MAX 32
+#define FT_VAULT_DAY_SIZE  11 /* YYYY-MM-DD and its end */
 
 struct ft_vault_task {
     uint8_t hash[32];
@@ -89,6 +90,11 @@ struct ft_vault_store_calls {
      * noticed whatever the aggregator remembers. put keeps a higher one. get: NOTFOUND without one. */
     enum ft_status (*ledger_put)(struct ft_vault_store *s, uint64_t seq, const uint8_t chain[32]);
     enum ft_status (*ledger_get)(struct ft_vault_store *s, uint64_t *seq, uint8_t chain[32]);
+
+    /* The date (YYYY-MM-DD) that policy.yaml gave as a budget's `opened` when its first task was charged. put
+     * keeps what is there. get: NOTFOUND without one. */
+    enum ft_status (*opened_put)(struct ft_vault_store *s, const char *domain, const char *day);
+    enum ft_status (*opened_get)(struct ft_vault_store *s, const char *domain, char day[FT_VAULT_DAY_SIZE]);
 
     void (*close)(struct ft_vault_store *s);
 };

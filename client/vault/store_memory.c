@@ -9,6 +9,9 @@ struct participation {
     uint64_t round;
     int64_t at_s;
 };
+struct opened {
+    char domain[49], day[FT_VAULT_DAY_SIZE];
+};
 struct task_previous {
     uint8_t task[32];
     struct ft_ss_previous previous;
@@ -27,6 +30,8 @@ struct memory_store {
     size_t previous_count;
     uint8_t (*trained)[64]; /* task and model */
     size_t trained_count;
+    struct opened *opened;
+    size_t opened_count;
     uint64_t roster_serial, approvals;
     struct ft_buf roster;
     bool has_roster;
@@ -338,6 +343,32 @@ ledger_get(struct ft_vault_store *s, uint64_t *seq, uint8_t chain[32])
     return FT_OK;
 }
 
+static enum ft_status
+opened_get(struct ft_vault_store *s, const char *domain, char day[FT_VAULT_DAY_SIZE])
+{
+    const struct memory_store *m = of(s);
+    for (size_t i = 0; i < m->opened_count; i++)
+        if (strcmp(m->opened[i].domain, domain) == 0) {
+            memcpy(day, m->opened[i].day, FT_VAULT_DAY_SIZE);
+            return FT_OK;
+        }
+    return FT_ERR_NOTFOUND;
+}
+
+static enum ft_status
+opened_put(struct ft_vault_store *s, const char *domain, const char *day)
+{
+    char there[FT_VAULT_DAY_SIZE];
+    if (opened_get(s, domain, there) == FT_OK)
+        return FT_OK;
+    struct opened *o = grow(&of(s)->opened, &of(s)->opened_count, sizeof *o);
+    if (o == NULL)
+        return FT_ERR_NOMEM;
+    strncpy(o->domain, domain, sizeof o->domain - 1);
+    strncpy(o->day, day, sizeof o->day - 1);
+    return FT_OK;
+}
+
 static void
 store_close(struct ft_vault_store *s)
 {
@@ -349,6 +380,7 @@ store_close(struct ft_vault_store *s)
     ft_free(m->participation);
     ft_free(m->previous);
     ft_free(m->trained);
+    ft_free(m->opened);
     ft_buf_clear(&m->roster);
     ft_free(m);
 }
@@ -373,6 +405,8 @@ static const struct ft_vault_store_calls calls = {
     .clock_get = clock_get,
     .ledger_put = ledger_put,
     .ledger_get = ledger_get,
+    .opened_put = opened_put,
+    .opened_get = opened_get,
     .close = store_close,
 };
 

@@ -352,18 +352,20 @@ ft_ledger_head(const struct ft_ledger *l, struct ft_ledger_head *head)
 }
 
 enum ft_status
-ft_ledger_check_head(const struct ft_ledger *l, const struct ft_ledger_head *seen, struct ft_error *err)
+ft_ledger_check_head(const struct ft_ledger *l, const struct ft_ledger_head *seen, const char *who,
+                     struct ft_error *err)
 {
     if (seen->seq >= l->records)
-        return ft_fail(err, FT_ERR_VERIFY,
-                       "LEDGER_ROLLBACK: the aggregator has seen record %llu of this shop's privacy ledger, but it ends "
-                       "at %llu: an older copy was put back",
-                       (unsigned long long)seen->seq, (unsigned long long)(l->records - 1));
+        return ft_fail(
+            err, FT_ERR_VERIFY,
+            "LEDGER_ROLLBACK: %s has seen record %llu of this shop's privacy ledger, but it ends at %llu: an "
+            "older copy was put back",
+            who, (unsigned long long)seen->seq, (unsigned long long)(l->records - 1));
     if (sodium_memcmp(l->chains[seen->seq], seen->chain, FT_LEDGER_CHAIN_SIZE) != 0)
-        return ft_fail(err, FT_ERR_VERIFY,
-                       "LEDGER_ROLLBACK: record %llu of this shop's privacy ledger is not the one that the aggregator "
-                       "has seen",
-                       (unsigned long long)seen->seq);
+        return ft_fail(
+            err, FT_ERR_VERIFY,
+            "LEDGER_ROLLBACK: record %llu of this shop's privacy ledger is not the one that %s has seen",
+            (unsigned long long)seen->seq, who);
     return FT_OK;
 }
 

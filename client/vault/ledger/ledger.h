@@ -183,11 +183,12 @@ FT_NODISCARD enum ft_status ft_ledger_seal(struct ft_ledger *l, const uint8_t ta
 FT_NODISCARD enum ft_status ft_ledger_close_task(struct ft_ledger *l, const uint8_t task[32],
                                                  enum ft_ledger_close_reason reason, struct ft_error *err);
 
-/* The head goes with every update; the aggregator gives back the highest it has seen of this shop. VERIFY
- * (LEDGER_ROLLBACK) when ours is older, or another record stands at that number. */
+/* The head goes with every update; the aggregator gives back the highest it has seen of this shop, and the
+ * shop's own state keeps it too. `who` has seen this one, for the sentence: VERIFY (LEDGER_ROLLBACK) when
+ * ours is older, or another record stands at that number. */
 void ft_ledger_head(const struct ft_ledger *l, struct ft_ledger_head *head);
 FT_NODISCARD enum ft_status ft_ledger_check_head(const struct ft_ledger *l, const struct ft_ledger_head *seen,
-                                                 struct ft_error *err);
+                                                 const char *who, struct ft_error *err);
 
 /* ---- reports ---- */
 

@@ -74,6 +74,12 @@ cp "$home/policy.yaml" "$dir/policy.yaml"
 printf 'budgets: {main: {unit: customer, epsilon_max: 8, delta: 1.0e-6}}\n' >>"$home/policy.yaml"
 expect 0 "$client" doctor --home "$home"
 says "set home_store"
+# A date that was taken out of the policy after the first task was charged lets in whom another shop has paid for.
+sqlite3 "$home/state/state.db" "INSERT INTO budget_opened VALUES('main', '2027-01-31')" || fail "the state"
+expect 1 "$client" doctor --home "$home"
+says "budget main was opened for who came by 2027-01-31; policy.yaml says opened: nothing now"
+says "set opened in policy.yaml back"
+sqlite3 "$home/state/state.db" "DELETE FROM budget_opened" || fail "the state"
 # A rule that names a column which client.yaml does not map would leave nothing out: 78, wherever it is met.
 printf 'home_store: {column: home, is: store-1}\n' >>"$home/policy.yaml"
 expect 78 "$client" policy check --home "$home"

@@ -76,7 +76,7 @@ expect 76 "$client" budget --home "$(shop_home "$first")"
 says LEDGER_ROLLBACK
 mv "$ledger" "$dir/behind"
 expect 76 "$client" budget --home "$(shop_home "$first")"
-says "LEDGER_ROLLBACK: there is no ledger"
+says "LEDGER_ROLLBACK: there is no ledger, but this shop's own state has seen"
 mv "$dir/behind" "$ledger"
 # The same where its own state was put back too, and has forgotten: then the aggregator tells.
 sqlite3 "$(shop_home "$first")/state/state.db" "DELETE FROM ledger_head" || fail "the state of $first"

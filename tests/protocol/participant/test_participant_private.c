@@ -99,7 +99,7 @@ entry(const struct whole *w)
     struct ft_ledger_task none = { 0 };
     struct ft_budget *b;
     assert_int_equal(
-        ft_budget_open(w->state, "shop-0", &w->key, &w->rig.env.env, FT_BUDGET_LOOK, &b, NULL), FT_OK);
+        ft_budget_open(w->state, "shop-0", &w->key, &w->rig.env.env, FT_BUDGET_LOOK, NULL, &b, NULL), FT_OK);
     assert_int_equal(ft_budget_fault(b, NULL), 0);
     const struct ft_ledger_task *t =
         ft_budget_ledger(b) != NULL ? ft_ledger_task_find(ft_budget_ledger(b), w->task) : NULL;
@@ -229,6 +229,34 @@ private_task_is_refused_by_the_policys_budget(void **state)
         assert_int_equal(entry(&w).reserved.steps, 0);
         whole_close(&w);
     }
+}
+
+/* A budget that was opened for who came by a date which policy.yaml does not keep to: the task is refused, explained with
+ * that date, and no row is made an example, whatever was decided before. */
+static void
+private_budget_opened_later_than_before_takes_no_part(void **state)
+{
+    struct whole w;
+    struct ft_policy_line *lines = ft_calloc(FT_POLICY_LINES_MAX, sizeof *lines);
+    const struct ft_examples *examples;
+    bool told = false;
+    (void)state;
+    open_private(&w, ENOUGH, CUSTOMERS, 500);
+    struct ft_vault_store *store = w.rig.shops[0].store;
+    assert_int_equal(store->calls->opened_put(store, "customers", "2027-01-31"), FT_OK);
+    publish_private(&w);
+    (void)rig_run(&w.rig, rig_never, NULL, 3000);
+    assert_int_equal(w.verdict, FT_WORD_REFUSED);
+    assert_int_equal(w.code, FT_REFUSAL_BUDGET_MISSING);
+    assert_int_equal(w.contributions, 0);
+    assert_int_equal(entry(&w).reserved.steps, 0);
+    assert_int_equal(ft_shop_examples(w.shop, &w.rig.task, &examples), FT_ERR_REFUSED);
+    const size_t count = ft_shop_explain(w.shop, &w.rig.task, w.task, FT_VAULT_OPEN, lines, NULL);
+    for (size_t i = 0; i < count; i++)
+        told |= lines[i].code == FT_REFUSAL_BUDGET_MISSING && strstr(lines[i].text, "2027-01-31") != NULL;
+    assert_true(told);
+    ft_free(lines);
+    whole_close(&w);
 }
 
 /* One customer or many, all drawn or hardly any: the same messages of the same sizes in the same order. */
@@ -519,8 +547,9 @@ private_ledger_that_cannot_be_trusted_starts_nothing(void **state)
     w.rig.task.rounds = 20;
     publish_private(&w);
     assert_true(rig_run(&w.rig, has_paid, &w, 60000));
-    assert_int_equal(ft_budget_open(w.state, "shop-0", &w.key, &w.rig.env.env, FT_BUDGET_KEEP, &second, &err),
-                     FT_ERR_LATER);
+    assert_int_equal(
+        ft_budget_open(w.state, "shop-0", &w.key, &w.rig.env.env, FT_BUDGET_KEEP, NULL, &second, &err),
+        FT_ERR_LATER);
     assert_non_null(strstr(err.text, "LEDGER_BUSY"));
     whole_kill(&w);
     assert_int_equal(ft_file_read(path, 1 << 20, &good, NULL), FT_OK);
@@ -536,8 +565,9 @@ private_ledger_that_cannot_be_trusted_starts_nothing(void **state)
     }
     assert_int_equal(ft_file_write(path, ft_buf_bytes(&good), 0600, NULL), FT_OK);
     err = (struct ft_error){ 0 };
-    assert_int_equal(ft_budget_open(w.state, "shop-9", &w.key, &w.rig.env.env, FT_BUDGET_KEEP, &second, &err),
-                     FT_ERR_VERIFY);
+    assert_int_equal(
+        ft_budget_open(w.state, "shop-9", &w.key, &w.rig.env.env, FT_BUDGET_KEEP, NULL, &second, &err),
+        FT_ERR_VERIFY);
     assert_non_null(strstr(err.text, "LEDGER_FOREIGN"));
 
     /* A record that the state has noted was durable: that it is torn now is no crash's doing. */
@@ -606,6 +636,7 @@ main(void)
 #endif
         cmocka_unit_test(private_contribution_stays_when_the_ledger_cannot_be_written),
         cmocka_unit_test(private_task_is_refused_by_the_policys_budget),
+        cmocka_unit_test(private_budget_opened_later_than_before_takes_no_part),
         cmocka_unit_test(private_task_looks_the_same_whoever_is_drawn),
         cmocka_unit_test(private_task_looks_the_same_when_the_data_cannot_be_used),
         cmocka_unit_test(private_task_does_not_drop_out_when_consent_changes),

@@ -142,7 +142,7 @@ the_shops_own_ledger_is_no_foreign_one(void **state)
     (void)state;
     (void)snprintf(folder, sizeof folder, "%s/state", home);
     (void)snprintf(path, sizeof path, "%s/said", home);
-    must(ft_budget_open(folder, "store-367", &key, ft_env_system(), FT_BUDGET_KEEP, &budget, &err), &err);
+    must(ft_budget_open(folder, "store-367", &key, ft_env_system(), FT_BUDGET_KEEP, NULL, &budget, &err), &err);
     ft_budget_close(budget);
     shell("sha256sum $H/state/ledger.bin > $H/ledger.sha256");
     rows_with_what_is_said(path);

@@ -181,6 +181,20 @@ ledger_get(struct ft_vault_store *s, uint64_t *seq, uint8_t chain[32])
     return shop->disk->calls->ledger_get(shop->disk, seq, chain);
 }
 
+static enum ft_status
+opened_put(struct ft_vault_store *s, const char *domain, const char *day)
+{
+    struct sim_shop *shop = shop_of(s);
+    return shop->disk->calls->opened_put(shop->disk, domain, day);
+}
+
+static enum ft_status
+opened_get(struct ft_vault_store *s, const char *domain, char day[FT_VAULT_DAY_SIZE])
+{
+    struct sim_shop *shop = shop_of(s);
+    return shop->disk->calls->opened_get(shop->disk, domain, day);
+}
+
 static void
 keep_disk(struct ft_vault_store *s)
 {
@@ -317,9 +331,10 @@ sim_shop_open(struct sim *s, const struct sim_world *w, uint32_t id)
     shop->world = w;
     shop->id = id;
     shop->calls = (struct ft_vault_store_calls){
-        journal_put, journal_view, roster_put, roster_get, task_put, task_get, task_list, task_approve, task_decided,
-        approvals_changed, participations, last_of_task, previous_put, previous_get, trained_on, clock_put, clock_get,
-        ledger_put, ledger_get, keep_disk,
+        journal_put,  journal_view, roster_put,   roster_get,        task_put,       task_get,
+        task_list,    task_approve, task_decided, approvals_changed, participations, last_of_task,
+        previous_put, previous_get, trained_on,   clock_put,         clock_get,      ledger_put,
+        ledger_get,   opened_put,   opened_get,   keep_disk,
     };
     shop->failing.calls = &shop->calls;
     ft_env_seeded_init(&shop->env, sim_draw(s, UINT64_MAX), id);

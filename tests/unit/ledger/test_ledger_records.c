@@ -314,7 +314,7 @@ a_file_cut_at_any_byte_is_mended_at_a_price_or_refused(void **state)
         }
         assert_int_equal(opened.recovered, opened.torn > 0 ? open : 0);
         ft_ledger_head(l, &older); /* the aggregator knows a later one, or another at that number */
-        assert_int_equal(ft_ledger_check_head(l, &head, NULL), FT_ERR_VERIFY);
+        assert_int_equal(ft_ledger_check_head(l, &head, "the aggregator", NULL), FT_ERR_VERIFY);
         torn_cuts += opened.torn > 0;
         clean_cuts += opened.torn == 0;
         ft_ledger_close(l);
@@ -479,19 +479,20 @@ a_rolled_back_ledger_is_found_by_its_head(void **state)
     disk_copy(&older, &disk, disk.durable.size);
     l = disk_open(&disk);
     ft_ledger_head(l, &now);
-    assert_int_equal(ft_ledger_check_head(l, &now, NULL), FT_OK);
+    assert_int_equal(ft_ledger_check_head(l, &now, "the aggregator", NULL), FT_OK);
     assert_int_equal(ft_ledger_spend(l, second.task, 20, disk_session, NULL), FT_OK);
-    assert_int_equal(ft_ledger_check_head(l, &now, NULL), FT_OK); /* the aggregator may be behind */
+    assert_int_equal(ft_ledger_check_head(l, &now, "the aggregator", NULL),
+                     FT_OK); /* the aggregator may be behind */
     ft_ledger_head(l, &seen);
     ft_ledger_close(l);
 
     l = disk_open(&older);
-    assert_int_equal(ft_ledger_check_head(l, &seen, &err), FT_ERR_VERIFY);
-    assert_non_null(strstr(err.text, "LEDGER_ROLLBACK"));
+    assert_int_equal(ft_ledger_check_head(l, &seen, "the aggregator", &err), FT_ERR_VERIFY);
+    assert_non_null(strstr(err.text, "LEDGER_ROLLBACK: the aggregator has seen record "));
     assert_int_equal(ft_ledger_spend(l, second.task, 21, disk_session, NULL), FT_OK); /* the same number again */
     ft_ledger_head(l, &now);
     assert_int_equal(now.seq, seen.seq);
-    assert_int_equal(ft_ledger_check_head(l, &seen, NULL), FT_ERR_VERIFY);
+    assert_int_equal(ft_ledger_check_head(l, &seen, "the aggregator", NULL), FT_ERR_VERIFY);
     ft_ledger_close(l);
     disk_clear(&older);
     disk_clear(&disk);

@@ -45,6 +45,12 @@ struct fixture {
     char folder[64], path[96];
     struct ft_budget *b;
     struct ft_task task;
+    struct ft_vault_store *store,
+        failing; /* the shop's state, and one before it that a test has its way with */
+    struct ft_vault_store_calls calls;
+    struct ft_budget *spender; /* pays for the next round while the state is asked; NULL: nobody */
+    uint64_t rounds;
+    bool unreadable, full;
 };
 
 static struct ft_budget *
@@ -52,7 +58,7 @@ opened(const struct fixture *f, enum ft_budget_use use)
 {
     struct ft_budget *b;
     struct ft_error err = { 0 };
-    if (ft_budget_open(f->folder, "shop-a", &key, ft_env_system(), use, &b, &err) != FT_OK)
+    if (ft_budget_open(f->folder, "shop-a", &key, ft_env_system(), use, f->store, &b, &err) != FT_OK)
         fail_msg("%s", err.text);
     return b;
 }
@@ -78,6 +84,7 @@ teardown(void **state)
 {
     struct fixture *f = *state;
     ft_budget_close(f->b);
+    ft_vault_store_close(f->store);
     ft_task_clear(&f->task);
     (void)unlink(f->path);
     (void)rmdir(f->folder);
@@ -205,7 +212,9 @@ budget_behind_what_others_have_seen_pays_nothing(void **state)
     assert_int_equal(ft_budget_seen(f->b, &head, NULL), FT_OK);
     head.chain[3] ^= 1;
     assert_int_equal(ft_budget_seen(f->b, &head, &err), FT_ERR_VERIFY);
-    assert_non_null(strstr(err.text, "LEDGER_ROLLBACK"));
+    assert_non_null(strstr(err.text,
+                           "LEDGER_ROLLBACK: record 2 of this shop's privacy ledger is not the one that the "
+                           "aggregator has seen"));
     assert_int_equal(ft_budget_fault(f->b, NULL), FT_REFUSAL_LEDGER_ROLLBACK);
     assert_false(ft_budget_can_pay(f->b, first_hash, 1));
     assert_int_equal(ft_budget_spend(f->b, first_hash, 1, session, NULL), FT_ERR_REFUSED);
@@ -214,6 +223,194 @@ budget_behind_what_others_have_seen_pays_nothing(void **state)
     head.chain[3] ^= 1;
     head.seq++;
     assert_int_equal(ft_budget_seen(f->b, &head, NULL), FT_ERR_VERIFY);
+}
+
+/* The state's head, noted as a shop does it: after the ledger. */
+static void
+note_head(struct fixture *f, struct ft_budget *b)
+{
+    struct ft_ledger_head head;
+    assert_true(ft_budget_head(b, &head));
+    assert_int_equal(f->store->calls->ledger_put(f->store, head.seq, head.chain), FT_OK);
+}
+
+/* What the shop's own state has seen is told as that, by the vault and by a command, whether the ledger is an
+ * older one or none at all. */
+static void
+budget_behind_the_shops_own_state_names_it(void **state)
+{
+    struct fixture *f = *state;
+    struct ft_error err = { 0 };
+    struct ft_budget *b;
+    const char *text;
+    uint32_t code = 0;
+    assert_int_equal(ft_vault_store_memory(&f->store), FT_OK);
+    f->b = opened(f, FT_BUDGET_KEEP);
+    assert_int_equal(ft_budget_reserve(f->b, &main_budget, &f->task, first_hash, &code, NULL), FT_OK);
+    note_head(f, f->b);
+    ft_budget_close(f->b);
+    assert_int_equal(unlink(f->path), 0);
+    f->b = opened(f, FT_BUDGET_LOOK);
+    assert_int_equal(ft_budget_fault(f->b, &text), FT_REFUSAL_LEDGER_ROLLBACK);
+    assert_string_equal(
+        text, "LEDGER_ROLLBACK: there is no ledger, but this shop's own state has seen its record 2; put its "
+              "newest copy back");
+    assert_int_equal(
+        ft_budget_open(f->folder, "shop-a", &key, ft_env_system(), FT_BUDGET_KEEP, f->store, &b, &err),
+        FT_ERR_VERIFY);
+    assert_null(b);
+    assert_string_equal(
+        err.text,
+        "LEDGER_ROLLBACK: this shop's own state has seen record 2 of this shop's privacy ledger, but "
+        "it ends at 0: an older copy was put back");
+}
+
+static struct fixture *
+of(struct ft_vault_store *s)
+{
+    return (struct fixture *)(void *)((char *)s - offsetof(struct fixture, failing));
+}
+
+static enum ft_status
+spend_and_get(struct ft_vault_store *s, uint64_t *seq, uint8_t chain[32])
+{
+    struct fixture *f = of(s);
+    if (f->spender != NULL) {
+        assert_int_equal(ft_budget_spend(f->spender, first_hash, ++f->rounds, session, NULL), FT_OK);
+        note_head(f, f->spender);
+    }
+    return f->store->calls->ledger_get(f->store, seq, chain);
+}
+
+static enum ft_status
+opened_get(struct ft_vault_store *s, const char *domain, char day[FT_VAULT_DAY_SIZE])
+{
+    struct fixture *f = of(s);
+    return f->unreadable ? FT_ERR_IO : f->store->calls->opened_get(f->store, domain, day);
+}
+
+static enum ft_status
+opened_put(struct ft_vault_store *s, const char *domain, const char *day)
+{
+    struct fixture *f = of(s);
+    return f->full ? FT_ERR_FULL : f->store->calls->opened_put(f->store, domain, day);
+}
+
+static struct ft_budget *
+opened_by(struct fixture *f, enum ft_budget_use use)
+{
+    struct ft_budget *b;
+    struct ft_error err = { 0 };
+    if (f->store == NULL) {
+        assert_int_equal(ft_vault_store_memory(&f->store), FT_OK);
+        f->calls = *f->store->calls;
+        f->calls.ledger_get = spend_and_get;
+        f->calls.opened_get = opened_get;
+        f->calls.opened_put = opened_put;
+        f->failing.calls = &f->calls;
+    }
+    if (ft_budget_open(f->folder, "shop-a", &key, ft_env_system(), use, &f->failing, &b, &err) != FT_OK)
+        fail_msg("%s", err.text);
+    return b;
+}
+
+/* A shop that pays just as a command asks its state: the ledger that is read then is the newer one, and no
+ * fault. */
+static void
+budget_of_a_running_shop_is_looked_at_without_a_false_fault(void **state)
+{
+    struct fixture *f = *state;
+    uint32_t code = 0;
+    f->b = opened_by(f, FT_BUDGET_KEEP);
+    assert_int_equal(ft_budget_reserve(f->b, &main_budget, &f->task, first_hash, &code, NULL), FT_OK);
+    note_head(f, f->b);
+    f->spender = f->b;
+    for (uint64_t i = 1; i <= 2; i++) {
+        struct ft_budget *look = opened_by(f, FT_BUDGET_LOOK);
+        const char *text;
+        if (ft_budget_fault(look, &text) != 0)
+            fail_msg("%s", text);
+        assert_int_equal(ft_ledger_task_find(ft_budget_ledger(look), first_hash)->spent, i);
+        ft_budget_close(look);
+    }
+    f->spender = NULL;
+}
+
+/* The date of the first task that was charged binds the domain: a later one, or none, is refused with both
+ * dates, for the task that is paid for too; an earlier one is fine, and other domains have their own. What
+ * was not charged binds nothing. */
+static void
+budget_opened_later_than_at_its_first_task_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    char first[] = "2027-01-31", later[] = "2027-02-01", earlier[] = "2026-12-31", other[] = "other";
+    char *const wrong[] = { later, NULL };
+    struct ft_policy_budget from = main_budget;
+    struct ft_policy_ledger answer;
+    uint32_t code = 0;
+    f->b = opened_by(f, FT_BUDGET_KEEP);
+    from.opened = later;
+    from.epsilon_max = 4;
+    assert_int_equal(ft_budget_reserve(f->b, &from, &f->task, first_hash, &code, NULL), FT_ERR_REFUSED);
+    from.epsilon_max = 20;
+    from.opened = first;
+    assert_int_equal(ft_budget_reserve(f->b, &from, &f->task, first_hash, &code, NULL), FT_OK);
+    for (size_t i = 0; i < 2; i++) {
+        struct ft_error err = { 0 };
+        from.opened = wrong[i];
+        for (int paid = 0; paid < 2; paid++) {
+            ft_budget_ask(f->b, &from, &f->task, paid ? first_hash : second_hash, &answer);
+            assert_int_equal(answer.fault, FT_REFUSAL_BUDGET_MISSING);
+            assert_false(answer.admitted || answer.answered);
+            assert_string_equal(
+                answer.text, i == 0
+                                 ? "budget main was opened for who came by 2027-01-31; policy.yaml says "
+                                   "opened: 2027-02-01 now, and another shop may have charged who came after"
+                                 : "budget main was opened for who came by 2027-01-31; policy.yaml says "
+                                   "opened: nothing now, and another shop may have charged who came after");
+            assert_int_equal(
+                ft_budget_reserve(f->b, &from, &f->task, paid ? first_hash : second_hash, &code, &err),
+                FT_ERR_REFUSED);
+            assert_int_equal(code, FT_REFUSAL_BUDGET_MISSING);
+        }
+    }
+    assert_int_equal(ft_budget_fault(f->b, NULL), 0); /* the ledger itself is good */
+    from.opened = earlier;
+    ft_budget_ask(f->b, &from, &f->task, first_hash, &answer);
+    assert_true(answer.answered && answer.reserved);
+    from.opened = first; /* and back */
+    assert_int_equal(ft_budget_reserve(f->b, &from, &f->task, first_hash, &code, NULL), FT_OK);
+    from.domain = other;
+    from.opened = later;
+    assert_int_equal(ft_budget_reserve(f->b, &from, &f->task, second_hash, &code, NULL), FT_OK);
+}
+
+/* A state that cannot say or note the date: no task is taken, the ledger stays good, and the next time it is.
+ */
+static void
+budget_whose_date_cannot_be_kept_takes_no_task(void **state)
+{
+    struct fixture *f = *state;
+    char first[] = "2027-01-31", day[FT_VAULT_DAY_SIZE];
+    struct ft_policy_budget from = main_budget;
+    struct ft_policy_ledger answer;
+    uint32_t code = 0;
+    f->b = opened_by(f, FT_BUDGET_KEEP);
+    from.opened = first;
+    f->unreadable = true;
+    ft_budget_ask(f->b, &from, &f->task, first_hash, &answer);
+    assert_int_equal(answer.fault, FT_REFUSAL_LEDGER_IO);
+    assert_int_equal(ft_budget_reserve(f->b, &from, &f->task, first_hash, &code, NULL), FT_ERR_IO);
+    assert_int_equal(code, FT_REFUSAL_LEDGER_IO);
+    f->unreadable = false;
+    f->full = true;
+    assert_int_equal(ft_budget_reserve(f->b, &from, &f->task, first_hash, &code, NULL), FT_ERR_FULL);
+    assert_int_equal(code, FT_REFUSAL_LEDGER_IO);
+    f->full = false;
+    assert_int_equal(ft_budget_fault(f->b, NULL), 0);
+    assert_int_equal(ft_budget_reserve(f->b, &from, &f->task, first_hash, &code, NULL), FT_OK);
+    assert_int_equal(f->store->calls->opened_get(f->store, "main", day), FT_OK);
+    assert_string_equal(day, first);
 }
 
 /* Another node key: another shop's ledger, or a forged one. */
@@ -228,8 +425,12 @@ budget_of_another_key_is_no_budget(void **state)
     f->b = opened(f, FT_BUDGET_KEEP);
     ft_budget_close(f->b);
     f->b = NULL;
-    assert_int_equal(ft_budget_open(f->folder, "shop-a", &other, ft_env_system(), FT_BUDGET_KEEP, &b, &err), FT_ERR_VERIFY);
-    assert_int_equal(ft_budget_open(f->folder, "shop-a", &other, ft_env_system(), FT_BUDGET_LOOK, &f->b, NULL), FT_OK);
+    assert_int_equal(
+        ft_budget_open(f->folder, "shop-a", &other, ft_env_system(), FT_BUDGET_KEEP, NULL, &b, &err),
+        FT_ERR_VERIFY);
+    assert_int_equal(
+        ft_budget_open(f->folder, "shop-a", &other, ft_env_system(), FT_BUDGET_LOOK, NULL, &f->b, NULL),
+        FT_OK);
     assert_int_equal(ft_budget_fault(f->b, &text), FT_REFUSAL_LEDGER_CORRUPT);
     assert_non_null(strstr(text, "LEDGER_CORRUPT"));
 }
@@ -245,6 +446,10 @@ main(void)
         TEST(budget_pays_each_round_once_and_no_more_than_t),
         TEST(budget_refuses_numbers_that_do_not_agree),
         TEST(budget_behind_what_others_have_seen_pays_nothing),
+        TEST(budget_behind_the_shops_own_state_names_it),
+        TEST(budget_of_a_running_shop_is_looked_at_without_a_false_fault),
+        TEST(budget_opened_later_than_at_its_first_task_is_refused),
+        TEST(budget_whose_date_cannot_be_kept_takes_no_task),
         TEST(budget_of_another_key_is_no_budget),
     };
     if (sodium_init() < 0)

@@ -189,6 +189,17 @@ previous_and_clock_rules(struct ft_vault_store *s)
     assert_int_equal(s->calls->ledger_get(s, &seq, chain), FT_OK);
     assert_int_equal(seq, 7);
     assert_memory_equal(chain, second, 32);
+    /* A budget's first date stays, later ones and earlier ones notwithstanding. */
+    char day[FT_VAULT_DAY_SIZE];
+    assert_int_equal(s->calls->opened_get(s, "people", day), FT_ERR_NOTFOUND);
+    assert_int_equal(s->calls->opened_put(s, "people", "2027-01-31"), FT_OK);
+    assert_int_equal(s->calls->opened_put(s, "people", "2027-02-01"), FT_OK);
+    assert_int_equal(s->calls->opened_put(s, "people", "2026-12-31"), FT_OK);
+    assert_int_equal(s->calls->opened_put(s, "shop", "2027-03-01"), FT_OK);
+    assert_int_equal(s->calls->opened_get(s, "people", day), FT_OK);
+    assert_string_equal(day, "2027-01-31");
+    assert_int_equal(s->calls->opened_get(s, "shop", day), FT_OK);
+    assert_string_equal(day, "2027-03-01");
 }
 
 static void
