@@ -15,6 +15,7 @@ struct total {
     struct ft_account_event events[FT_ACCOUNT_EVENTS_MAX];
     size_t count;
     double delta;
+    bool stores; /* one of them is of unit store, where an event is of a customer of one shop */
 };
 
 static enum ft_status
@@ -47,6 +48,7 @@ one_task(const struct ft_home *home, const struct ft_task_row *row, json_t *list
     if (task.noise != 0 && total->count < FT_ACCOUNT_EVENTS_MAX && (over ? charged : planned) > 0) {
         total->events[total->count++] = ft_plan_customer_event(&task, (uint64_t)(over ? charged : planned));
         total->delta += task.privacy.delta;
+        total->stores |= task.unit == FT_UNIT_STORE;
     }
 out:
     json_decref(s);
@@ -82,7 +84,14 @@ print_entry(const json_t *e)
            json_number_value(json_object_get(json_object_get(e, "mechanism"), "z_eff")));
 }
 
-/* All tasks together, as if the same customers were in all of them, and of unit store in one shop each. */
+static const char *
+whom(const struct total *t)
+{
+    return t->stores ? "a customer in all of them, of unit store through one shop's data: each further shop adds to it"
+                     : "a customer in all of them";
+}
+
+/* All tasks together, as if the same customers were in all of them. */
 static json_t *
 total_json(const struct total *t)
 {
@@ -91,9 +100,10 @@ total_json(const struct total *t)
     if (t->count == 0)
         return json_null();
     if (ft_account_cost(t->events, t->count, t->delta, &cost) != FT_OK)
-        return json_pack("{s:i, s:f, s:n, s:n}", "tasks", (int)t->count, "delta", t->delta, "rdp", "pld");
-    return json_pack("{s:i, s:f, s:f, s:f}", "tasks", (int)t->count, "delta", t->delta, "rdp", cost.rdp,
-                     "pld", cost.pld);
+        return json_pack("{s:i, s:f, s:n, s:n, s:s}", "tasks", (int)t->count, "delta", t->delta, "rdp", "pld", "for",
+                         whom(t));
+    return json_pack("{s:i, s:f, s:f, s:f, s:s}", "tasks", (int)t->count, "delta", t->delta, "rdp", cost.rdp,
+                     "pld", cost.pld, "for", whom(t));
 }
 
 int
@@ -135,10 +145,10 @@ ft_cmd_budget(struct ft_cli *cli)
     if (json_is_object(all) && total->count > 1 && !json_is_number(json_object_get(all, "rdp")))
         printf("%-31s no bound for a customer in all of them: the accountant has no number for it\n", "together");
     else if (json_is_object(all) && total->count > 1)
-        printf("%-31s epsilon at most %.4g (PLD %.4g), delta %.3g, for a customer in all of them\n",
+        printf("%-31s epsilon at most %.4g (PLD %.4g), delta %.3g, for %s\n",
                "together", json_number_value(json_object_get(all, "rdp")),
                json_number_value(json_object_get(all, "pld")),
-               json_number_value(json_object_get(all, "delta")));
+               json_number_value(json_object_get(all, "delta")), whom(total));
     if (json_array_size(list) == 0)
         printf("no tasks\n");
 out:

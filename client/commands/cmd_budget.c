@@ -168,9 +168,9 @@ print_domain(struct ft_node *node, const struct ft_ledger *l, const struct ft_le
     if (store)
         printf("  protects    all data of this shop together, as if they had counted for nothing; that the shop takes part "
                "is no\n"
-               "              secret, and one customer has no claim of their own (whether they are in the data or not "
-               "makes\n"
-               "              at most twice the difference)\n");
+               "              secret, and one customer has no claim of their own (whether they are in this shop's data or "
+               "not\n"
+               "              makes at most twice the difference, and so again in each further shop they are in)\n");
     printf("  allowed     epsilon %.4g at delta %.3g, fixed when the budget was opened; it never refills\n",
            d->epsilon_max, d->delta);
     printf("  used        epsilon %.4g by contributions made; %.4g with those still promised to open tasks\n",
@@ -215,18 +215,10 @@ out:
     return st;
 }
 
-/* May its vector be the whole shop's? What is no longer here counts as that where its numbers allow it. */
-static bool
-is_of_store(struct ft_node *node, const struct ft_ledger_reservation *r)
-{
-    const enum ft_unit unit = ft_node_task_unit(node, r->task);
-    return unit == FT_UNIT_STORE || (unit == 0 && r->q_num == FT_PRIVACY_Q_ONE && r->m_stores == 1);
-}
-
-/* A customer's data are the same in every domain: what all of them together cost. In a task of unit store a customer
- * moves the shop's vector by at most twice its bound (common/plan/privacy_plan.h). */
+/* A customer's data are the same in every domain: what all of them together cost. *here: a task may be of unit store,
+ * whose bound is through this shop's data alone. */
 static enum ft_status
-sum_of(struct ft_node *node, const struct ft_ledger *l, double *delta, struct ft_account_cost *out)
+sum_of(struct ft_node *node, const struct ft_ledger *l, double *delta, struct ft_account_cost *out, bool *here)
 {
     const size_t tasks = ft_ledger_task_count(l);
     struct ft_account_event *events = ft_calloc(tasks + 1, sizeof *events);
@@ -234,6 +226,7 @@ sum_of(struct ft_node *node, const struct ft_ledger *l, double *delta, struct ft
     enum ft_status st = FT_OK;
 
     *delta = 0;
+    *here = false;
     *out = (struct ft_account_cost){ 0 };
     if (events == NULL)
         return FT_ERR_NOMEM;
@@ -241,11 +234,11 @@ sum_of(struct ft_node *node, const struct ft_ledger *l, double *delta, struct ft
         *delta += ft_ledger_domain_at(l, i)->delta;
     for (size_t i = 0; i < tasks; i++) {
         const struct ft_ledger_task *t = ft_ledger_task_at(l, i);
-        const struct ft_ledger_reservation *r = &t->reserved;
-        const double z = ft_privacy_z_eff(r->delta_int_sq, r->t_min, r->sigma_share) / (is_of_store(node, r) ? 2 : 1);
-        if (t->spent + t->recovered > 0)
-            events[count++] =
-                (struct ft_account_event){ ft_privacy_q(r->q_num), z, t->spent + t->recovered, r->m_stores };
+        const enum ft_unit unit = ft_node_task_unit(node, t->reserved.task);
+        if (t->spent + t->recovered == 0)
+            continue;
+        *here |= ft_budget_of_store(unit, &t->reserved);
+        events[count++] = ft_budget_customer_event(t, unit);
     }
     if (count > 0)
         st = ft_account_cost(events, count, fmin(*delta, FT_PRIVACY_DELTA_MAX), out);
@@ -269,6 +262,7 @@ tell(struct ft_cli *cli, struct ft_node *node, const struct ft_ledger *l, struct
     struct ft_account_cost all = { 0 };
     struct ft_ledger_head head = { 0 };
     double delta = 0;
+    bool here = false;
     char hex[65] = "";
     json_t *domains = json_array();
     enum ft_status st = FT_OK;
@@ -277,18 +271,19 @@ tell(struct ft_cli *cli, struct ft_node *node, const struct ft_ledger *l, struct
     if (l != NULL) {
         ft_ledger_head(l, &head);
         ft_hex(hex, head.chain, sizeof head.chain);
-        FT_TRY(sum_of(node, l, &delta, &all));
+        FT_TRY(sum_of(node, l, &delta, &all, &here));
     }
     if (ft_cli_json(cli)) {
         for (size_t i = 0; i < count; i++)
             FT_TRY(domain_json(node, l, ft_ledger_domain_at(l, i), domains));
         json_t *object =
-            json_pack("{s:s, s:s, s:I, s:s, s:O, s:{s:f, s:o, s:o}}", "shop", node->pinned.shop, "relation",
+            json_pack("{s:s, s:s, s:I, s:s, s:O, s:{s:f, s:o, s:o, s:s}}", "shop", node->pinned.shop, "relation",
                       "add or remove one unit: a customer with all their rows, or a record; zero out the shop where a domain's "
                       "unit is store",
                       "records",
                       (json_int_t)(l != NULL ? head.seq + 1 : 0), "head", hex, "domains", domains,
-                      "all_domains", "delta", delta, "rdp", number_or_null(all.rdp), "pld", number_or_null(all.pld));
+                      "all_domains", "delta", delta, "rdp", number_or_null(all.rdp), "pld", number_or_null(all.pld), "through",
+                      here ? "this shop's data" : "all shops that each task reckons with");
         json_decref(domains);
         return ft_cli_print_json(object);
     }
@@ -304,9 +299,10 @@ tell(struct ft_cli *cli, struct ft_node *node, const struct ft_ledger *l, struct
     if (count > 1 && !isfinite(all.rdp))
         printf("\nall budgets together, for a customer who is in each: no useful bound\n");
     else if (count > 1)
-        printf("\nall budgets together, for a customer who is in each: epsilon %.4g (RDP), %.4g (PLD) at "
-               "delta %.3g\n",
-               all.rdp, all.pld, delta);
+        printf("\nall budgets together, for a customer who is in each%s: epsilon %.4g (RDP), %.4g (PLD) at "
+               "delta %.3g%s\n",
+               here ? ", through this shop's data" : "", all.rdp, all.pld, delta,
+               here ? ";\nof a task of unit store, what another shop tells of the same customer adds to it" : "");
     if (l != NULL)
         printf("\nledger        %llu records, chain intact; keep a copy of ledger.bin on another device\n",
                (unsigned long long)head.seq + 1);

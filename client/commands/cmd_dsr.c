@@ -146,25 +146,6 @@ out:
     return st;
 }
 
-/* What one customer's (or all erased customers' together) contributions to the task's models can be told by. In a task of
- * unit store they are all in the shop's one vector, which moves by at most twice its bound with or without them. */
-static bool
-bound_of(const struct ft_ledger_task *t, enum ft_unit unit, double delta, uint64_t customers, double *epsilon)
-{
-    const struct ft_ledger_reservation *d = &t->reserved;
-    const uint64_t m = unit == FT_UNIT_STORE ? 1 : customers * d->m_stores;
-    struct ft_account_event event = { ft_privacy_q(d->q_num),
-                                            ft_privacy_z_eff(d->delta_int_sq, d->t_min, d->sigma_share),
-                                            t->spent + t->recovered, (uint32_t)m };
-    struct ft_account_cost cost;
-    if (unit == FT_UNIT_STORE)
-        event.z /= 2;
-    if (m > FT_ACCOUNT_STORES_MAX || event.steps == 0 || ft_account_cost(&event, 1, delta, &cost) != FT_OK)
-        return false;
-    *epsilon = cost.pld;
-    return true;
-}
-
 /* The bound of a task with noise, as the ledger has it. False: it is none. */
 static bool
 add_bound(const struct request *r, const struct ft_vault_task *record, json_t *model)
@@ -175,19 +156,24 @@ add_bound(const struct request *r, const struct ft_vault_task *record, json_t *m
     const struct ft_ledger_task *t = l != NULL ? ft_ledger_task_find(l, task_hash) : NULL;
     const struct ft_ledger_domain *d = t != NULL ? ft_ledger_domain_find(l, t->reserved.domain) : NULL;
     double epsilon, group;
-    char text[400];
+    char text[640];
 
-    if (d == NULL || !bound_of(t, unit, d->delta, 1, &epsilon))
+    if (d == NULL || !ft_budget_customer_bound(t, unit, d->delta, 1, &epsilon))
         return false;
+    const bool here = ft_budget_of_store(unit, &t->reserved);
     int size = snprintf(text, sizeof text,
-                        "the models differ from models without the customer by at most epsilon %.4g, delta %.3g, in "
-                        "%llu contributions",
-                        epsilon, d->delta, (unsigned long long)(t->spent + t->recovered));
+                        "%s differ from models without the customer by at most epsilon %.4g, delta %.3g, in "
+                        "%llu contributions%s",
+                        here ? "through this shop's data the models" : "the models", epsilon, d->delta,
+                        (unsigned long long)(t->spent + t->recovered),
+                        here ? ", and what another shop tells of the same customer adds to it" : "");
+    json_object_set_new(model, "through",
+                        json_string(here ? "this shop's data" : "all shops that the task reckons with"));
     json_object_set_new(model, "epsilon", json_real(epsilon));
     json_object_set_new(model, "delta", json_real(d->delta));
     json_object_set_new(model, "contributions", json_integer((json_int_t)(t->spent + t->recovered)));
     json_object_set_new(model, "erased_customers", json_integer((json_int_t)r->erased));
-    if (r->erased > 1 && bound_of(t, unit, d->delta, r->erased, &group)) {
+    if (r->erased > 1 && ft_budget_customer_bound(t, unit, d->delta, r->erased, &group)) {
         json_object_set_new(model, "group_epsilon", json_real(group));
         size += snprintf(text + size, sizeof text - (size_t)size,
                          "; for the %llu customers erased so far together by at most epsilon %.4g",

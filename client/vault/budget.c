@@ -422,3 +422,43 @@ ft_budget_seen(struct ft_budget *b, const struct ft_ledger_head *seen, struct ft
 {
     return check_head(b, seen, "the aggregator", err);
 }
+
+/* ---- what it tells of customers ---- */
+
+bool
+ft_budget_of_store(enum ft_unit unit, const struct ft_ledger_reservation *r)
+{
+    return unit == FT_UNIT_STORE || (unit == 0 && r->q_num == FT_PRIVACY_Q_ONE && r->m_stores == 1);
+}
+
+struct ft_account_event
+ft_budget_customer_event(const struct ft_ledger_task *t, enum ft_unit unit)
+{
+    const struct ft_ledger_reservation *r = &t->reserved;
+    const double z = ft_privacy_z_eff(r->delta_int_sq, r->t_min, r->sigma_share);
+    return (struct ft_account_event){ ft_privacy_q(r->q_num), ft_budget_of_store(unit, r) ? z / 2 : z,
+                                      t->spent + t->recovered, r->m_stores };
+}
+
+bool
+ft_budget_customer_bound(const struct ft_ledger_task *t, enum ft_unit unit, double delta, uint64_t customers,
+                         double *epsilon)
+{
+    struct ft_account_event event = ft_budget_customer_event(t, unit);
+    const bool store = ft_budget_of_store(unit, &t->reserved); /* in whose one vector all of them are */
+    struct ft_account_cost cost;
+    double each = 0;
+
+    if (event.steps == 0 || customers < 1)
+        return false;
+    if (unit == 0 && store && customers > 1 &&
+        !ft_budget_customer_bound(t, FT_UNIT_CUSTOMER, delta, customers, &each))
+        return false;
+    if (!store && customers > FT_ACCOUNT_STORES_MAX / event.m)
+        return false;
+    event.m = store ? 1 : (uint32_t)customers * event.m;
+    if (ft_account_cost(&event, 1, delta, &cost) != FT_OK)
+        return false;
+    *epsilon = cost.pld > each ? cost.pld : each;
+    return true;
+}

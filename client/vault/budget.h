@@ -74,6 +74,16 @@ bool ft_budget_head(const struct ft_budget *b, struct ft_ledger_head *head); /* 
 FT_NODISCARD enum ft_status ft_budget_seen(struct ft_budget *b, const struct ft_ledger_head *seen,
                                            struct ft_error *err);
 
+/* Is a task's vector the whole shop's? Of a task whose unit is no longer known (0): may it be, by its numbers? */
+bool ft_budget_of_store(enum ft_unit unit, const struct ft_ledger_reservation *r);
+/* The contributions that were made, as they tell of one customer through this shop's data: with unit store the customer
+ * moves the shop's vector by at most twice its bound, so that the noise multiplier counts half. Where nobody enforces
+ * that a customer is in one shop alone, each further shop's comes to it. */
+struct ft_account_event ft_budget_customer_event(const struct ft_ledger_task *t, enum ft_unit unit);
+/* The same as epsilon, of so many customers together; of an unknown unit the worst. False: no useful bound. */
+bool ft_budget_customer_bound(const struct ft_ledger_task *t, enum ft_unit unit, double delta, uint64_t customers,
+                              double *epsilon);
+
 /* A task's reservation, for the plan of a planned domain (domain left empty). */
 void ft_budget_reservation(const struct ft_task *task, const uint8_t task_hash[32],
                            struct ft_ledger_reservation *out);

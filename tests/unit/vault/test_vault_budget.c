@@ -132,6 +132,52 @@ budget_lets_one_task_use_all_of_it(void **state)
     assert_int_equal(ft_budget_reserve(f->b, &more, &f->task, second_hash, &code, NULL), FT_ERR_REFUSED);
 }
 
+/* What a customer can be told by, through this shop's data: with unit store at half the noise; a task whose unit is not
+ * known any more counts as whichever is worse, for one customer and for many. */
+static void
+budget_bounds_a_customer_of_a_store_task_at_half_the_noise(void **state)
+{
+    const struct ft_ledger_task t = { .reserved = { .q_num = FT_PRIVACY_Q_ONE,
+                                                    .delta_int_sq = UINT64_C(1) << 24,
+                                                    .sigma_share = 20000,
+                                                    .t_min = 8,
+                                                    .m_stores = 1,
+                                                    .steps = 10 },
+                                      .spent = 3,
+                                      .recovered = 1 };
+    struct ft_ledger_task other = t;
+    const double z = ft_privacy_z_eff(t.reserved.delta_int_sq, 8, 20000);
+    double customer, store, unknown, most;
+    struct ft_account_cost cost;
+    (void)state;
+
+    assert_true(ft_budget_customer_event(&t, FT_UNIT_CUSTOMER).z == z);
+    assert_true(ft_budget_customer_event(&t, FT_UNIT_STORE).z == z / 2);
+    assert_true(ft_budget_customer_event(&t, 0).z == z / 2);
+    assert_int_equal(ft_budget_customer_event(&t, 0).steps, 4);
+    assert_true(ft_budget_customer_bound(&t, FT_UNIT_CUSTOMER, 1e-5, 1, &customer));
+    assert_true(ft_budget_customer_bound(&t, FT_UNIT_STORE, 1e-5, 1, &store));
+    assert_true(ft_budget_customer_bound(&t, 0, 1e-5, 1, &unknown));
+    assert_true(store > 1.5 * customer && unknown == store);
+    assert_int_equal(ft_account_cost(&(struct ft_account_event){ 1, z / 2, 4, 1 }, 1, 1e-5, &cost), FT_OK);
+    assert_true(store == cost.pld);
+    /* Forty erased customers are all in the one vector; as customers of their own they cost more than that. */
+    assert_true(ft_budget_customer_bound(&t, FT_UNIT_STORE, 1e-5, 40, &most) && most == store);
+    assert_true(ft_budget_customer_bound(&t, FT_UNIT_CUSTOMER, 1e-5, 40, &customer));
+    assert_true(ft_budget_customer_bound(&t, 0, 1e-5, 40, &unknown));
+    assert_true(unknown == customer && customer > store);
+    assert_false(ft_budget_customer_bound(&t, 0, 1e-5, UINT64_MAX, &unknown));
+    /* Sampling or several shops: numbers that no task of unit store has. */
+    other.reserved.m_stores = 4;
+    assert_false(ft_budget_of_store(0, &other.reserved));
+    assert_true(ft_budget_customer_event(&other, 0).z == z);
+    other = t;
+    other.reserved.q_num /= 2;
+    assert_false(ft_budget_of_store(0, &other.reserved));
+    other.spent = other.recovered = 0;
+    assert_false(ft_budget_customer_bound(&other, 0, 1e-5, 1, &unknown));
+}
+
 /* A smaller one counts from now on. */
 static void
 budget_made_smaller_by_the_policy_counts(void **state)
@@ -442,6 +488,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         TEST(budget_is_looked_at_without_a_trace),
         TEST(budget_lets_one_task_use_all_of_it),
+        TEST(budget_bounds_a_customer_of_a_store_task_at_half_the_noise),
         TEST(budget_made_smaller_by_the_policy_counts),
         TEST(budget_pays_each_round_once_and_no_more_than_t),
         TEST(budget_refuses_numbers_that_do_not_agree),
