@@ -192,7 +192,7 @@ step_plain(struct ft_engine *e, const struct engine_task *task, const struct eng
     if (s->row.stage == FT_STAGE_STATISTICS)
         FT_TRY(after_statistics(e, task, s, weight_sum, step));
     else if (s->row.stage == FT_STAGE_TRAIN && clusters) {
-        ft_plan_kmeans_rules(&task->task, model->version, 0, 0, &rules);
+        ft_plan_kmeans_rules(&task->task, model->version, 0, 0, e->config.min_group, &rules);
         FT_TRY(engine_after_clusters(e, task, s, model, &rules, &moved, step));
     } else if (s->row.stage == FT_STAGE_TRAIN)
         FT_TRY(engine_after_training(e, task, model, (double)weight_sum, step));

@@ -53,7 +53,7 @@ after_clusters(struct ft_engine *e, const struct engine_task *task, const struct
     enum ft_status st;
 
     ft_private_block(sum, model->params, &noise_sum, &noise_number); /* in e->reals */
-    ft_plan_kmeans_rules(&task->task, model->version, noise_sum, noise_number, &rules);
+    ft_plan_kmeans_rules(&task->task, model->version, noise_sum, noise_number, e->config.min_group, &rules);
     FT_TRY(engine_after_clusters(e, task, s, model, &rules, &moved, step));
     step->row.metrics = engine_private_metrics(sum, NULL, &moved, moved.length, 0, 0);
 out:

@@ -3,6 +3,7 @@
 #include "common/model/kmeans.h"
 #include "common/model/metrics.h"
 #include "common/model/pooled.h"
+#include "common/plan/round_plan.h"
 
 #include <math.h>
 #include <string.h>
@@ -92,13 +93,15 @@ out:
 static enum ft_status
 fit_lloyd(struct scorer *s, const struct ft_task *task, const struct ft_dataset *train)
 {
+    struct ft_kmeans_rules rules;
     struct ft_model *m = NULL;
     enum ft_status st;
 
+    ft_plan_kmeans_rules(task, 0, 0, 0, FT_MIN_GROUP, &rules);
     FT_TRY(ft_model_open(&s->spec, &m, NULL));
     ft_model_init(&s->spec, task->seed, s->params);
     ft_kmeans_clamp(&s->spec, s->bounds, s->means, s->stds, s->params);
-    FT_TRY(ft_kmeans_pooled(m, train->x, train->rows, task->rounds, task->min_cluster, task->seed, s->params));
+    FT_TRY(ft_kmeans_pooled(m, train->x, train->rows, task->rounds, rules.least, task->seed, s->params));
     st = ft_model_loss(m, s->params, train, &s->objective);
 out:
     ft_model_close(m);

@@ -100,6 +100,7 @@ struct ft_policy {
         double clip_max;
         uint64_t parameters_max;
         uint32_t clusters_max; /* segments that a k-means task may make; 32 where the file says nothing */
+        uint32_t min_cluster;  /* ... each of at least so many customers or records; 10 where it says nothing */
         uint32_t rounds_max;
         uint64_t session_ms_max;
         uint32_t query_ms, query_rows, query_memory_mib;

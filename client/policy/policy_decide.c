@@ -262,6 +262,13 @@ rule_limits(struct ruling *r)
         state(r, "clusters", "limits.clusters_max", pass_if(t->clusters <= p->limits.clusters_max),
               FT_REFUSAL_CLUSTERS_TOO_MANY, "the task makes %u segments; the policy allows %u", t->clusters,
               p->limits.clusters_max);
+    if (t->model == FT_MODEL_KMEANS && t->unit == FT_UNIT_STORE)
+        state(r, "min-cluster", "limits.min_cluster", FT_RULE_PASS, 0,
+              "a segment's members are shops, and noise covers each as a whole");
+    else if (t->model == FT_MODEL_KMEANS)
+        state(r, "min-cluster", "limits.min_cluster", pass_if(t->min_cluster >= p->limits.min_cluster),
+              FT_REFUSAL_CLUSTERS_TOO_SMALL, "the task shows segments of %u members; the policy asks for %u at least",
+              t->min_cluster, p->limits.min_cluster);
     state(r, "rounds", "limits.rounds_max", pass_if(t->rounds <= p->limits.rounds_max),
           FT_REFUSAL_ROUNDS_TOO_MANY, "the task trains %u rounds; the policy allows %u", t->rounds,
           p->limits.rounds_max);

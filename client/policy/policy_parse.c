@@ -127,6 +127,7 @@ static const struct ft_config_field limits_fields[] = {
     P(limits.clip_max, "clip_max", REAL, .flags = R, .min = DBL_MIN, .max = 1e6),
     P(limits.parameters_max, "parameters_max", UINT64, .flags = R, .least = 1, .most = UINT64_C(1) << 24),
     WHOLE(limits.clusters_max, "clusters_max", 0, 1, 256),
+    WHOLE(limits.min_cluster, "min_cluster", 0, 2, 1000000),
     WHOLE(limits.rounds_max, "rounds_max", R, 1, 100000),
     P(limits.session_ms_max, "session_ms_max", UINT64, .flags = R, .least = 1, .most = UINT64_C(2592000000)),
     WHOLE(limits.query_ms, "query_ms", R, 1, 3600000),
@@ -390,7 +391,7 @@ enum ft_status
 ft_policy_parse(struct ft_bytes yaml, const char *origin, struct ft_policy *out, struct ft_findings *findings)
 {
     enum ft_status st;
-    struct policy_file file = { .policy = { .limits = { .clusters_max = 32 }, .graph_profile = { .allow = false, .cohort_min = 512 },
+    struct policy_file file = { .policy = { .limits = { .clusters_max = 32, .min_cluster = 10 }, .graph_profile = { .allow = false, .cohort_min = 512 },
                                             .participation = { .rounds_per_month = 1000000 } } };
     struct ft_policy *p = &file.policy;
 

@@ -199,7 +199,7 @@ check_store(const struct ft_task *task, uint64_t n_pub, uint64_t q_num, struct f
                        p->expected_customers, p->shop_count, ft_privacy_q(q_num));
     if (p->m_stores != 1)
         return ft_fail(err, FT_ERR_CONFIG, "privacy.m_stores: %u, expected 1 with unit store", p->m_stores);
-    if (task->kind != FT_TASK_STATISTICS && p->contribution != FT_CONTRIBUTION_DELTA)
+    if (task->kind != FT_TASK_STATISTICS && task->model != FT_MODEL_KMEANS && p->contribution != FT_CONTRIBUTION_DELTA)
         return ft_fail(err, FT_ERR_CONFIG, "privacy.contribution: expected local-delta with unit store");
     return FT_OK;
 }

@@ -25,9 +25,11 @@ ft_plan_model_spec(const struct ft_task *task, struct ft_model_spec *out)
 
 void
 ft_plan_kmeans_rules(const struct ft_task *task, uint64_t version, double noise_sum, double noise_number,
-                     struct ft_kmeans_rules *out)
+                     uint64_t min_group, struct ft_kmeans_rules *out)
 {
-    *out = (struct ft_kmeans_rules){ .least = task->min_cluster,
+    const bool bare = task->noise == 0 && min_group > task->min_cluster;
+
+    *out = (struct ft_kmeans_rules){ .least = bare ? (double)min_group : task->min_cluster,
                                      .noise = noise_sum,
                                      .reseed = ft_kmeans_reseeds(version, task->rounds),
                                      .seed = task->seed,

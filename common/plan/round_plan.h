@@ -28,9 +28,10 @@ struct ft_round_plan {
 };
 
 /* A clustering's rules for the step after `version` of them: small clusters, and noise where there is some (standard
- * deviation of each sum; of each number as well). */
+ * deviation of each sum; of each number as well). min_group: without noise no figure is about fewer, so no centroid is the
+ * mean of fewer either, whatever the task's min_cluster says. */
 void ft_plan_kmeans_rules(const struct ft_task *task, uint64_t version, double noise_sum, double noise_number,
-                          struct ft_kmeans_rules *out);
+                          uint64_t min_group, struct ft_kmeans_rules *out);
 
 /* The task's model, metrics and optimiser as common/model wants them. */
 void ft_plan_model_spec(const struct ft_task *task, struct ft_model_spec *out);

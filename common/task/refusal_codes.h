@@ -78,6 +78,8 @@
     X(STATE_FULL, 56, FT_EXIT_INTERNAL, "free disk space in the state folder")                               \
     X(INTERNAL, 57, FT_EXIT_INTERNAL, "look at the log and run `doctor`")                                    \
     X(CLUSTERS_TOO_MANY, 58, FT_EXIT_REFUSED, "ask for fewer segments or raise limits.clusters_max")         \
+    X(CLUSTERS_TOO_SMALL, 59, FT_EXIT_REFUSED,                                                               \
+      "ask for a larger model.min_cluster or lower limits.min_cluster")                                      \
     /* enrolment: 100 + EnrolReply.refusal */                                                                \
     X(TOKEN_UNKNOWN, 101, FT_EXIT_REFUSED, "ask the central team for a new invitation")                      \
     X(TOKEN_USED, 102, FT_EXIT_REFUSED,                                                                      \

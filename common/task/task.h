@@ -135,7 +135,8 @@ struct ft_task {
     uint32_t channels[FT_TASK_CONV_MAX], kernels[FT_TASK_CONV_MAX], pools[FT_TASK_CONV_MAX]; /* CNN */
     uint32_t channels_count, kernels_count, pools_count;
     uint32_t clusters;    /* k-means */
-    uint32_t min_cluster; /* k-means: a cluster of fewer members is neither moved to their mean nor shown */
+    uint32_t min_cluster; /* k-means: a cluster of fewer members is neither moved to their mean nor shown. Members are
+                           * customers with data in a shop (or records), with unit store parts of shops */
 
     /* Of what follows, k-means has rounds, seed and, with noise, clip; the rest is 0. */
     uint32_t rounds; /* training rounds */

@@ -214,7 +214,8 @@ check_nothing_trained(const struct checker *c)
     const struct ft_task_privacy *p = &t->privacy;
 
     if (t->model != 0 || t->classes != 0 || t->hidden_count != 0 || t->activation != 0 ||
-        t->image_count != 0 || t->channels_count != 0 || t->kernels_count != 0 || t->pools_count != 0)
+        t->image_count != 0 || t->channels_count != 0 || t->kernels_count != 0 || t->pools_count != 0 ||
+        t->clusters != 0 || t->min_cluster != 0)
         c->report(c->ctx, "model", "a task of kind statistics has no model");
     if (t->rounds != 0 || t->local_epochs != 0 || t->batch_size != 0 || t->learning_rate != 0 ||
         t->momentum != 0 || t->weight_decay != 0 || t->clip != 0 || t->weight_cap != 0 || t->server != 0 ||

@@ -93,7 +93,7 @@ static const char segments_text[] =
     "model:\n"
     "  kind: kmeans\n"
     "  clusters: 5                 # 2 to 256; a shop's limits.clusters_max may be lower\n"
-    "  min_cluster: 10             # a segment of fewer customers is neither moved to their mean nor shown\n"
+    "  min_cluster: 10             # a segment of fewer customers is neither moved to their mean nor shown; 10 or more without noise\n"
     "training:\n"
     "  rounds: 20                  # each moves every centroid to the mean of its rows\n"
     "  # clip: 3                   # only with noise: length of one customer's part at most, in standard deviations\n"

@@ -115,6 +115,9 @@ check_identity(const struct checker *c)
         tell(c, "task", "task, its name, must be %s", task_is_name(t->name));
     if (!ft_purpose_valid(t->purpose))
         tell(c, "purpose", "purpose must be %s", ft_config_is_purpose(t->purpose));
+    else if (t->kind != FT_TASK_STATISTICS && strncmp(t->purpose, "measure/", 8) == 0)
+        tell(c, "purpose", "purpose is %s, but the task trains a model: measure/... is for a task of kind statistics",
+             t->purpose);
     check_text(c, "owner", t->owner, TASK_OWNER_MAX, false);
     check_text(c, "title", t->title, TASK_TITLE_MAX, false);
     if (!has_expires)
@@ -187,7 +190,8 @@ check_store_unit(const struct checker *c)
     if (p->m_stores != 1)
         tell(c, "privacy.m_stores", "privacy.m_stores is %u, expected 1 or no such key: with unit store a unit is one shop",
              p->m_stores);
-    if (c->task->kind != FT_TASK_STATISTICS && p->contribution != FT_CONTRIBUTION_DELTA)
+    if (c->task->kind != FT_TASK_STATISTICS && c->task->model != FT_MODEL_KMEANS &&
+        p->contribution != FT_CONTRIBUTION_DELTA)
         tell(c, "privacy.contribution",
              "privacy.contribution is %s, expected local-delta or no such key: with unit store a shop adds one vector, the "
              "change of the model over all its rows",
@@ -391,9 +395,12 @@ check_model(const struct checker *c)
         tell(c, "model.classes", "model.classes is %u, but only softmax, mlp and cnn have classes", t->classes);
     if (t->model == FT_MODEL_KMEANS) {
         whole(c, "model.clusters", t->clusters, 2, TASK_CLUSTERS_MAX);
-        if (t->unit == FT_UNIT_STORE)
-            tell(c, "unit", "unit is store, but kmeans makes segments of customers or records: a shop has no nearest one");
         whole(c, "model.min_cluster", t->min_cluster, 1, TASK_ROWS_MAX);
+        if (t->noise == 0 && t->unit == FT_UNIT_CUSTOMER && t->rows_per_customer > 1)
+            tell(c, "examples.rows_per_customer",
+                 "examples.rows_per_customer is %u, expected 1: without noise kmeans counts a segment's rows, and one "
+                 "customer with several would make a crowd of their own",
+                 t->rows_per_customer);
     } else if (t->clusters != 0 || t->min_cluster != 0) {
         tell(c, "model", "model has clusters or min_cluster, but only kmeans has clusters");
     }

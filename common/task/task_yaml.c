@@ -312,7 +312,7 @@ fill_in(const struct ft_config *config, struct ft_task *task)
 
     if (task->model == FT_MODEL_KMEANS) {
         if (!ft_config_where(config, "model.min_cluster", &line, &column))
-            task->min_cluster = TASK_CLUSTER_MIN;
+            task->min_cluster = task->unit == FT_UNIT_STORE ? 1 : TASK_CLUSTER_MIN;
         task->server_momentum = task->server_beta2 = task->server_epsilon = 0;
         task->bins = task->calibration_bins = 0;
     }
@@ -357,7 +357,7 @@ finish_shops(const struct ft_config *config, struct ft_task *task, struct ft_fin
     if (!store || task->noise == 0)
         return;
     p->m_stores = p->m_stores == 0 ? 1 : p->m_stores;
-    if (task->kind != FT_TASK_STATISTICS)
+    if (task->kind != FT_TASK_STATISTICS && task->model != FT_MODEL_KMEANS)
         p->contribution = p->contribution == 0 ? FT_CONTRIBUTION_DELTA : p->contribution;
     p->expected_customers = p->expected_customers == 0 ? (double)p->shop_count : p->expected_customers;
 }

@@ -77,6 +77,29 @@ policy_explains_the_clip_and_the_cells_of_figures(void **state)
     ft_policy_clear(&w.policy);
 }
 
+/* Segments of too few: 10 members where the policy does not say; a shop's own floor is kept whatever the task says, with
+ * noise and without; members of unit store are shops. */
+static void
+policy_has_a_floor_for_the_size_of_segments(void **state)
+{
+    struct world w = world_of(POLICY_SAMPLE);
+    (void)state;
+    assert_int_equal(w.policy.limits.min_cluster, 10);
+    w.task.model = FT_MODEL_KMEANS;
+    w.task.clusters = 3;
+    w.task.min_cluster = 9;
+    expect_only(&w, FT_VERDICT_REFUSED, FT_REFUSAL_CLUSTERS_TOO_SMALL);
+    w.task.min_cluster = 10;
+    expect_only(&w, FT_VERDICT_ACCEPTED, 0);
+    ft_policy_clear(&w.policy);
+    w.policy = world_of(policy_with("limits: {clip_max", "limits: {min_cluster: 25, clip_max")).policy;
+    w.task.min_cluster = 24;
+    expect_only(&w, FT_VERDICT_REFUSED, FT_REFUSAL_CLUSTERS_TOO_SMALL);
+    w.task.min_cluster = 25;
+    expect_only(&w, FT_VERDICT_ACCEPTED, 0);
+    ft_policy_clear(&w.policy);
+}
+
 /* Segments: as many as the policy allows, 32 where it does not say; other models have none to count. */
 static void
 policy_limits_the_number_of_segments(void **state)
@@ -89,6 +112,7 @@ policy_limits_the_number_of_segments(void **state)
     w.task.clusters = 33; /* of no meaning for this model */
     expect_only(&w, FT_VERDICT_ACCEPTED, 0);
     w.task.model = FT_MODEL_KMEANS;
+    w.task.min_cluster = 10;
     expect_only(&w, FT_VERDICT_REFUSED, FT_REFUSAL_CLUSTERS_TOO_MANY);
     w.task.clusters = 32;
     expect_only(&w, FT_VERDICT_ACCEPTED, 0);
@@ -624,6 +648,7 @@ main(void)
         cmocka_unit_test(policy_window_opens_and_closes_by_local_time),
         cmocka_unit_test(policy_limits_the_number_of_segments),
         cmocka_unit_test(policy_explains_the_clip_and_the_cells_of_figures),
+        cmocka_unit_test(policy_has_a_floor_for_the_size_of_segments),
         cmocka_unit_test(policy_not_now_names_the_next_time),
         cmocka_unit_test(policy_explain_agrees_with_enforcement_on_all_combinations),
         cmocka_unit_test(policy_explain_points_into_the_file),

@@ -141,6 +141,11 @@ what_segments_cannot_have_is_told_at_its_place(void **state)
            "17:24: 'local_epochs' has no meaning for kmeans");
     expect(with("rounds: 20", "rounds: 20, server: {optimizer: fedavg, learning_rate: 1}", NULL, NULL),
            "17:24: 'server' has no meaning for kmeans");
+    expect(with("rows_per_customer: 1", "rows_per_customer: 50", NULL, NULL),
+           "14:3: examples.rows_per_customer is 50, expected 1: without noise kmeans counts a segment's rows");
+    expect(with("purpose: train/segmentation", "purpose: measure/segmentation", NULL, NULL),
+           "4:1: purpose is measure/segmentation, but the task trains a model: measure/... is for a task of kind "
+           "statistics");
     expect(with("rounds: 20", "rounds: 20, clip: 5", NULL, NULL),
            "17:24: training.clip is 5, but without noise the declared ranges bound the sums");
     expect(with("schedule:", "evaluation: {bins: 512, calibration_bins: 10}\nschedule:", NULL, NULL),
@@ -156,6 +161,84 @@ what_segments_cannot_have_is_told_at_its_place(void **state)
         "'contribution' has no meaning for kmeans: sums and numbers by cluster are contributed");
 }
 
+/* A segment's crowd is a crowd of customers: with noise, or of records, there may be several rows. */
+static void
+rows_are_one_a_customer_only_where_they_are_counted(void **state)
+{
+    struct ft_task task;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        const char *yaml = with("rows_per_customer: 1", "rows_per_customer: 50", i == 0 ? "unit: customer" : "privacy: {noise: none",
+                                i == 0 ? "unit: record" : NOISE);
+        char kept[8192];
+        snprintf(kept, sizeof kept, "%s", yaml);
+        char *clip = i == 0 ? NULL : strstr(kept, "rounds: 20");
+        if (clip != NULL) {
+            memmove(clip + 19, clip + 10, strlen(clip + 10) + 1);
+            memcpy(clip, "rounds: 20, clip: 2", 19);
+        }
+        if (sample_read(kept, &task, &findings) != FT_OK)
+            fail_msg("%s", findings.list[0].text);
+        ft_task_clear(&task);
+    }
+}
+
+/* Without noise no centroid is the mean of fewer than the aggregator's own crowd either, and of no fewer than the task
+ * asks for; with noise it is the noise that counts. */
+static void
+no_centroid_is_the_mean_of_fewer_than_the_crowd(void **state)
+{
+    struct ft_task task;
+    struct ft_kmeans_rules rules;
+
+    (void)state;
+    assert_int_equal(sample_read(with("min_cluster: 15", "min_cluster: 1", NULL, NULL), &task, &findings), FT_OK);
+    ft_plan_kmeans_rules(&task, 3, 0, 0, 10, &rules);
+    assert_true(rules.least == 10);
+    task.min_cluster = 15;
+    ft_plan_kmeans_rules(&task, 3, 0, 0, 10, &rules);
+    assert_true(rules.least == 15);
+    task.noise = 1;
+    task.min_cluster = 1;
+    ft_plan_kmeans_rules(&task, 3, 1, 6, 10, &rules);
+    assert_true(rules.least == 24);
+    ft_plan_kmeans_rules(&task, 3, 1, 1, 10, &rules);
+    assert_true(rules.least == 4);
+    ft_task_clear(&task);
+}
+
+/* Bytes of a task that only measures have no segments in them, whatever a stranger puts there. */
+static void
+a_statistics_task_has_no_segments(void **state)
+{
+    static const char measures[] =
+        "version: 1\nkind: statistics\ntask: sample\ntitle: A sample\npurpose: measure/demand\nowner: Us\n"
+        "expires: 2027-12-31\nreview: 2027-06-30\nunit: customer\nexamples:\n  sql: SELECT customer_id, a FROM t\n"
+        "  features: [{name: a, min: 0, max: 10}]\n  rows_per_customer: 3\n  rows_max: 1000\n"
+        "statistics: [{measure: mean, feature: a}]\nprivacy: {noise: none}\n"
+        "cohort: {n_min: 6, n_cap: 16, h_min: 3, corrupted: 2, drop_permille: 250, sigma: 40, eta: 30,\n"
+        "         suite: aes-256-ctr, lane_bits: 32}\nschedule: {join: 5s, step: 10s, session: 60s, pause: 0s}\n";
+    struct ft_task task, again;
+
+    (void)state;
+    assert_int_equal(sample_read(measures, &task, &findings), FT_OK);
+    for (int i = 0; i < 3; i++) {
+        struct ft_buf bytes = { 0 };
+        struct ft_error err = { 0 };
+        task.clusters = i == 1 ? 4 : 0;
+        task.min_cluster = i == 2 ? 10 : 0;
+        assert_int_equal(ft_task_encode(&task, &bytes), FT_OK);
+        const enum ft_status st = ft_task_decode(ft_buf_bytes(&bytes), &again, &err);
+        assert_int_equal(st, i == 0 ? FT_OK : FT_ERR_CONFIG);
+        if (i > 0 && strstr(err.text, "a task of kind statistics has no model") == NULL)
+            fail_msg("%s", err.text);
+        ft_task_clear(&again);
+        ft_buf_clear(&bytes);
+    }
+    ft_task_clear(&task);
+}
+
 /* And the other way round: keys that all other models need are still missed in the same words, and clusters
  * are k-means'. */
 static void
@@ -163,6 +246,9 @@ other_models_still_need_what_they_need(void **state)
 {
     (void)state;
     expect(sample_with("  label: {column: y, min: 0, max: 1}\n", ""), "9:1: missing key 'label', expected ");
+    expect(sample_with("purpose: train/propensity", "purpose: measure/propensity"),
+           "4:1: purpose is measure/propensity, but the task trains a model: measure/... is for a task of kind "
+           "statistics");
     expect(sample_with("local_epochs: 2, ", ""),
            "18:1: missing key 'local_epochs', expected a whole number from 1 to 1000");
     expect(sample_with("batch_size: 0, ", ""), "missing key 'batch_size'");
@@ -253,6 +339,9 @@ main(void)
         cmocka_unit_test(a_segments_task_is_read_and_encoded),
         cmocka_unit_test(a_segments_task_with_noise_is_derived),
         cmocka_unit_test(what_segments_cannot_have_is_told_at_its_place),
+        cmocka_unit_test(rows_are_one_a_customer_only_where_they_are_counted),
+        cmocka_unit_test(no_centroid_is_the_mean_of_fewer_than_the_crowd),
+        cmocka_unit_test(a_statistics_task_has_no_segments),
         cmocka_unit_test(other_models_still_need_what_they_need),
         cmocka_unit_test(canonical_bytes_keep_the_same_rules),
         cmocka_unit_test(the_segments_template_lacks_only_the_persons_lines),
