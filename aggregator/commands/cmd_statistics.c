@@ -76,10 +76,14 @@ print_text(const struct result *r, const json_t *figures)
 
     FT_TRY(ft_buf_printf(&text, "%s: %s\n", r->row.name, r->task.title));
     FT_TRY(ft_buf_printf(&text, "  %-16s %s\n", "hash", ft_hex(hex, r->hash, 32)));
-    FT_TRY(ft_buf_printf(&text, "  %-16s %u; %s %llu\n", "shops", r->state.found.shops,
-                         r->task.noise != 0 ? "withheld is what the noise leaves below"
-                                            : "withheld are counts, and sums that may be counts, of fewer than",
-                         (unsigned long long)r->state.found.min_group));
+    if (r->state.found.min_group > 0)
+        FT_TRY(ft_buf_printf(&text, "  %-16s %u; %s %llu\n", "shops", r->state.found.shops,
+                             r->task.noise != 0 ? "withheld is what the noise leaves below"
+                                                : "withheld are counts, and sums that may be counts, of fewer than",
+                             (unsigned long long)r->state.found.min_group));
+    else
+        FT_TRY(ft_buf_printf(&text, "  %-16s %u; each counts once, by the mean of its rows\n", "shops",
+                             r->state.found.shops));
     FT_TRY(ft_statistics_text(figures, &text));
     FT_TRY(ft_buf_printf(&text, "\n%s\n", ft_statement_text(r->statement)));
     fwrite(text.data, 1, text.size, stdout);

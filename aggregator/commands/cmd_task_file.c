@@ -200,8 +200,11 @@ print_verdict(const char *path, const struct ft_task *t, const struct ft_round_p
                "evaluation\n",
                ft_model_kind_name(t->model), t->feature_count, (unsigned long long)ft_task_parameters(t), t->rounds);
     if (t->model == FT_MODEL_KMEANS)
-        printf("  segments     %u clusters by sums and numbers alone; fewer than %u members are not shown\n", t->clusters,
-               t->min_cluster);
+        printf("  segments     %u clusters by sums and numbers alone; fewer than %u %s are not shown\n", t->clusters,
+               t->min_cluster,
+               t->unit == FT_UNIT_STORE    ? "shops, counted in parts,"
+               : t->unit == FT_UNIT_RECORD ? "records"
+                                           : "customers, counted in each shop,");
     for (unsigned i = 0; i < last_stage(t); i++)
         printf("  %-12s %zu coordinates in %llu words of %u-bit lanes: %llu bytes up a shop and round\n",
                stage_names[i], plans[i].layout.dim, (unsigned long long)plans[i].codec.words,

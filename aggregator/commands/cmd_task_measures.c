@@ -43,7 +43,7 @@ reach_of(const struct ft_task *task, const struct ft_measure_plan *plan, const s
 static const char *
 counted(const struct ft_task *task)
 {
-    return task->unit == FT_UNIT_STORE ? "shops" : "customers";
+    return task->unit == FT_UNIT_STORE ? "shops" : task->unit == FT_UNIT_RECORD ? "records" : "customers";
 }
 
 static void

@@ -34,7 +34,16 @@ ft_codes_json(const uint32_t *codes, size_t count)
 static const char *
 people(const struct ft_task *t)
 {
-    return t->unit == FT_UNIT_CUSTOMER ? "customers who agreed to this purpose" : "records without people";
+    return t->unit == FT_UNIT_CUSTOMER ? "customers who agreed to this purpose"
+           : t->unit == FT_UNIT_STORE  ? "shops"
+                                       : "records without people";
+}
+
+/* What a count in a task's figures is of. */
+static const char *
+counted(const struct ft_task *t)
+{
+    return t->unit == FT_UNIT_CUSTOMER ? "customers" : t->unit == FT_UNIT_STORE ? "shops" : "records";
 }
 
 static void
@@ -71,8 +80,11 @@ print_statistics(const struct ft_task *t, FILE *out)
     bool listed = false;
 
     fprintf(out, "\nWhat is computed here\n");
-    fprintf(out, "  No model: figures about %s, each of whom counts once%s:\n", people(t),
-            t->unit == FT_UNIT_CUSTOMER && t->rows_per_customer > 1 ? ", by the mean of the rows" : "");
+    fprintf(out, "  No model: figures about %s, each of %s counts once%s:\n", people(t),
+            t->unit == FT_UNIT_CUSTOMER ? "whom" : "which",
+            t->unit == FT_UNIT_STORE                                      ? ", by the mean of all its rows"
+            : t->unit == FT_UNIT_CUSTOMER && t->rows_per_customer > 1 ? ", by the mean of the rows"
+                                                                      : "");
     for (uint32_t i = 0; i < t->measure_count; i++)
         listed |= t->measures[i].kind == FT_MEASURE_COUNT;
     if (!listed)
@@ -89,8 +101,9 @@ print_statistics(const struct ft_task *t, FILE *out)
         fprintf(out, "  Noise on the sum: none. Counts of too few over all shops are not released.\n");
     else
         fprintf(out,
-                "  Noise on the sum: yes. All that one customer adds has length 1 at most, and noise of %u shops'\n"
+                "  Noise on the sum: yes. All that one %s adds has length 1 at most, and noise of %u shops'\n"
                 "  shares hides it; the budget of this shop pays for %llu such sums at most.\n",
+                t->unit == FT_UNIT_CUSTOMER ? "customer" : t->unit == FT_UNIT_STORE ? "shop" : "record",
                 t->privacy.t_min, (unsigned long long)t->privacy.steps);
 }
 
@@ -132,8 +145,8 @@ ft_task_print(const struct ft_task *t, const struct ft_vault_task *record, FILE 
         fprintf(out,
                 "for each segment the\n"
                 "  sums of its members' features and their number, and how far members are from the middle. A segment\n"
-                "  of fewer than %u members is not shown, and no customer's segment is told to anybody.\n",
-                t->min_cluster);
+                "  of fewer than %u %s is not shown, and no customer's segment is told to anybody.\n",
+                t->min_cluster, t->unit == FT_UNIT_STORE ? "shops, counted in parts," : counted(t));
     else
         fprintf(out,
                 "the change of the model\n"

@@ -77,7 +77,8 @@ ft_measured_block_noise(const struct ft_measured *m, const struct ft_measure_blo
 static bool
 too_few(const struct ft_measured *m, double count)
 {
-    return m->noisy ? count / m->q < (double)m->found->min_group : count == FT_MEASURED_WITHHELD;
+    const double least = (double)m->found->min_group; /* 0 with unit store, whose noise may well leave less */
+    return m->noisy ? least > 0 && count / m->q < least : count == FT_MEASURED_WITHHELD;
 }
 
 /* Without noise a figure's own sum may be withheld beside a count that is not. */

@@ -86,7 +86,8 @@ FT_NODISCARD enum ft_status ft_statement_task(const json_t *statement, struct ft
  */
 struct ft_statement_claim {
     enum ft_unit unit;
-    bool figures; /* it is about figures; else about a model */
+    bool figures;  /* it is about figures; else about a model */
+    bool segments; /* whose centres are what it holds */
     double delta, q, z, clip;
     bool adaptive_clip;
     uint32_t t_min, m_stores;

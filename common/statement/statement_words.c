@@ -146,7 +146,7 @@ ft_statement_say(const struct ft_statement_claim *c, struct ft_buf *out)
             "Mechanism: each shop is in each round (q = 1) with one vector, %s over all its rows, "
             "clipped to length %.6g%s; each shop adds discrete Gaussian noise before masking; t_min = %u shares are "
             "counted, a noise multiplier of z_eff = %.6g. ",
-            c->figures ? "the mean" : "the change of the model", c->clip, c->adaptive_clip ? " (adapted from noisy sums)" : "", c->t_min, c->z);
+            c->figures ? "the mean" : c->segments ? "the mean of sums and numbers by segment" : "the change of the model", c->clip, c->adaptive_clip ? " (adapted from noisy sums)" : "", c->t_min, c->z);
     FT_TRY(ft_buf_printf(
         out,
         "Mechanism: each %s is in a round with probability q = %.6g; their vector is clipped to length "
@@ -168,6 +168,7 @@ say_noise(const struct statement *s, struct ft_buf *out)
                                                           .q = ft_plan_q(t),
                                                           .z = s->event.z,
                                                           .figures = t->kind == FT_TASK_STATISTICS,
+                                                          .segments = t->model == FT_MODEL_KMEANS,
                                                           .clip = ft_plan_clip(t),
                                                           .adaptive_clip = p->clip_quantile > 0,
                                                           .t_min = p->t_min,
@@ -185,10 +186,13 @@ say_segments(const struct ft_task *t, struct ft_buf *out)
 {
     return ft_buf_printf(out,
                          "Segments: of each of %u segments nothing was revealed but the sums and the number of its "
-                         "members over all shops of a round%s; a segment with fewer than %u members%s was not moved to "
-                         "their mean, and no figure about it is told. The model holds segment centres, no customer and "
+                         "members over all shops of a round%s; a segment with fewer than %u members (%s)%s was not moved "
+                         "to their mean, and no figure about it is told. The model holds segment centres, no customer and "
                          "no customer's segment. ",
                          t->clusters, t->noise != 0 ? ", with noise" : "", t->min_cluster,
+                         t->unit == FT_UNIT_STORE    ? "shops, each in parts by its rows"
+                         : t->unit == FT_UNIT_RECORD ? "records"
+                                                     : "customers, each once in every shop they are in",
                          t->noise != 0 ? ", or with a number that its noise hides," : "");
 }
 

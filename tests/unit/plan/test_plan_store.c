@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "common/base/alloc.h"
+#include "common/plan/measured.h"
 #include "common/plan/round_plan.h"
 
 #include <math.h>
@@ -136,21 +137,22 @@ plan_store_refuses_anything_but_one_vector_a_shop(void **unused)
     ft_task_clear(&t);
 }
 
+#define MEASURES \
+    "version: 1\nkind: statistics\ntask: stores\ntitle: Stores\npurpose: measure/demand\nowner: Central data team\n" \
+    "expires: 2027-12-31\nreview: 2027-06-30\nunit: store\nexamples:\n  sql: SELECT customer_id, a FROM t\n" \
+    "  features: [{name: a, min: 0, max: 10}]\n  rows_per_customer: 3\n  rows_max: 1000\n" \
+    "statistics: [{measure: histogram, feature: a, bins: 4}]\n" \
+    "privacy:\n  noise: discrete-gaussian\n  epsilon: 8\n  delta: 1.0e-3\n" \
+    "  shops: [{shop: a}, {shop: b}, {shop: c}, {shop: d}, {shop: e}, {shop: f}]\n" \
+    "cohort: {n_min: 6, n_cap: 16, h_min: 3, corrupted: 2, drop_permille: 250, sigma: 40, eta: 30,\n" \
+    "         suite: aes-256-ctr, lane_bits: 32}\nschedule: {join: 5s, step: 10s, session: 60s, pause: 0s}\n"
+
 /* A task that only measures, of unit store: one sum, and a shop's vector is the mean of its rows, so that neither a
  * contribution is named nor a model's clip. */
 static void
 plan_store_measures_in_one_sum(void **unused)
 {
-    static const char yaml[] =
-        "version: 1\nkind: statistics\ntask: stores\ntitle: Stores\npurpose: measure/demand\nowner: Central data team\n"
-        "expires: 2027-12-31\nreview: 2027-06-30\nunit: store\nexamples:\n  sql: SELECT customer_id, a FROM t\n"
-        "  features: [{name: a, min: 0, max: 10}]\n  rows_per_customer: 3\n  rows_max: 1000\n"
-        "statistics: [{measure: histogram, feature: a, bins: 4}]\n"
-        "privacy:\n  noise: discrete-gaussian\n  epsilon: 8\n  delta: 1.0e-3\n"
-        "  shops: [{shop: a}, {shop: b}, {shop: c}, {shop: d}, {shop: e}, {shop: f}]\n"
-        "cohort: {n_min: 6, n_cap: 16, h_min: 3, corrupted: 2, drop_permille: 250, sigma: 40, eta: 30,\n"
-        "         suite: aes-256-ctr, lane_bits: 32}\nschedule: {join: 5s, step: 10s, session: 60s, pause: 0s}\n";
-    struct ft_task t = derived(yaml);
+    struct ft_task t = derived(MEASURES);
     (void)unused;
 
     assert_true(t.privacy.q_num == FT_PRIVACY_Q_ONE);
@@ -158,6 +160,66 @@ plan_store_measures_in_one_sum(void **unused)
     assert_int_equal(t.privacy.contribution, 0);
     assert_int_equal(t.privacy.dim, 5);
     assert_int_equal(ft_plan_privacy_check(&t, NULL), FT_OK);
+    ft_task_clear(&t);
+}
+
+/* Segments of unit store: a shop adds sums and numbers by segment over its rows, so that it names no contribution either,
+ * and a segment's members are parts of shops, of which the task asks for one at least. */
+static void
+plan_store_finds_segments_without_a_contribution(void **unused)
+{
+    static const char yaml[] =
+        "version: 1\ntask: stores\ntitle: Stores\npurpose: train/segmentation\nowner: Central data team\n"
+        "expires: 2027-12-31\nreview: 2027-06-30\nunit: store\nexamples:\n"
+        "  sql: SELECT customer_id, split, a, b FROM t\n"
+        "  features: [{name: a, min: 0, max: 10}, {name: b, min: -1, max: 1}]\n"
+        "  rows_per_customer: 3\n  rows_max: 1000\nmodel: {kind: kmeans, clusters: 2}\n"
+        "training: {rounds: 4, clip: 1}\nprivacy:\n  noise: discrete-gaussian\n  epsilon: 8\n  delta: 1.0e-3\n"
+        "  shops: [{shop: a}, {shop: b}, {shop: c}, {shop: d}, {shop: e}, {shop: f}]\n"
+        "cohort: {n_min: 6, n_cap: 16, h_min: 3, corrupted: 2, drop_permille: 250, sigma: 40, eta: 30,\n"
+        "         suite: aes-256-ctr, lane_bits: 32}\nschedule: {join: 5s, step: 10s, session: 60s, pause: 0s}\n";
+    struct ft_task t = derived(yaml), back;
+    struct ft_buf bytes = { 0 };
+    struct ft_round_plan plan;
+    struct ft_kmeans_rules rules;
+    (void)unused;
+
+    assert_int_equal(t.privacy.contribution, 0);
+    assert_int_equal(t.min_cluster, 1);
+    assert_int_equal(t.privacy.steps, 6);
+    assert_int_equal(ft_task_encode(&t, &bytes), FT_OK);
+    assert_int_equal(ft_task_decode(ft_buf_bytes(&bytes), &back, NULL), FT_OK);
+    assert_int_equal(ft_plan_privacy_check(&back, NULL), FT_OK);
+    assert_int_equal(ft_round_plan_init(&plan, &back, FT_STAGE_TRAIN, NULL), FT_OK);
+    assert_int_equal(plan.privacy.coordinates, 2 * 3);
+    ft_plan_kmeans_rules(&back, 3, 0.1, 0.1, 10, &rules);
+    assert_true(rules.least == 1); /* ten of six shops would hide every segment */
+    ft_buf_clear(&bytes);
+    ft_task_clear(&back);
+    ft_task_clear(&t);
+}
+
+/* A count of shops is compared with no crowd of customers: three shops, and a sum that the noise left below zero, are
+ * told as they are. */
+static void
+plan_store_figures_are_withheld_by_no_crowd(void **unused)
+{
+    struct ft_task t = derived(MEASURES);
+    double sums[5] = { 3, 2.5, -0.5, 1, 0 };
+    struct ft_model_found found = { .sums = sums, .count = 5, .shops = 6, .customers = 6, .min_group = 0 };
+    struct ft_measured m;
+    (void)unused;
+
+    assert_int_equal(ft_measured_init(&m, &t, &found, NULL), FT_OK);
+    assert_true(ft_measured_count(&m).estimate.value == 3);
+    for (size_t c = 0; c < 4; c++) {
+        const struct ft_figure f = ft_measured_cell(&m, &m.plan.blocks[1], c);
+        assert_false(f.withheld);
+        assert_true(f.noisy == sums[1 + c] && f.estimate.value == fmax(0, sums[1 + c]));
+    }
+    found.min_group = 10; /* of customers it would */
+    assert_true(ft_measured_count(&m).withheld);
+    ft_measured_clear(&m);
     ft_task_clear(&t);
 }
 
@@ -239,6 +301,8 @@ main(void)
         cmocka_unit_test(plan_store_counts_each_shop_once_in_every_round),
         cmocka_unit_test(plan_store_refuses_anything_but_one_vector_a_shop),
         cmocka_unit_test(plan_store_measures_in_one_sum),
+        cmocka_unit_test(plan_store_finds_segments_without_a_contribution),
+        cmocka_unit_test(plan_store_figures_are_withheld_by_no_crowd),
         cmocka_unit_test(plan_store_delta_fits_at_most_a_hundred_shops),
         cmocka_unit_test(plan_store_the_noise_of_forty_stores_is_pinned),
     };

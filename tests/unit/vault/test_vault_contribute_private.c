@@ -42,16 +42,17 @@
     "         suite: aes-256-ctr, lane_bits: 64}\n"                                                                    \
     "schedule: {join: 5s, step: 10s, session: 60s, pause: 0s}\n"
 /* Two segments in the same features. */
-#define KMEANS(privacy)                                                                                                \
+#define KMEANS(privacy) KMEANS_OF("customer", "  m_stores: 1\n" CROWDS privacy)
+#define STORE_KMEANS(privacy)                                                                                          \
+    KMEANS_OF("store", "  shops: [{shop: a}, {shop: b}, {shop: c}, {shop: d}, {shop: e}, {shop: f}]\n" privacy)
+#define KMEANS_OF(unit, privacy)                                                                                       \
     "version: 1\ntask: sample\ntitle: A sample\npurpose: train/segmentation\nowner: Central data team\n"              \
-    "expires: 2027-12-31\nreview: 2027-06-30\nunit: customer\nexamples:\n"                                            \
+    "expires: 2027-12-31\nreview: 2027-06-30\nunit: " unit "\nexamples:\n"                                            \
     "  sql: SELECT customer_id, split, a, b FROM t\n  features:\n"                                                     \
     "    - {name: a, min: 0, max: 10}\n    - {name: b, min: -1, max: 1}\n"                                             \
     "  rows_per_customer: 3\n  rows_max: 1000\nmodel: {kind: kmeans, clusters: 2}\n"                                   \
     "training: {rounds: 30, clip: 0.9}\nprivacy:\n"                                                                   \
-    "  noise: discrete-gaussian\n  epsilon: 8\n  delta: 1.0e-5\n  m_stores: 1\n  spare_rounds: 2\n"                    \
-    "  shops: [{shop: a, customers: 500}, {shop: b, customers: 1000}, {shop: c, customers: 500},\n"                    \
-    "          {shop: d, customers: 500}, {shop: e, customers: 500}, {shop: f, customers: 1000}]\n" privacy            \
+    "  noise: discrete-gaussian\n  epsilon: 8\n  delta: 1.0e-5\n  spare_rounds: 2\n" privacy                              \
     "cohort: {n_min: 6, n_cap: 16, h_min: 3, corrupted: 2, drop_permille: 250, sigma: 40, eta: 30,\n"                  \
     "         suite: aes-256-ctr, lane_bits: 64}\n"                                                                    \
     "schedule: {join: 5s, step: 10s, session: 60s, pause: 0s}\n"
@@ -387,6 +388,7 @@ a_store_contributes_one_vector_of_all_its_rows(void **ctx)
     for (unsigned stage = FT_STAGE_STATISTICS; stage <= FT_STAGE_EVALUATE; stage++) {
         check_against_plain(STORE("logistic", ""), (enum ft_stage)stage);
         check_against_plain(STORE("logistic", ADAPTIVE ROTATED), (enum ft_stage)stage);
+        check_against_plain(STORE_KMEANS(""), (enum ft_stage)stage);
     }
 }
 
@@ -474,12 +476,12 @@ static void
 zeroing_a_store_moves_the_integers_by_at_most_delta(void **ctx)
 {
     static const char *const yaml[] = { STORE("logistic", ADAPTIVE ROTATED), STORE("logistic", ADAPTIVE),
-                                        STORE("linear", ROTATED), SHOPS("") };
+                                        STORE("linear", ROTATED), STORE_KMEANS(ROTATED), SHOPS("") };
     struct ft_env_seeded random;
     (void)ctx;
     ft_env_seeded_init(&random, 98, 1);
     for (size_t t = 0; t < sizeof yaml / sizeof yaml[0]; t++)
-        for (unsigned stage = FT_STAGE_STATISTICS; stage <= (t < 3 ? FT_STAGE_EVALUATE : FT_STAGE_STATISTICS); stage++) {
+        for (unsigned stage = FT_STAGE_STATISTICS; stage <= (t < 4 ? FT_STAGE_EVALUATE : FT_STAGE_STATISTICS); stage++) {
             unsigned __int128 farthest = 0;
             struct fixture f;
             for (uint64_t trial = 0; trial < 40; trial++) {
