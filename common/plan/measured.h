@@ -15,7 +15,7 @@
  *
  * With noise they are the sums of the vectors / scale: units, or units' values 2 u - 1 and 2 w^2 - 1. All of
  * them are there, for none is about anybody for certain; a figure is withheld when its noisy count is below
- * min_group.
+ * min_group (0 with unit store, where counts are of shops: none is).
  *
  * Counts are of units with data in the shops of the sum. With sampling (q < 1) they are estimated from those
  * drawn, and the intervals cover that too. The noise is known exactly: sqrt(shops) sigma_share, and rounding

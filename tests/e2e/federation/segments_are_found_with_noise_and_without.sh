@@ -31,7 +31,7 @@ run_task
 check_chain
 expect 0 "$client" task show segments --home "$(shop_home "$first")"
 says "finds 4 segments in 5 features of customers who agreed to this purpose"
-says "of fewer than 20 members is not shown"
+says "of fewer than 20 customers is not shown"
 expect 0 "$aggregator" model show segments --home "$home"
 says "segment 0"
 expect 0 "$aggregator" report model segments --home "$home"
