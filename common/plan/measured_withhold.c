@@ -211,7 +211,10 @@ ft_measured_check_found(const struct ft_task *task, const struct ft_model_found 
     else if (found->shops != shops)
         st = ft_fail(err, FT_ERR_VERIFY, "shops: the file says %u, the statement's round had %u",
                      found->shops, shops);
-    else if (found->min_group < FT_MIN_GROUP_LEAST)
+    else if (task->unit == FT_UNIT_STORE && found->min_group != 0)
+        st = ft_fail(err, FT_ERR_VERIFY, "min_group: %llu, expected 0 with unit store, where counts are of shops",
+                     (unsigned long long)found->min_group);
+    else if (task->unit != FT_UNIT_STORE && found->min_group < FT_MIN_GROUP_LEAST)
         st = ft_fail(err, FT_ERR_VERIFY, "min_group: %llu, expected %d at least",
                      (unsigned long long)found->min_group, FT_MIN_GROUP_LEAST);
     else if (task->noise == 0 && found->customers != 0)

@@ -217,8 +217,10 @@ plan_store_figures_are_withheld_by_no_crowd(void **unused)
         assert_false(f.withheld);
         assert_true(f.noisy == sums[1 + c] && f.estimate.value == fmax(0, sums[1 + c]));
     }
+    assert_int_equal(ft_measured_check_found(&t, &found, 6, NULL), FT_OK);
     found.min_group = 10; /* of customers it would */
     assert_true(ft_measured_count(&m).withheld);
+    assert_int_equal(ft_measured_check_found(&t, &found, 6, NULL), FT_ERR_VERIFY);
     ft_measured_clear(&m);
     ft_task_clear(&t);
 }
