@@ -347,7 +347,7 @@ check_privacy(const struct checker *c)
     has_no(c, e->privacy.unit == FT_SIM_UNIT_ROW && e->privacy.m_stores > 1, "privacy.m_stores", "a row is at one client");
     if (store && e->model.kind == FT_MODEL_KMEANS)
         ft_config_find(c->config, c->findings, "privacy.unit",
-                       "unit is store, but kmeans makes segments of customers or rows: a client has no nearest one");
+                       "unit is store, but kmeans makes segments of customers or rows here, expected customer or row");
     has_no(c, store && e->privacy.m_stores > 1, "privacy.m_stores", "with unit store a unit is one client: expected 1");
     has_no(c, store && e->privacy.expected_customers > 0, "privacy.expected_customers",
            "with unit store each client is in every round (q = 1)");
