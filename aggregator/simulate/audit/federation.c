@@ -58,7 +58,7 @@ put_names(struct ft_task *t, const struct audit_setting *setting, uint32_t shops
             goto out;
     }
     t->name = ft_strdup("audit");
-    t->purpose = ft_strdup("measure/segmentation");
+    t->purpose = ft_strdup("train/segmentation");
     t->owner = ft_strdup("audit");
     t->title = ft_strdup("Does the build keep what it claims?");
     t->expires = ft_strdup("2099-12-31");

@@ -59,6 +59,7 @@ bad 78 "missing key 'alpha'" --set "partition={kind: dirichlet, clients: 4}"
 bad 66 "train-images-idx3-ubyte" --set "data={source: idx, folder: $dir}"
 printf '\0\0\10\4\0\0\0\1' >"$dir/train-images-idx3-ubyte"
 dd if=/dev/zero bs=1 count=40 2>/dev/null >>"$dir/train-images-idx3-ubyte"
+for file in train-labels-idx1 t10k-images-idx3 t10k-labels-idx1; do : >"$dir/$file-ubyte"; done # there, to be hashed before any is read
 bad 65 "magic number is 0x00000804, expected 0x00000803" --set "data={source: idx, folder: $dir}"
 printf '0 1:1 2:0.5\n1 1:2\n5 2:1\n' >"$dir/train.libsvm"
 bad 65 "train.libsvm:3" --set "data={source: libsvm, train: train.libsvm, features: 2}" --set "partition={kind: iid, clients: 2}"

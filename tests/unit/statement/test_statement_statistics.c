@@ -143,7 +143,7 @@ static void
 csv_has_noisy_counts_and_min_group(void **state)
 {
     double sums[] = { 880, -31, 400, 300, 180 };
-    struct ft_model_found found = { sums, 5, 6, 900, 0 };
+    struct ft_model_found found = { sums, 5, 6, 900, 2 };
     struct ft_buf csv = { 0 };
     const char *line;
 
@@ -154,10 +154,10 @@ csv_has_noisy_counts_and_min_group(void **state)
     line = strstr((const char *)csv.data,
                   "histogram,a,count,,0,2,,,,"); /* a negative count is below any group */
     assert_non_null(line);
-    assert_int_equal(strncmp(line, "histogram,a,count,,0,2,,,,,,,withheld,,0\r\n", 42), 0);
+    assert_int_equal(strncmp(line, "histogram,a,count,,0,2,,,,,,,withheld,,2\r\n", 42), 0);
     line = strstr((const char *)csv.data, "histogram,a,count,,2,4,,,,400,");
     assert_non_null(line);
-    assert_int_equal(strncmp(strstr(line, "\r\n") - 7, ",,400,0\r\n", 9), 0);
+    assert_int_equal(strncmp(strstr(line, "\r\n") - 7, ",,400,2\r\n", 9), 0);
     ft_buf_clear(&csv);
     found.min_group = 10;
     sums[1] = 12;
