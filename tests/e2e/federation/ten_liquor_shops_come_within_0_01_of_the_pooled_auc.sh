@@ -26,7 +26,7 @@ consent:
   basis: records
 YAML
     sed -e 's|train/propensity|train/demand|g' -e 's/^training_basis: .*/training_basis: records/' \
-        -e '/^    - transactions\./d' \
+        -e '/^    - transactions\./d' -e '/^  measure\/propensity:/d' -e 's|, measure/propensity||' \
         -e 's|^  train/demand:$|  train/demand: [transactions.basket_id, transactions.ts, transactions.product_id, transactions.category, transactions.quantity, transactions.amount]|' \
         "$root/deploy/demo/policy.yaml" >"$at/policy.yaml"
     chmod 700 "$at"
