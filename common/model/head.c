@@ -49,8 +49,8 @@ softmax_loss(const float *z, uint32_t classes, float y)
     return ft_real_log(sum) + top - (double)z[label];
 }
 
-static uint32_t
-nearest_of(const float *z, uint32_t clusters)
+uint32_t
+head_nearest(const float *z, uint32_t clusters)
 {
     uint32_t best = 0;
     for (uint32_t k = 1; k < clusters; k++)
@@ -82,7 +82,7 @@ head_losses(enum model_head head, uint32_t outputs, const float *z, const float 
         break;
     case HEAD_CLUSTERS:
         for (size_t i = 0; i < rows; i++)
-            losses[i] = (double)z[i * outputs + nearest_of(z + i * outputs, outputs)];
+            losses[i] = (double)z[i * outputs + head_nearest(z + i * outputs, outputs)];
         break;
     }
 }
@@ -122,7 +122,7 @@ head_predict(enum model_head head, uint32_t outputs, float *z, size_t rows)
         break;
     case HEAD_CLUSTERS:
         for (size_t i = 0; i < rows; i++) {
-            const uint32_t best = nearest_of(z + i * outputs, outputs);
+            const uint32_t best = head_nearest(z + i * outputs, outputs);
             for (uint32_t k = 0; k < outputs; k++)
                 z[i * outputs + k] = k == best;
         }

@@ -24,15 +24,6 @@ square_distance(const float *x, const float *c, uint32_t features)
     return sum;
 }
 
-static uint32_t
-least_of(const float *z, uint32_t clusters)
-{
-    uint32_t best = 0;
-    for (uint32_t k = 1; k < clusters; k++)
-        best = z[k] < z[best] ? k : best;
-    return best;
-}
-
 void
 ft_kmeans_assign(struct ft_model *m, const float *params, const float *x, size_t rows, uint32_t *nearest,
                  double *distances)
@@ -45,7 +36,7 @@ ft_kmeans_assign(struct ft_model *m, const float *params, const float *x, size_t
         model_forward(m, params, x + from * features, n);
         const bool good = floats_finite(z, n * clusters); /* nearly always: then no row is looked at again */
         for (size_t i = 0; i < n; i++, z += clusters)
-            nearest[from + i] = good || floats_finite(z, clusters) ? least_of(z, clusters) : FT_KMEANS_NOWHERE;
+            nearest[from + i] = good || floats_finite(z, clusters) ? head_nearest(z, clusters) : FT_KMEANS_NOWHERE;
     }
     for (size_t i = 0; distances != NULL && i < rows; i++)
         distances[i] =

@@ -64,6 +64,8 @@ const float *model_input(const struct ft_model *m, const float *x);
 void model_activate(enum ft_activation activation, float *v, size_t count);
 void model_slope(enum ft_activation activation, const float *act, size_t count, float *v);
 
+/* The first of the least of z (clusters): the nearest centroid. */
+uint32_t head_nearest(const float *z, uint32_t clusters);
 /* The head: loss of each row, and dloss/dz times `scale` written over nothing but `dz`. */
 void head_losses(enum model_head head, uint32_t outputs, const float *z, const float *y, size_t rows,
                  double *losses);
